@@ -1,0 +1,160 @@
+"""The exception tree: one root, one class per way of being wrong.
+
+::
+
+    HistocodecError
+    ├── SettingsError             a setting or argument out of its range (also a ValueError)
+    ├── RegionError               a region outside the image, or a level that is not there (also a ValueError)
+    ├── SourceError               the slide that should be encoded
+    │   ├── UnreadableSource      not an image that any reader knows, or cut off
+    │   ├── MissingResolution     no micrometres per pixel in the file, none given
+    │   ├── UnsupportedResolution micrometres per pixel outside what a base can be made from
+    │   └── SourceReadError       opened, then failed while pixels were read
+    ├── OutputError               the file that should be written
+    │   ├── OutputExists          there is a file of that name, and no leave to replace it
+    │   ├── OutputBusy            another process is writing it
+    │   └── NoSpace               the disk is full, or will be
+    ├── BudgetError               the byte budget cannot be met, whatever the quality
+    ├── ContainerError            the histocodec file that should be read
+    │   ├── NotAContainer         not a BigTIFF with a histocodec manifest
+    │   ├── UnsupportedVersion    written by a later version of the format
+    │   └── CorruptContainer      its parts contradict each other, or are damaged
+    └── GeneratorError            the learned decoder
+        ├── UnknownGenerator      no generator of that name or digest at hand
+        ├── GeneratorMismatch     a generator, but not the one that the file names
+        └── InvalidPackage        a model package that cannot be trusted
+
+Every message says what was expected, what was found, and where. The same facts are attributes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class HistocodecError(Exception):
+    """The root: catch this to catch everything that histocodec raises on purpose."""
+
+
+class SettingsError(HistocodecError, ValueError):
+    """A setting or argument is out of its range."""
+
+
+class RegionError(HistocodecError, ValueError):
+    """A region lies outside the image, or a level does not exist."""
+
+
+class _PathError(HistocodecError):
+    """An error about one file; `path` is that file."""
+
+    def __init__(self, path: str | Path, reason: str) -> None:
+        self.path = Path(path)
+        self.reason = reason
+        super().__init__(f"{self.path}: {reason}")
+
+
+class SourceError(_PathError):
+    """Something is wrong with the slide that should be encoded."""
+
+
+class UnreadableSource(SourceError):
+    """The source is not an image that any reader knows, or it is cut off."""
+
+
+class MissingResolution(SourceError):
+    """The source does not state its micrometres per pixel, and none were given."""
+
+
+class UnsupportedResolution(SourceError):
+    """The source's micrometres per pixel are outside what a base can be made from."""
+
+
+class SourceReadError(SourceError):
+    """The source opened, then failed while its pixels were read."""
+
+
+class OutputError(_PathError):
+    """Something is wrong with the file that should be written."""
+
+
+class OutputExists(OutputError):
+    """A file of that name exists and may not be replaced."""
+
+
+class OutputBusy(OutputError):
+    """Another process is writing the same file."""
+
+
+class NoSpace(OutputError):
+    """The disk is full, or would be."""
+
+
+class BudgetError(HistocodecError):
+    """The byte budget cannot be met.
+
+    Attributes: `budget_bytes`, and `needed_bytes`, the least that would do.
+    """
+
+    def __init__(self, budget_bytes: int, needed_bytes: int, reason: str) -> None:
+        self.budget_bytes = budget_bytes
+        self.needed_bytes = needed_bytes
+        super().__init__(reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with a histocodec file."""
+
+    code: str
+    """One of the codes that the format's specification lists."""
+    place: str
+    """Where: a manifest field, `directory 2`, `level 0 tile 17` ..."""
+    sentence: str
+    """What was expected, and what was found."""
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.sentence} [{self.code}]"
+
+
+class ContainerError(_PathError):
+    """Something is wrong with the histocodec file that should be read; `problems` has all that was found."""
+
+    def __init__(self, path: str | Path, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        more = f" (and {len(problems) - 1} more: histocodec validate lists them)" if len(problems) > 1 else ""
+        super().__init__(path, f"{self.problems[0]}{more}")
+
+    @property
+    def code(self) -> str:
+        """The code of the first problem."""
+        return self.problems[0].code
+
+
+class NotAContainer(ContainerError):
+    """The file is not a BigTIFF with a histocodec manifest."""
+
+
+class UnsupportedVersion(ContainerError):
+    """The file was written by a later version of the format."""
+
+
+class CorruptContainer(ContainerError):
+    """The file's parts contradict each other, or are damaged."""
+
+
+class GeneratorError(HistocodecError):
+    """Something is wrong with the learned decoder."""
+
+
+class UnknownGenerator(GeneratorError):
+    """No generator of that name or digest is at hand."""
+
+
+class GeneratorMismatch(GeneratorError):
+    """A generator was given, but it is not the one that the file names."""
+
+
+class InvalidPackage(GeneratorError):
+    """A model package is damaged, or does not state what it must."""

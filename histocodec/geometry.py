@@ -1,0 +1,121 @@
+"""Integer geometry: sizes, regions, tile grids. No I/O.
+
+Frames of reference, named as a prefix of every coordinate:
+
+- `full_`  pixels of the slide as it was scanned (level 0 of a decoded slide)
+- `base_`  pixels of the stored base; one is `scale` x `scale` full pixels
+- `level_` pixels of one level, whichever the context names
+- `tile_`  column and row of a tile in its grid
+
+x runs right, y runs down, (0, 0) is the top left corner, and regions are half open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from .errors import RegionError
+
+
+class Size(NamedTuple):
+    """Width and height in pixels (or columns and rows of tiles)."""
+
+    width: int
+    height: int
+
+    @property
+    def area(self) -> int:
+        return self.width * self.height
+
+    def divided(self, by: int) -> Size:
+        """Both sides divided, rounded up."""
+        return Size(-(-self.width // by), -(-self.height // by))
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Region:
+    """A rectangle of pixels; may reach beyond the image that it is read from."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+    def __post_init__(self) -> None:
+        if self.width <= 0 or self.height <= 0:
+            raise RegionError(f"a region must have an area, found {self.width} x {self.height} px")
+
+    @property
+    def right(self) -> int:
+        return self.x + self.width
+
+    @property
+    def bottom(self) -> int:
+        return self.y + self.height
+
+    def clipped(self, size: Size) -> Region | None:
+        """The part within an image of `size`, or None."""
+        x, y = max(self.x, 0), max(self.y, 0)
+        right, bottom = min(self.right, size.width), min(self.bottom, size.height)
+        return Region(x, y, right - x, bottom - y) if right > x and bottom > y else None
+
+    def within(self, size: Size) -> bool:
+        """Whether all of it lies in an image of `size`."""
+        return self.x >= 0 and self.y >= 0 and self.right <= size.width and self.bottom <= size.height
+
+    def scaled(self, scale: int) -> Region:
+        """The same area in a frame that is `scale` times finer."""
+        return Region(self.x * scale, self.y * scale, self.width * scale, self.height * scale)
+
+    def grown(self, by: int) -> Region:
+        """`by` pixels more on every side."""
+        return Region(self.x - by, self.y - by, self.width + 2 * by, self.height + 2 * by)
+
+
+@dataclass(frozen=True, slots=True)
+class TileGrid:
+    """An image cut into equal squares from its top left corner; those at the right and bottom edges reach beyond it."""
+
+    size: Size
+    tile: int
+    """Pixels a side."""
+
+    @property
+    def shape(self) -> Size:
+        """Columns and rows."""
+        return self.size.divided(self.tile)
+
+    @property
+    def count(self) -> int:
+        return self.shape.area
+
+    def index(self, column: int, row: int) -> int:
+        """Position in row-major order, as TIFF counts tiles."""
+        return row * self.shape.width + column
+
+    def address(self, index: int) -> tuple[int, int]:
+        """(column, row) of a position."""
+        row, column = divmod(index, self.shape.width)
+        return column, row
+
+    def region(self, column: int, row: int) -> Region:
+        """The whole tile, also where it reaches beyond the image."""
+        return Region(column * self.tile, row * self.tile, self.tile, self.tile)
+
+    def covered(self, column: int, row: int) -> Region:
+        """The part of the tile that lies within the image."""
+        part = self.region(column, row).clipped(self.size)
+        if part is None:
+            raise RegionError(f"no tile {column}, {row} in a grid of {self.shape.width} x {self.shape.height}")
+        return part
+
+    def touching(self, region: Region) -> Iterator[tuple[int, int]]:
+        """(column, row) of every tile that shares a pixel with `region`, row by row."""
+        part = region.clipped(self.size)
+        if part is None:
+            return
+        for row in range(part.y // self.tile, (part.bottom - 1) // self.tile + 1):
+            for column in range(part.x // self.tile, (part.right - 1) // self.tile + 1):
+                yield column, row
