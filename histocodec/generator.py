@@ -1,0 +1,150 @@
+"""Generators: base pixels in, full-resolution pixels out; and `predict()`, the one way that they are run.
+
+Between codec and network there is a numpy uint8 array. Encoder and decoder both go through `predict()`, on one
+canonical grid of blocks of one shape, so that what a pixel is never depends on how it was asked for.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .codecs import Image
+from .errors import SettingsError
+from .geometry import Region, Size, TileGrid
+
+
+class Generator(Protocol):
+    """A decoder's upscaler. Must be deterministic, and safe to call from several threads."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def scale(self) -> int:
+        """Full pixels per base pixel, each axis."""
+        ...
+
+    @property
+    def halo(self) -> int:
+        """Base pixels of context needed on every side."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """`sha256:` and 64 hexadecimal digits of the package, or `builtin:` and a name that the format defines."""
+        ...
+
+    @property
+    def package(self) -> bytes | None:
+        """The model package that a file may embed; None if there is none."""
+        ...
+
+    def __call__(self, base: Image) -> Image:
+        """(h + 2 halo, w + 2 halo, 3) uint8 RGB -> (h * scale, w * scale, 3) uint8 RGB."""
+        ...
+
+
+class BicubicGenerator:
+    """Keys' cubic convolution (a = -1/2; Keys 1981) in integers: exact on every machine.
+
+    The centre of base pixel b lies at full coordinate scale * b + (scale - 1) / 2. Both axes are summed without
+    rounding between them; the result is rounded once, halves up, and clipped to 0..255.
+    """
+
+    halo = 2
+    package = None
+
+    def __init__(self, scale: int) -> None:
+        if scale not in (2, 4):
+            raise SettingsError(f"the scale must be 2 or 4, found {scale}")
+        self.scale = scale
+
+    @property
+    def name(self) -> str:
+        return f"bicubic-x{self.scale}"
+
+    @property
+    def digest(self) -> str:
+        return f"builtin:{self.name}"
+
+    def __call__(self, base: Image) -> Image:
+        height, width = base.shape[0] - 4, base.shape[1] - 4
+        scale = self.scale
+        inner = base[2:-2, 2:-2]
+        if (base == base[0, 0]).all():  # flat glass: the weights sum to one, so this is the same result
+            return np.broadcast_to(inner[0, 0], (height * scale, width * scale, 3)).copy()
+        weights, shift = _cubic_weights(scale)
+        source = base.astype(np.int32)
+        rows = np.empty((height, scale, width + 4, 3), np.int32)
+        for phase in range(scale):
+            taps = weights[phase]
+            np.multiply(source[0:height], taps[0], out=rows[:, phase])
+            for k in range(1, 5):
+                if taps[k]:
+                    rows[:, phase] += taps[k] * source[k : k + height]
+        rows = rows.reshape(height * scale, width + 4, 3)
+        out = np.empty((height * scale, width, scale, 3), np.int32)
+        for phase in range(scale):
+            taps = weights[phase]
+            np.multiply(rows[:, 0:width], taps[0], out=out[:, :, phase])
+            for k in range(1, 5):
+                if taps[k]:
+                    out[:, :, phase] += taps[k] * rows[:, k : k + width]
+        out += 1 << (2 * shift - 1)
+        out >>= 2 * shift
+        return np.clip(out, 0, 255).astype(np.uint8).reshape(height * scale, width * scale, 3)
+
+
+@functools.cache
+def _cubic_weights(scale: int) -> tuple[NDArray[np.int32], int]:
+    """Weights of the base pixels at offsets -2..2 for each of `scale` phases, as integers over 2^shift.
+
+    Phase p lies (2 p + 1 - scale) / (2 scale) base pixels from the centre of its base pixel. With m = 2 * scale, every
+    distance is a multiple of 1 / m, so every weight is a multiple of 1 / (2 m^3).
+    """
+    m = 2 * scale
+    weights = np.zeros((scale, 5), np.int32)
+    for phase in range(scale):
+        for k in range(5):
+            d = abs(m * (k - 2) - (2 * phase + 1 - scale))  # distance times m
+            if d < m:  # 1 - 5/2 t^2 + 3/2 t^3
+                weights[phase, k] = 3 * d**3 - 5 * m * d**2 + 2 * m**3
+            elif d < 2 * m:  # 2 - 4 t + 5/2 t^2 - 1/2 t^3
+                weights[phase, k] = -(d**3) + 5 * m * d**2 - 8 * m**2 * d + 4 * m**3
+    shift = (2 * m**3).bit_length() - 1
+    common = int(np.gcd.reduce(np.append(weights.ravel(), 1 << shift)))
+    return weights // common, shift - (common.bit_length() - 1)
+
+
+ReadBase = Callable[[Region], Image]
+"""Reads a region that lies within the base as (height, width, 3) uint8 RGB."""
+
+
+def read_with_halo(read_base: ReadBase, base_size: Size, region: Region, halo: int) -> Image:
+    """`region` of the base and `halo` pixels around it; beyond the base its edge pixels are repeated."""
+    wanted = region.grown(halo)
+    part = wanted.clipped(base_size)
+    if part is None:
+        raise SettingsError(f"{region} lies outside a base of {base_size.width} x {base_size.height} px")
+    image = read_base(part)
+    if part == wanted:
+        return image
+    before_y, before_x = part.y - wanted.y, part.x - wanted.x
+    after_y, after_x = wanted.bottom - part.bottom, wanted.right - part.right
+    return np.pad(image, ((before_y, after_y), (before_x, after_x), (0, 0)), mode="edge")
+
+
+def predict(generator: Generator, read_base: ReadBase, blocks: TileGrid, column: int, row: int) -> Image:
+    """One block of the canonical grid at full resolution.
+
+    blocks: the grid over the base. The generator always sees a whole block and its halo, also at the edges, where the
+    base is extended by repetition: one shape, so one order of arithmetic.
+    Returns (block * scale, block * scale, 3) uint8 RGB; the caller crops what reaches beyond the slide.
+    """
+    base = read_with_halo(read_base, blocks.size, blocks.region(column, row), generator.halo)
+    return generator(np.ascontiguousarray(base))

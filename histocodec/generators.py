@@ -1,0 +1,31 @@
+"""Getting a generator: built in, shipped, embedded in a file, or a package of one's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .generator import BicubicGenerator, Generator
+from .package import Package, find_package
+
+DEFAULT_X4 = "plain-x4"
+
+
+def load_generator(name: str | Path | Package = DEFAULT_X4, *, device: str = "cpu") -> Generator:
+    """A generator that is ready to run.
+
+    name: `bicubic-x2`, `bicubic-x4`, a shipped package's name or digest, the path of a package, or a Package.
+    device: as torch names it. Raises UnknownGenerator, InvalidPackage.
+    """
+    for scale in (2, 4):
+        plain = BicubicGenerator(scale)
+        if name in (plain.name, plain.digest):
+            return plain
+    package = name if isinstance(name, Package) else find_package(name)
+    from .model import build_generator  # imports torch, which nobody needs who reads a base alone
+
+    return build_generator(package, device)
+
+
+def default_generator(scale: int) -> Generator:
+    """What a slide is encoded with unless told otherwise: the shipped network for 4, bicubic for 2."""
+    return load_generator(DEFAULT_X4 if scale == 4 else f"bicubic-x{scale}")

@@ -1,0 +1,65 @@
+"""Networks as generators: building one from a package, and writing a package."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import threading
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+
+from .codecs import Image
+from .errors import GeneratorError, InvalidPackage
+from .networks import Plain, build_network
+from .package import METADATA_KEY, Package, PackageCard
+
+
+class NetworkGenerator:
+    """A `Generator` that runs a network. One call at a time: the network itself uses all cores."""
+
+    def __init__(self, card: PackageCard, network: Plain, *, digest: str, package: bytes | None, device: str) -> None:
+        self.name, self.scale, self.halo = card.name, card.scale, card.halo
+        self.digest, self.package = digest, package
+        self._lock = threading.Lock()
+        try:
+            self._device = torch.device(device)
+            self._network = network.to(self._device).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        except (RuntimeError, AssertionError) as error:
+            raise GeneratorError(f"no device {device} here: {str(error).splitlines()[0]}") from error
+
+    def __call__(self, base: Image) -> Image:
+        # One image a pass: a batch could choose another order of summation, and so another rounding.
+        with self._lock, torch.inference_mode():
+            x = torch.from_numpy(base).to(self._device).permute(2, 0, 1)[None]
+            y = self._network(x.float().div_(255.0))[0]
+            levels = y.mul_(255.0).add_(0.5).clamp_(0.0, 255.0).to(torch.uint8)
+            return np.ascontiguousarray(levels.permute(1, 2, 0).cpu().numpy())
+
+
+def build_generator(package: Package, device: str = "cpu") -> NetworkGenerator:
+    """The network that a package states, with its weights. Raises InvalidPackage, GeneratorError for the device."""
+    card = package.card
+    try:
+        network = build_network(card.architecture, card.hyperparameters)
+        network.load_state_dict({key: value.float() for key, value in load_tensors(package.data).items()})
+    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+        raise InvalidPackage(f"model package {card.name}: {error}") from error
+    if (network.scale, network.halo) != (card.scale, card.halo):
+        raise InvalidPackage(
+            f"model package {card.name} states scale {card.scale} and halo {card.halo}, "
+            f"its network has {network.scale} and {network.halo}"
+        )
+    return NetworkGenerator(card, network, digest=package.digest, package=package.data, device=device)
+
+
+def save_package(path: Path, network: torch.nn.Module, card: PackageCard) -> Package:
+    """Write the weights in half precision, with the card."""
+    weights = {key: value.detach().half().contiguous() for key, value in network.state_dict().items()}
+    package = Package(save_tensors(weights, metadata={METADATA_KEY: json.dumps(dataclasses.asdict(card))}))
+    path.write_bytes(package.data)
+    return package

@@ -1,0 +1,74 @@
+"""Model packages: safetensors files that state what they are; the SHA-256 of their bytes is their identity."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from .errors import InvalidPackage, UnknownGenerator
+
+METADATA_KEY = "histocodec"
+MODELS_FOLDER = Path(__file__).parent / "models"
+
+
+@dataclass(frozen=True)
+class PackageCard:
+    """What a package states about its network; JSON in the file's safetensors metadata."""
+
+    name: str
+    architecture: str
+    hyperparameters: dict[str, Any]
+    scale: int
+    halo: int
+    licence: str
+    training: dict[str, Any] = field(default_factory=dict)
+    """Data and settings."""
+    measured: dict[str, Any] = field(default_factory=dict)
+    """Metrics by data set."""
+
+
+@dataclass(frozen=True)
+class Package:
+    """A model package's bytes, and what they say."""
+
+    data: bytes
+
+    @cached_property
+    def digest(self) -> str:
+        """`sha256:` and the hexadecimal SHA-256 of the bytes."""
+        return "sha256:" + hashlib.sha256(self.data).hexdigest()
+
+    @cached_property
+    def card(self) -> PackageCard:
+        """Raises InvalidPackage if the file does not state what it must."""
+        try:
+            length = int.from_bytes(self.data[:8], "little")
+            header = json.loads(self.data[8 : 8 + length])
+            return PackageCard(**json.loads(header["__metadata__"][METADATA_KEY]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise InvalidPackage("not a model package: no histocodec card in its safetensors header") from error
+
+
+def shipped_packages() -> dict[str, Package]:
+    """The packages that come with histocodec, by name.
+
+    A package that has shipped stays: files name it by digest. A better one gets a name of its own.
+    """
+    return {path.stem: Package(path.read_bytes()) for path in sorted(MODELS_FOLDER.glob("*.safetensors"))}
+
+
+def find_package(name: str | Path) -> Package:
+    """A package by the name or digest of a shipped one, or by path. Raises UnknownGenerator."""
+    shipped = shipped_packages()
+    for known, package in shipped.items():
+        if str(name) in (known, package.digest):
+            return package
+    if Path(name).is_file():
+        return Package(Path(name).read_bytes())
+    raise UnknownGenerator(
+        f"no generator {name}: not a file, and not among those that ship ({', '.join(shipped) or 'none'})"
+    )
