@@ -1,0 +1,74 @@
+"""What files and pictures say of themselves in words: one place, so that no output forgets it."""
+
+from __future__ import annotations
+
+from .manifest import Manifest
+
+NOTICE = "not for primary diagnosis"
+
+
+def generator_label(name: str, digest: str) -> str:
+    """`reconstructed by NAME DIGEST`: what everything above the base's resolution carries."""
+    return f"reconstructed by {name} {digest}"
+
+
+def reconstruction_label(manifest: Manifest) -> str:
+    """`generator_label` of the generator that a file names."""
+    generator = manifest.prediction.generator
+    return generator_label(generator.name, generator.digest)
+
+
+def quality_label(manifest: Manifest) -> str:
+    """The measured quality in one clause."""
+    quality = manifest.quality
+    if quality is None:
+        return "quality not measured"
+    return (
+        f"measured on {quality.blocks} tissue blocks: mean PSNR {quality.psnr_db.mean:.2f} dB, "
+        f"worst {quality.psnr_db.worst:.2f} dB, mean SSIM {quality.ssim.mean:.3f}"
+    )
+
+
+def history_label(manifest: Manifest) -> str:
+    """The lossy history, oldest first."""
+    steps = (
+        f"{step.method} {step.ratio:.1f}:1 ({step.derivation})" if step.ratio else f"{step.method} ({step.derivation})"
+        for step in manifest.slide.lossy_history
+    )
+    return "lossy history: " + "; ".join(steps)
+
+
+def stored_description(manifest: Manifest, level: int) -> str:
+    """ImageDescription of a stored level: what it is, then what OpenSlide and QuPath read from it.
+
+    The word `Aperio` and the form `text|key = value|...` make those readers accept JPEG 2000 tiles.
+    """
+    slide, base = manifest.slide, manifest.base
+    width, height = base.levels[level].size
+    downsample = base.scale * base.levels[level].downsample
+    text = (
+        f"{width}x{height}, 1/{downsample} of a slide of {slide.size[0]}x{slide.size[1]}; "
+        f"finer levels are {reconstruction_label(manifest)}; {NOTICE}"
+    )
+    return f"Aperio-compatible histocodec {manifest.version}\r\n{text}{_aperio_keys(manifest, downsample)}"
+
+
+def decoded_description(manifest: Manifest, downsample: int, region: str) -> str:
+    """ImageDescription of a decoded level. downsample: full pixels per pixel. region: which part of the slide it is."""
+    what = (
+        reconstruction_label(manifest)
+        if downsample < manifest.base.scale
+        else "the stored base, averaged from the slide"
+    )
+    text = "; ".join([what, quality_label(manifest), history_label(manifest), NOTICE, region])
+    return f"Aperio-compatible histocodec {manifest.version}\r\n{text}{_aperio_keys(manifest, downsample)}"
+
+
+def associated_description(manifest: Manifest, name: str, width: int, height: int) -> str:
+    """ImageDescription of an associated image: readers of Aperio files find its name in the second line."""
+    return f"Aperio-compatible histocodec {manifest.version}\r\n{name} {width}x{height}"
+
+
+def _aperio_keys(manifest: Manifest, downsample: int) -> str:
+    power = manifest.slide.objective_power or 10.0 / manifest.slide.mpp
+    return f"|AppMag = {power / downsample:.6g}|MPP = {manifest.slide.mpp * downsample:.6g}"
