@@ -1,0 +1,46 @@
+"""Label, macro and thumbnail of a slide, coded to fit their share of a byte budget."""
+
+from __future__ import annotations
+
+import math
+
+from .base import downsample
+from .codecs import Image, encode_tile
+from .container import AssociatedImage
+from .geometry import Size
+from .privacy import SAFE_ASSOCIATED
+
+NAMES = ("thumbnail", "label", "macro")
+"""Kept, in this order: readers of Aperio files take the first associated image for the thumbnail."""
+
+BUDGET_SHARE = 0.125
+"""Tissue is what a slide is for."""
+
+_ATTEMPTS = [(shrink, quality) for shrink in (1, 2, 4) for quality in (80, 65, 50, 35)]
+
+
+def code_associated(
+    images: dict[str, Image], *, deidentify: bool, fallback_thumbnail: Image, budget_bytes: int | None
+) -> tuple[list[AssociatedImage], str | None]:
+    """The images as JPEG at the best quality and size that take at most an eighth of the budget.
+
+    images: name -> (height, width, 3) uint8 RGB. Returns them in file order, and a note for the user if anything had to
+    give way.
+    """
+    kept = {name: images[name] for name in NAMES if name in images and (not deidentify or name in SAFE_ASSOCIATED)}
+    if not kept:
+        return [], None
+    kept = {"thumbnail": fallback_thumbnail, **kept}
+    limit = math.inf if budget_bytes is None else budget_bytes * BUDGET_SHARE
+    for shrink, quality in _ATTEMPTS:
+        coded = [_code(name, downsample(image, shrink), quality) for name, image in kept.items()]
+        if sum(len(image.jpeg) for image in coded) <= limit:
+            if (shrink, quality) == _ATTEMPTS[0]:
+                return coded, None
+            size = f" and 1/{shrink} of their width" if shrink > 1 else ""
+            return coded, f"{', '.join(kept)} stored at JPEG quality {quality}{size}, to fit the budget"
+    return [], f"{', '.join(kept)} left out: they do not fit into an eighth of the budget"
+
+
+def _code(name: str, image: Image, quality: int) -> AssociatedImage:
+    return AssociatedImage(name, Size(image.shape[1], image.shape[0]), encode_tile(image, "jpeg", quality))

@@ -1,0 +1,132 @@
+"""Coding a pyramid: every tile at one quality, or at the best quality that fits a budget."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+
+from .codecs import Image, TileCodec, decode_tile, encode_tile
+from .errors import BudgetError
+from .parallel import ordered_map
+from .plane import TiledPlane
+from .pyramid import Progress, Pyramid
+from .rate import SEARCH_RANGES, RateCurve, best_quality
+from .sampling import spread_sample
+from .spool import CodeSpool, PixelSpool
+
+GOOD_FILL = 0.97
+"""A first coding that fills at least this much of its budget is kept; below it a second one is worth its time."""
+
+_TISSUE_SAMPLE, _GLASS_SAMPLE, _LEVEL_SAMPLE = 48, 8, 12
+"""Tiles that an estimate of the whole codes."""
+
+
+class CodedPyramid:
+    """The coded tiles of every level, on disk. A context manager that frees it."""
+
+    def __init__(
+        self, pyramid: Pyramid, codec: TileCodec, quality: float, *, folder: Path, workers: int, progress: Progress
+    ) -> None:
+        """Codes every tile of `pyramid`."""
+        self.codec, self.quality = codec, quality
+        total = sum(grid.count for grid in pyramid.grids)
+        done = 0
+        with ExitStack() as stack:
+            self.levels: list[CodeSpool] = []
+            for pixels in pyramid.levels:
+                codes = CodeSpool(pixels.grid, folder)
+                stack.callback(codes.close)
+                self.levels.append(codes)
+                work = partial(_code_tile, pixels, codes, codec, quality)
+                for _ in ordered_map(work, range(pixels.grid.count), workers=workers):
+                    done += 1
+                    progress("coding", done, total)
+            self._stack = stack.pop_all()
+
+    @property
+    def total_bytes(self) -> int:
+        return sum(codes.total_bytes for codes in self.levels)
+
+    def base_plane(self, capacity_bytes: int) -> TiledPlane:
+        """The base as a decoder will see it."""
+        codes = self.levels[0]
+
+        def decode(column: int, row: int) -> Image:
+            data = codes.get(codes.grid.index(column, row))
+            return decode_tile(data, self.codec, height=codes.grid.tile, width=codes.grid.tile)
+
+        return TiledPlane(codes.grid, decode, capacity_bytes=capacity_bytes)
+
+    def close(self) -> None:
+        """Free the disk."""
+        self._stack.close()
+
+    def __enter__(self) -> CodedPyramid:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def code_within(
+    pyramid: Pyramid,
+    codec: TileCodec,
+    budget_bytes: int,
+    *,
+    seed: int,
+    folder: Path,
+    workers: int,
+    progress: Progress,
+) -> CodedPyramid:
+    """Code at the best quality whose tiles fit into `budget_bytes`.
+
+    A sample of tiles gives a first estimate of bytes over quality; what the whole really takes corrects it, until it
+    fits. Raises BudgetError if the lowest quality does not.
+    """
+    curve = RateCurve(partial(_estimate, pyramid, codec, seed, workers))
+    first = True
+    while True:
+        quality = best_quality(curve, budget_bytes, codec)
+        if quality is None:
+            needed = int(curve(SEARCH_RANGES[codec][0]))
+            raise BudgetError(budget_bytes, needed, f"the tiles need {needed} bytes, {budget_bytes} are left for them")
+        coded = CodedPyramid(pyramid, codec, quality, folder=folder, workers=workers, progress=progress)
+        # A coding that is too large raises the curve above the budget at its quality, so the next one is lower.
+        curve.correct(quality, coded.total_bytes)
+        fits = coded.total_bytes <= budget_bytes
+        poor = first and coded.total_bytes < GOOD_FILL * budget_bytes
+        if fits and not (poor and (best_quality(curve, budget_bytes, codec) or 0) > quality):
+            return coded
+        coded.close()
+        first = False
+
+
+def _code_tile(pixels: PixelSpool, codes: CodeSpool, codec: TileCodec, quality: float, index: int) -> None:
+    codes.put(index, encode_tile(pixels.get(index), codec, quality))
+
+
+def _estimate(pyramid: Pyramid, codec: TileCodec, seed: int, workers: int, quality: float) -> float:
+    """Bytes of all tiles at a quality, from a sample of tissue tiles, of glass tiles and of the reduced levels."""
+    total = 0.0
+    for level, pixels in enumerate(pyramid.levels):
+        everything = range(pixels.grid.count)
+        if level == 0:
+            tissue = [index for index in everything if pyramid.tissue_of(index).any()]
+            glass = [index for index in everything if not pyramid.tissue_of(index).any()]
+            groups = [(tissue, _TISSUE_SAMPLE), (glass, _GLASS_SAMPLE)]
+        else:
+            groups = [(list(everything), _LEVEL_SAMPLE)]
+        for group, count in groups:
+            sample = spread_sample(group, count, seed)
+            work = partial(_coded_size, pixels, codec, quality)
+            if sample:
+                total += sum(ordered_map(work, sample, workers=workers)) / len(sample) * len(group)
+    return total
+
+
+def _coded_size(pixels: PixelSpool, codec: TileCodec, quality: float, index: int) -> int:
+    return len(encode_tile(pixels.get(index), codec, quality))

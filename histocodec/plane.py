@@ -1,0 +1,95 @@
+"""A tiled image as one plane of pixels, with the tiles that were used last kept in memory."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from .codecs import Image
+from .errors import RegionError
+from .geometry import Region, TileGrid
+
+K = TypeVar("K")
+
+
+class ImageCache(Generic[K]):
+    """Images by key, least recently used out first; safe for threads. What two threads want at once is made once."""
+
+    def __init__(self, capacity_bytes: int) -> None:
+        self.capacity_bytes = capacity_bytes
+        self._lock = threading.Lock()
+        self._images: OrderedDict[K, Image] = OrderedDict()
+        self._pending: dict[K, Future[Image]] = {}
+        self._bytes = 0
+
+    def get(self, key: K, make: Callable[[], Image]) -> Image:
+        """The image of `key`; `make` is called if it is not there. The result is read-only."""
+        with self._lock:
+            if key in self._images:
+                self._images.move_to_end(key)
+                return self._images[key]
+            pending = self._pending.get(key)
+            if pending is None:
+                ours: Future[Image] = Future()
+                self._pending[key] = ours
+        if pending is not None:
+            return pending.result()
+        try:
+            image = make()
+            image.flags.writeable = False
+        except BaseException as error:
+            with self._lock:
+                del self._pending[key]
+            ours.set_exception(error)
+            raise
+        with self._lock:
+            del self._pending[key]
+            self._images[key] = image
+            self._bytes += image.nbytes
+            while self._bytes > self.capacity_bytes and len(self._images) > 1:
+                self._bytes -= self._images.popitem(last=False)[1].nbytes
+        ours.set_result(image)
+        return image
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._images.clear()
+            self._bytes = 0
+
+
+class TiledPlane:
+    """Regions of an image that is made tile by tile."""
+
+    def __init__(self, grid: TileGrid, make_tile: Callable[[int, int], Image], *, capacity_bytes: int) -> None:
+        """make_tile(column, row) gives (tile, tile, 3) uint8 RGB, also where the tile reaches beyond the image."""
+        self.grid = grid
+        self._make_tile = make_tile
+        self._cache: ImageCache[tuple[int, int]] = ImageCache(capacity_bytes)
+
+    def tile(self, column: int, row: int) -> Image:
+        """A whole tile, read-only."""
+        return self._cache.get((column, row), lambda: self._make_tile(column, row))
+
+    def read(self, region: Region) -> Image:
+        """(height, width, 3) uint8 RGB of a region within the image. Raises RegionError."""
+        if not region.within(self.grid.size):
+            size = self.grid.size
+            raise RegionError(f"{region} does not lie within {size.width} x {size.height} px")
+        out = np.empty((region.height, region.width, 3), np.uint8)
+        for column, row in self.grid.touching(region):
+            tile = self.grid.region(column, row)
+            x, y = max(region.x, tile.x), max(region.y, tile.y)
+            right, bottom = min(region.right, tile.right), min(region.bottom, tile.bottom)
+            part = self.tile(column, row)[y - tile.y : bottom - tile.y, x - tile.x : right - tile.x]
+            out[y - region.y : bottom - region.y, x - region.x : right - region.x] = part
+        return out
+
+    def clear(self) -> None:
+        """Forget the tiles that were kept."""
+        self._cache.clear()

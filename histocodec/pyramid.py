@@ -1,0 +1,113 @@
+"""The uncoded base pyramid of a slide, made in one pass over the source and held on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .base import downsample
+from .codecs import Image
+from .geometry import Region, Size, TileGrid
+from .manifest import level_sizes
+from .parallel import ordered_map
+from .source import Source
+from .spool import PixelSpool
+from .tissue import tissue_blocks
+
+Progress = Callable[[str, int, int], None]
+"""progress(stage, done, total), called often and from the calling thread."""
+
+LEVEL_STEP = 4
+"""Pixels of a level per pixel of the next, each axis."""
+
+
+class Pyramid:
+    """Base and reduced levels as spools of uncoded tiles, and the tissue map. A context manager that frees the disk.
+
+    Tiles that reach beyond a level's edge repeat its last row and column.
+    """
+
+    def __init__(
+        self, source: Source, *, scale: int, tile: int, block: int, folder: Path, workers: int, progress: Progress
+    ) -> None:
+        """Reads all of `source`. Memory: a few tiles for each worker. Raises SourceReadError, OSError."""
+        base_size = source.size.divided(scale)
+        self.grids = [TileGrid(Size(*level.size), tile) for level in level_sizes(base_size, tile)]
+        self.blocks = TileGrid(base_size, block)
+        self.tissue: NDArray[np.uint8] = np.zeros((self.blocks.shape.height, self.blocks.shape.width), np.uint8)
+        """(rows, columns) uint8, one a block: 1 tissue, 0 glass."""
+        self._workers, self._scale, self._full_size = workers, scale, source.size
+        with ExitStack() as stack:
+            self.levels: list[PixelSpool] = []
+            for grid in self.grids:
+                self.levels.append(PixelSpool(grid, folder))
+                stack.callback(self.levels[-1].close)
+            self._scan(source, scale, progress)
+            for finer, coarser in zip(self.levels[:-1], self.levels[1:], strict=True):
+                self._reduce(finer, coarser)
+            self._stack = stack.pop_all()
+
+    def _scan(self, source: Source, scale: int, progress: Progress) -> None:
+        spool, grid = self.levels[0], self.grids[0]
+
+        def work(index: int) -> tuple[int, NDArray[np.uint8]]:
+            full_region = grid.covered(*grid.address(index)).scaled(scale).clipped(source.size)
+            assert full_region is not None
+            tile = _filled(downsample(source.read(full_region), scale), grid.tile)
+            spool.put(index, tile)
+            return index, tissue_blocks(tile, self.blocks.tile)
+
+        for done, (index, flags) in enumerate(ordered_map(work, range(grid.count), workers=self._workers), 1):
+            part = self.tissue_of(index)
+            part[:] = flags[: part.shape[0], : part.shape[1]]
+            progress("reading", done, grid.count)
+
+    def _reduce(self, finer: PixelSpool, coarser: PixelSpool) -> None:
+        def work(index: int) -> None:
+            wanted = coarser.grid.covered(*coarser.grid.address(index)).scaled(LEVEL_STEP).clipped(finer.grid.size)
+            assert wanted is not None
+            coarser.put(index, _filled(downsample(finer.read(wanted), LEVEL_STEP), coarser.grid.tile))
+
+        for _ in ordered_map(work, range(coarser.grid.count), workers=self._workers):
+            pass
+
+    def tissue_of(self, index: int) -> NDArray[np.uint8]:
+        """The part of the tissue map that a base tile covers, as a view."""
+        per_tile = self.grids[0].tile // self.blocks.tile
+        column, row = self.grids[0].address(index)
+        return self.tissue[row * per_tile : (row + 1) * per_tile, column * per_tile : (column + 1) * per_tile]
+
+    def whole_tissue_blocks(self) -> list[tuple[int, int]]:
+        """(column, row) of every tissue block that lies within the slide entirely, row by row."""
+        return [
+            (int(column), int(row))
+            for row, column in np.argwhere(self.tissue)
+            if self.blocks.region(column, row).scaled(self._scale).within(self._full_size)
+        ]
+
+    def coarsest(self) -> Image:
+        """The last level, which fits into one tile, as (height, width, 3) uint8 RGB."""
+        size = self.grids[-1].size
+        return self.levels[-1].read(Region(0, 0, size.width, size.height))
+
+    def close(self) -> None:
+        """Free the disk."""
+        self._stack.close()
+
+    def __enter__(self) -> Pyramid:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _filled(image: Image, side: int) -> Image:
+    """Extended to `side` x `side` by repeating the last row and column: costs the codec next to nothing."""
+    return np.pad(image, ((0, side - image.shape[0]), (0, side - image.shape[1]), (0, 0)), mode="edge")
