@@ -1,0 +1,147 @@
+"""Decoder: a container and its generator to pixels of any level."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+
+from .codecs import Image
+from .container import Container
+from .errors import GeneratorMismatch, RegionError, UnknownGenerator
+from .generator import BicubicGenerator, Generator, predict
+from .generators import load_generator
+from .geometry import Region, Size, TileGrid
+from .manifest import GeneratorFacts
+from .package import Package
+from .parallel import core_count, ordered_map
+from .plane import TiledPlane
+
+BICUBIC = "bicubic"
+"""As a generator's name: enlarge the base without a network. What comes out is then labelled so."""
+
+
+class Decoder:
+    """Reads regions of any level of a container. Safe to use from several threads; a context manager.
+
+    Level 0 is the full resolution, reconstructed block by block on the file's canonical grid and kept in a cache;
+    the others are the stored pyramid. What a pixel is never depends on the region, the order or the thread in which it
+    was asked for.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        generator: Generator | str | Path | None = None,
+        device: str = "cpu",
+        cache_bytes: int = 256 << 20,
+    ) -> None:
+        """Open a container; the generator is loaded when the first pixel of level 0 is asked for.
+
+        generator: None for the one that the file names; `"bicubic"` to do without a network; else a model package's
+        name or path, or a Generator, which must be the one that the file names. cache_bytes: for decoded pixels.
+        Raises ContainerError.
+        """
+        self.container = Container(path)
+        self.path = self.container.path
+        self.manifest = self.container.manifest
+        self._device = device
+        self._wanted = generator
+        self._loaded: Generator | None = None
+        scale = self.manifest.base.scale
+        self._plain = BicubicGenerator(scale)
+        self._blocks = TileGrid(self.container.grids[0].size, self.manifest.prediction.block)
+        full_grid = TileGrid(Size(*self.manifest.slide.size), self._blocks.tile * scale)
+        self._planes = [TiledPlane(full_grid, self._reconstruct, capacity_bytes=cache_bytes // 2)]
+        for level, grid in enumerate(self.container.grids):
+            capacity = cache_bytes // 4 if level == 0 else cache_bytes // 8
+            self._planes.append(TiledPlane(grid, partial(self._stored_tile, level), capacity_bytes=capacity))
+        self.levels: tuple[Size, ...] = tuple(plane.grid.size for plane in self._planes)
+        """Pixel sizes, level 0 first."""
+        self.downsamples: tuple[int, ...] = (1, *(scale * level.downsample for level in self.manifest.base.levels))
+        """Full pixels per pixel of each level, each axis."""
+        self.mpp: float = self.manifest.slide.mpp
+        """Micrometres per pixel of level 0."""
+        self.tile_size = full_grid.tile
+        """Full pixels a side of a block of the canonical grid: the cheapest unit to read level 0 in."""
+
+    @property
+    def generator(self) -> Generator:
+        """The generator in use, loaded now if it was not yet.
+
+        Raises UnknownGenerator, GeneratorMismatch, InvalidPackage, CorruptContainer.
+        """
+        if self._loaded is None:
+            self._loaded = _find_generator(self.container, self._wanted, self._device)
+        return self._loaded
+
+    def read(self, region: Region, level: int = 0) -> Image:
+        """(height, width, 3) uint8 RGB of a region within a level.
+
+        Raises RegionError, CorruptContainer for a damaged tile, and what `generator` raises.
+        """
+        if not 0 <= level < len(self._planes):
+            raise RegionError(f"expected a level of 0 to {len(self._planes) - 1}, found {level}")
+        return self._planes[level].read(region)
+
+    def tiles(self, regions: Iterable[Region], level: int = 0) -> Iterator[Image]:
+        """`read` for many regions, on all cores, in order; a bounded number is ahead of the caller."""
+        return ordered_map(lambda region: self.read(region, level), regions, workers=core_count())
+
+    def clear_cache(self) -> None:
+        """Forget all decoded pixels."""
+        for plane in self._planes:
+            plane.clear()
+
+    def close(self) -> None:
+        """Release the file."""
+        self.container.close()
+
+    def __enter__(self) -> Decoder:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _reconstruct(self, column: int, row: int) -> Image:
+        tissue = self.container.tissue_map[row, column]
+        return predict(self.generator if tissue else self._plain, self._planes[1].read, self._blocks, column, row)
+
+    def _stored_tile(self, level: int, column: int, row: int) -> Image:
+        return self.container.decoded_tile(level, self.container.grids[level].index(column, row))
+
+
+def _find_generator(container: Container, wanted: Generator | str | Path | None, device: str) -> Generator:
+    named = container.manifest.prediction.generator
+    if wanted == BICUBIC:
+        return BicubicGenerator(named.scale)
+    if wanted is None:
+        found = _named_generator(container, named, device)
+    elif isinstance(wanted, (str, Path)):
+        found = load_generator(wanted, device=device)
+    else:
+        found = wanted
+    if (found.digest, found.scale, found.halo) != (named.digest, named.scale, named.halo):
+        raise GeneratorMismatch(
+            f"{container.path} names generator {named.name} {named.digest} (x{named.scale}, halo {named.halo}), "
+            f"found {found.name} {found.digest} (x{found.scale}, halo {found.halo})"
+        )
+    return found
+
+
+def _named_generator(container: Container, named: GeneratorFacts, device: str) -> Generator:
+    """The generator that the file names: embedded, built in, or one of those that ship."""
+    data = container.package()
+    if data is not None:
+        return load_generator(Package(data), device=device)
+    try:
+        return load_generator(named.digest, device=device)
+    except UnknownGenerator as error:
+        raise UnknownGenerator(
+            f"{container.path} needs generator {named.name} {named.digest}, which is neither embedded in it nor among "
+            "those that ship: give its package (--generator PATH)"
+        ) from error

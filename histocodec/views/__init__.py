@@ -1,0 +1,1 @@
+"""What stands on a Decoder: an OpenSlide-like slide, TIFF and picture export."""

@@ -1,0 +1,181 @@
+"""Decoded levels as a pyramidal TIFF or as one picture, labelled as what they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Literal
+
+import imagecodecs
+import numpy as np
+import tifffile
+from PIL import Image as PILImage
+from PIL.PngImagePlugin import PngInfo
+
+from ..codecs import QUALITY_SCALES, Image, encode_tile
+from ..decode import Decoder
+from ..errors import RegionError, SettingsError
+from ..geometry import Region, Size, TileGrid
+from ..labels import decoded_description
+from ..manifest import SOFTWARE
+from ..output import atomic_output
+from ..parallel import core_count, ordered_map
+
+Compression = Literal["jpeg", "deflate", "jp2k"]
+DEFAULT_QUALITY = {"jpeg": 85.0, "jp2k": 40.0}
+_TIFF_COMPRESSION = {"jpeg": 7, "deflate": 8, "jp2k": 33005}
+_TILE = 512
+_MAX_PICTURE_PIXELS = 20_000 * 20_000
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A region of one level, in that level's pixels."""
+
+    level: int
+    downsample: int
+    region: Region
+
+
+def export_tiff(
+    decoder: Decoder,
+    path: str | Path,
+    *,
+    compression: Compression = "jpeg",
+    quality: float | None = None,
+    level: int = 0,
+    region: Region | None = None,
+    overwrite: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> None:
+    """Write a tiled pyramidal BigTIFF that OpenSlide opens, atomically; memory is bounded by a few rows of tiles.
+
+    compression: `jpeg` (4:2:0) and `jp2k` at `quality` on their codec's scale, or lossless `deflate`. level: the finest
+    level to write; the coarser ones follow. region: the part to write, in pixels of level 0; None for all.
+    Raises RegionError, SettingsError, OutputError, ContainerError, GeneratorError.
+    """
+    path = Path(path)
+    quality = _checked_quality(compression, quality)
+    parts = _parts(decoder, level, region)
+    grids = [TileGrid(Size(part.region.width, part.region.height), _TILE) for part in parts]
+    total = sum(grid.count for grid in grids)
+    done = 0
+
+    def tiles(part: _Part, grid: TileGrid) -> Iterator[bytes]:
+        def work(index: int) -> bytes:
+            covered = grid.covered(*grid.address(index))
+            wanted = Region(part.region.x + covered.x, part.region.y + covered.y, covered.width, covered.height)
+            image = decoder.read(wanted, part.level)
+            padding = ((0, _TILE - covered.height), (0, _TILE - covered.width), (0, 0))
+            return _compress(np.pad(image, padding, mode="edge"), compression, quality)
+
+        nonlocal done
+        for data in ordered_map(work, range(grid.count), workers=core_count()):
+            yield data
+            done += 1
+            progress(done, total)
+
+    def write(out: IO[bytes]) -> None:
+        with tifffile.TiffWriter(out, bigtiff=True) as tiff:
+            for number, (part, grid) in enumerate(zip(parts, grids, strict=True)):
+                mpp = decoder.mpp * part.downsample
+                tiff.write(
+                    tiles(part, grid),
+                    shape=(grid.size.height, grid.size.width, 3),
+                    dtype=np.uint8,
+                    tile=(_TILE, _TILE),
+                    photometric="ycbcr" if compression == "jpeg" else "rgb",
+                    subsampling=(2, 2) if compression == "jpeg" else None,
+                    planarconfig="contig",
+                    compression=_TIFF_COMPRESSION[compression],
+                    subfiletype=0 if number == 0 else 1,
+                    description=_description(decoder, part),
+                    resolution=(10000 / mpp, 10000 / mpp),
+                    resolutionunit="CENTIMETER",
+                    software=SOFTWARE,
+                    iccprofile=decoder.container.icc_profile if number == 0 else None,
+                    metadata=None,
+                )
+
+    with atomic_output(path, overwrite=overwrite) as out:
+        write(out)
+
+
+def export_picture(
+    decoder: Decoder,
+    path: str | Path,
+    *,
+    level: int = 0,
+    region: Region | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Write a region of a level as .png or .jpg, atomically; the label is in its metadata.
+
+    region: in pixels of level 0; None for all. Raises as `export_tiff`; RegionError if the picture would be too large.
+    """
+    path = Path(path)
+    part = _parts(decoder, level, region)[0]
+    pixels = part.region.width * part.region.height
+    if pixels > _MAX_PICTURE_PIXELS:
+        raise RegionError(f"{part.region.width} x {part.region.height} px are too many for one picture: write a .tif")
+    description = _description(decoder, part)
+    icc = decoder.container.icc_profile
+    picture = PILImage.fromarray(decoder.read(part.region, level))
+    dots_per_inch = 25400 / (decoder.mpp * part.downsample)
+    with atomic_output(path, overwrite=overwrite) as out:
+        if path.suffix.lower() == ".png":
+            text = PngInfo()
+            text.add_itxt("Description", description)
+            text.add_text("Software", SOFTWARE)
+            picture.save(out, "PNG", pnginfo=text, icc_profile=icc, dpi=(dots_per_inch, dots_per_inch))
+        else:
+            # JFIF's 16-bit density cannot hold a microscope's; the description states the mpp.
+            picture.save(out, "JPEG", quality=90, icc_profile=icc, comment=description.encode())
+
+
+def _parts(decoder: Decoder, level: int, region: Region | None) -> list[_Part]:
+    """The region at `level` and at every coarser level, each rounded outwards and clipped."""
+    if not 0 <= level < len(decoder.levels):
+        raise RegionError(f"expected a level of 0 to {len(decoder.levels) - 1}, found {level}")
+    full = Region(0, 0, *decoder.levels[0]) if region is None else region
+    if not full.within(decoder.levels[0]):
+        size = decoder.levels[0]
+        raise RegionError(
+            f"region {full.x},{full.y},{full.width},{full.height} does not lie within the slide of "
+            f"{size.width} x {size.height} px"
+        )
+    parts = []
+    for number in range(level, len(decoder.levels)):
+        factor = decoder.downsamples[number]
+        x, y = full.x // factor, full.y // factor
+        outer = Region(x, y, max(1, -(-full.right // factor) - x), max(1, -(-full.bottom // factor) - y))
+        clipped = outer.clipped(decoder.levels[number])
+        if clipped is None:
+            break
+        parts.append(_Part(number, factor, clipped))
+        if max(clipped.width, clipped.height) <= _TILE and number > level:
+            break
+    return parts
+
+
+def _description(decoder: Decoder, part: _Part) -> str:
+    region = part.region
+    where = f"region {region.x},{region.y},{region.width},{region.height} of level {part.level}"
+    return decoded_description(decoder.manifest, part.downsample, where)
+
+
+def _checked_quality(compression: Compression, quality: float | None) -> float:
+    if compression not in _TIFF_COMPRESSION:
+        raise SettingsError(f"compression must be one of {', '.join(_TIFF_COMPRESSION)}, found {compression}")
+    if compression == "deflate":
+        if quality is not None:
+            raise SettingsError("deflate is lossless: it takes no quality")
+        return 0.0
+    return QUALITY_SCALES[compression].check(DEFAULT_QUALITY[compression] if quality is None else quality)
+
+
+def _compress(tile: Image, compression: Compression, quality: float) -> bytes:
+    if compression == "deflate":
+        return bytes(imagecodecs.zlib_encode(tile.tobytes(), level=6))
+    return encode_tile(tile, compression, quality)
