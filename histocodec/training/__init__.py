@@ -1,0 +1,1 @@
+"""Training of generators. Needs torch; nothing else in histocodec imports this package."""

@@ -1,0 +1,97 @@
+"""PSNR and SSIM of a generator on whole tiles, against bicubic from the same base."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..base import downsample
+from ..codecs import QUALITY_SCALES, Image, TileCodec, decode_tile, encode_tile
+from ..generator import BicubicGenerator, Generator, predict
+from ..geometry import Region, Size, TileGrid
+from ..metrics import psnr, ssim
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationTile:
+    """One tile and the base that a decoder would see."""
+
+    name: str
+    full: Image
+    base: Image
+    bits_per_full_pixel: float
+    """Of the coded base; 0 for an uncoded one."""
+
+
+def code_at_rate(base: Image, codec: TileCodec, budget_bytes: float) -> tuple[Image, int]:
+    """The decoded base at the highest quality whose codestream fits into `budget_bytes`, and its bytes.
+
+    Bisection, to 0.01 of the quality scale or a whole number; the lowest quality if none fits.
+    """
+    scale = QUALITY_SCALES[codec]
+    step = 1.0 if scale.whole else 0.01
+    low, high = 0, round((scale.high - scale.low) / step)
+    best = encode_tile(base, codec, scale.low)
+    while low < high:
+        middle = (low + high + 1) // 2
+        data = encode_tile(base, codec, scale.low + middle * step)
+        if len(data) <= budget_bytes:
+            low, best = middle, data
+        else:
+            high = middle - 1
+    return decode_tile(best, codec, height=base.shape[0], width=base.shape[1]), len(best)
+
+
+def evaluation_tile(
+    name: str, full: Image, scale: int, codec: TileCodec | None = None, bits_per_full_pixel: float = 0.0
+) -> EvaluationTile:
+    """Crop to a multiple of `scale`, downsample and, with a codec, code at a rate."""
+    full = np.ascontiguousarray(full[: full.shape[0] // scale * scale, : full.shape[1] // scale * scale])
+    base = downsample(full, scale)
+    if codec is None:
+        return EvaluationTile(name, full, base, 0.0)
+    area = full.shape[0] * full.shape[1]
+    coded, size_bytes = code_at_rate(base, codec, bits_per_full_pixel * area / 8)
+    return EvaluationTile(name, full, coded, size_bytes * 8 / area)
+
+
+def reconstruct(generator: Generator, base: Image, block: int = 128) -> Image:
+    """A whole base at full resolution, block by block as a decoder does it."""
+    grid = TileGrid(Size(base.shape[1], base.shape[0]), block)
+    scale = generator.scale
+    out = np.empty((base.shape[0] * scale, base.shape[1] * scale, 3), np.uint8)
+
+    def read_base(region: Region) -> Image:
+        return base[region.y : region.bottom, region.x : region.right]
+
+    for row in range(grid.shape.height):
+        for column in range(grid.shape.width):
+            part = grid.covered(column, row).scaled(scale)
+            pixels = predict(generator, read_base, grid, column, row)
+            out[part.y : part.bottom, part.x : part.right] = pixels[: part.height, : part.width]
+    return out
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Means over tiles, and the same for bicubic enlargement of the same bases."""
+
+    psnr_db: float
+    ssim: float
+    bicubic_psnr_db: float
+    bicubic_ssim: float
+    bits_per_full_pixel: float
+    tiles: int
+
+
+def score(generator: Generator, tiles: list[EvaluationTile]) -> Score:
+    """Mean PSNR and SSIM per tile (definitions in `histocodec.metrics`)."""
+    bicubic = BicubicGenerator(generator.scale)
+    rows = []
+    for tile in tiles:
+        ours, plain = reconstruct(generator, tile.base), reconstruct(bicubic, tile.base)
+        rows.append((psnr(tile.full, ours), ssim(tile.full, ours), psnr(tile.full, plain), ssim(tile.full, plain)))
+    means = [float(v) for v in np.mean(rows, axis=0)]
+    rate = float(np.mean([tile.bits_per_full_pixel for tile in tiles]))
+    return Score(means[0], means[1], means[2], means[3], rate, len(tiles))
