@@ -1,0 +1,42 @@
+"""The files that make up a slide, for formats that spread over several."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+
+# (0020,000E) stands before the large attributes, such as the ICC profile and the pixels.
+_DICOM_HEAD_BYTES = 1 << 17
+
+
+def size_on_disk(path: Path, vendor: str, properties: Mapping[str, str]) -> int:
+    """Bytes of all the files of the slide, as far as they can be known from OpenSlide's vendor and properties."""
+    match vendor:
+        case "mirax":
+            files = [path, *(file for file in path.with_suffix("").rglob("*") if file.is_file())]
+        case "dicom":
+            files = _dicom_series(path, properties.get("dicom.SeriesInstanceUID", ""))
+        case "hamamatsu" if path.suffix.lower() in (".vms", ".vmu"):
+            named = {value for name, value in properties.items() if name.startswith("hamamatsu.")}
+            files = [file for file in path.parent.iterdir() if file == path or (file.name in named and file.is_file())]
+        case _:
+            files = [path]
+    return sum(file.stat().st_size for file in files)
+
+
+def _dicom_series(path: Path, uid: str) -> list[Path]:
+    """The DICOM files beside `path` (and `path`) whose Series Instance UID, in explicit VR, is `uid`."""
+    value = uid.encode() + b"\0" * (len(uid) % 2)
+    element = struct.pack("<HH2sH", 0x0020, 0x000E, b"UI", len(value)) + value
+    files = [path]
+    for file in path.parent.iterdir():
+        if file.name != path.name and file.is_file():
+            try:
+                with file.open("rb") as opened:
+                    head = opened.read(_DICOM_HEAD_BYTES)
+            except OSError:  # what OpenSlide cannot read either is no part of the slide
+                continue
+            if head[128:132] == b"DICM" and element in head:
+                files.append(file)
+    return files
