@@ -1,0 +1,257 @@
+"""The command line: parse, call, print. Results go to stdout, progress and messages to stderr."""
+
+from __future__ import annotations
+
+import enum
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as ProgressBar
+
+from .container import Container
+from .decode import Decoder
+from .demo import run_demo
+from .encode import EncodeSettings, encode
+from .errors import HistocodecError
+from .generators import load_generator
+from .geometry import Region
+from .package import shipped_packages
+from .report import container_facts, encode_facts, package_facts, render
+from .source import open_source
+from .validate import validate
+from .version import __version__
+from .views.export import export_picture, export_tiff
+
+app = typer.Typer(
+    name="histocodec",
+    help="Store a histology slide as its 10x base and a learned decoder; reconstruct it on demand.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+class _Codec(enum.StrEnum):
+    jp2k = "jp2k"
+    avif = "avif"
+    jpeg = "jpeg"
+
+
+class _Base(enum.StrEnum):
+    x10 = "10x"
+    x20 = "20x"
+
+
+class _Verify(enum.StrEnum):
+    sample = "sample"
+    none = "none"
+
+
+class _Compression(enum.StrEnum):
+    jpeg = "jpeg"
+    deflate = "deflate"
+    jp2k = "jp2k"
+
+
+_Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
+_Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+_Device = Annotated[str, typer.Option(help="Where the network runs, as torch names it: cpu, cuda, mps.")]
+_Mpp = Annotated[float | None, typer.Option(help="Micrometres per pixel, where the slide does not state them.")]
+
+
+@app.command("encode")
+def encode_command(
+    slide: Annotated[Path, typer.Argument(help="Any slide that OpenSlide, tifffile or libvips reads.")],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Default: SLIDE's name, .hc.tif.")] = None,
+    ratio: Annotated[
+        float | None, typer.Option(help="Output bytes: at most the slide's divided by this. [default: 16]")
+    ] = None,
+    quality: Annotated[float | None, typer.Option(help="Instead of a ratio: quality on the codec's scale.")] = None,
+    base: Annotated[_Base, typer.Option(help="Magnification of the stored base.")] = _Base.x10,
+    codec: Annotated[
+        _Codec, typer.Option(help="Of the base: jp2k opens in OpenSlide and QuPath, avif is smallest, jpeg oldest.")
+    ] = _Codec.jp2k,
+    generator: Annotated[
+        str | None, typer.Option(help="A shipped generator, bicubic-x2, bicubic-x4, or a model package's path.")
+    ] = None,
+    embed_generator: Annotated[
+        bool | None,
+        typer.Option(
+            "--embed-generator/--no-embed-generator",
+            help="Store the generator in the file. Default: if it takes less than 1 % of it.",
+        ),
+    ] = None,
+    verify: Annotated[_Verify, typer.Option(help="Measure the reconstruction against the slide.")] = _Verify.sample,
+    deidentify: Annotated[
+        bool, typer.Option("--deidentify", help="Drop label, macro and every property that can carry identity.")
+    ] = False,
+    mpp: _Mpp = None,
+    device: _Device = "cpu",
+    overwrite: _Overwrite = False,
+    as_json: _Json = False,
+) -> None:
+    """Encode a slide."""
+    if ratio is not None and quality is not None:
+        raise typer.BadParameter("give --ratio or --quality, not both")
+    settings = EncodeSettings(
+        base=base.value,
+        codec=codec.value,
+        ratio=16.0 if ratio is None and quality is None else ratio,
+        quality=quality,
+        embed_generator=embed_generator,
+        verify=verify.value,
+        deidentify=deidentify,
+    )
+    target = output or _default_output(slide)
+    with open_source(slide, mpp=mpp) as source, _bar() as progress:
+        chosen = None if generator is None else load_generator(generator, device=device)
+        report = encode(source, target, chosen, settings, overwrite=overwrite, progress=progress)
+    _print(encode_facts(report), as_json)
+
+
+@app.command("decode")
+def decode_command(
+    file: Annotated[Path, typer.Argument(help="A .hc.tif file.")],
+    output: Annotated[Path, typer.Argument(help="A .tif, or a .png or .jpg picture.")],
+    compression: Annotated[_Compression, typer.Option(help="Of the TIFF's tiles; deflate is lossless.")] = (
+        _Compression.jpeg
+    ),
+    quality: Annotated[
+        float | None, typer.Option(help="jpeg: 1 to 100 [default: 85]; jp2k: PSNR in dB [default: 40].")
+    ] = None,
+    level: Annotated[int, typer.Option(help="The finest level to write: 0 is the full resolution.")] = 0,
+    region: Annotated[str | None, typer.Option(help="x,y,width,height in full-resolution pixels.")] = None,
+    generator: Annotated[
+        str | None, typer.Option(help="bicubic to do without the network, or the named generator's package.")
+    ] = None,
+    device: _Device = "cpu",
+    overwrite: _Overwrite = False,
+) -> None:
+    """Decode to a pyramidal TIFF, or a region to a picture."""
+    part = _region(region)
+    picture = output.suffix.lower() in (".png", ".jpg", ".jpeg")
+    if not picture and output.suffix.lower() not in (".tif", ".tiff"):
+        raise typer.BadParameter(f"the output's name must end in .tif, .tiff, .png, .jpg or .jpeg, found {output.name}")
+    with Decoder(file, generator=generator, device=device) as decoder, _bar() as progress:
+        if picture:
+            export_picture(decoder, output, level=level, region=part, overwrite=overwrite)
+        else:
+            export_tiff(
+                decoder,
+                output,
+                compression=compression.value,
+                quality=quality,
+                level=level,
+                region=part,
+                overwrite=overwrite,
+                progress=lambda done, total: progress("decoding", done, total),
+            )
+    typer.echo(f"{output}: {output.stat().st_size} bytes")
+
+
+@app.command("info")
+def info_command(file: Annotated[Path, typer.Argument(help="A .hc.tif file.")], as_json: _Json = False) -> None:
+    """Say what a file is, what it holds, and what was measured."""
+    with Container(file) as container:
+        _print(container_facts(container), as_json)
+
+
+@app.command("validate")
+def validate_command(
+    file: Annotated[Path, typer.Argument(help="A .hc.tif file.")],
+    deep: Annotated[bool, typer.Option("--deep", help="Decode every stored tile.")] = False,
+    as_json: _Json = False,
+) -> None:
+    """List every problem of a file with its code; exit code 1 if there is one."""
+    with _bar() as progress:
+        problems = validate(file, deep=deep, progress=lambda done, total: progress("checking", done, total))
+    if as_json:
+        typer.echo(json.dumps([{"code": p.code, "place": p.place, "sentence": p.sentence} for p in problems], indent=1))
+    else:
+        for problem in problems:
+            typer.echo(f"{problem.code}: {problem.place}: {problem.sentence}")
+        if not problems:
+            typer.echo(f"{file}: valid" if deep else f"{file}: valid (--deep decodes every tile as well)")
+    raise typer.Exit(1 if problems else 0)
+
+
+@app.command("demo")
+def demo_command(
+    slide: Annotated[Path | None, typer.Argument(help="A slide. Default: a synthetic one is made.")] = None,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The picture.")] = Path("demo.png"),
+    mpp: _Mpp = None,
+    overwrite: _Overwrite = False,
+) -> None:
+    """Encode, validate and decode a slide, and draw what came out."""
+    with _bar() as progress:
+        facts = run_demo(slide, output, mpp=mpp, overwrite=overwrite, progress=progress)
+    _print(facts, as_json=False)
+
+
+@app.command("models")
+def models_command(as_json: _Json = False) -> None:
+    """List the generators that ship, with their measured quality."""
+    _print({name: package_facts(package) for name, package in shipped_packages().items()}, as_json)
+
+
+def _default_output(slide: Path) -> Path:
+    return slide.with_name(slide.name.removesuffix(slide.suffix) + ".hc.tif")
+
+
+def _region(text: str | None) -> Region | None:
+    if text is None:
+        return None
+    try:
+        x, y, width, height = (int(part) for part in text.split(","))
+    except ValueError:
+        raise typer.BadParameter(f"--region takes x,y,width,height in whole pixels, found {text}") from None
+    return Region(x, y, width, height)
+
+
+def _print(facts: dict[str, object], as_json: bool) -> None:
+    typer.echo(json.dumps(facts, indent=1, ensure_ascii=False) if as_json else render(facts))
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[str, int, int], None]]:
+    """A progress bar on stderr for each stage; silent where stderr is not a terminal."""
+    columns = TextColumn("{task.description:>10}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    with ProgressBar(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
+        tasks: dict[str, object] = {}
+
+        def progress(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bar.add_task(stage, total=total)
+            bar.update(tasks[stage], completed=done, total=total)  # type: ignore[arg-type]
+
+        yield progress
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    context: typer.Context, version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False
+) -> None:
+    if version:
+        typer.echo(f"histocodec {__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line. Exit codes: 0 done, 1 an error with one sentence on stderr, 2 a usage error."""
+    try:
+        app()
+    except HistocodecError as error:
+        typer.echo(f"histocodec: {error}", err=True)
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        typer.echo("histocodec: interrupted; nothing was written", err=True)
+        raise SystemExit(130) from None
+    except BrokenPipeError:
+        raise SystemExit(1) from None
