@@ -70,7 +70,7 @@ class EncodeSettings:
     """None: embed when the package takes less than EMBED_SHARE of the output."""
     verify: Literal["sample", "none"] = "sample"
     """Whether to decode a sample of tissue blocks and measure them against the source."""
-    verify_blocks: int = 48
+    verify_blocks: int = 32
     deidentify: bool = False
     seed: int = 0
     """Draws the tiles that rate control and verification look at."""
@@ -338,5 +338,6 @@ def _measure(file: _File, coded: CodedPyramid, progress: Progress) -> QualityFac
         file.generator,
         file.pyramid.blocks,
         addresses,
+        workers=file.settings.workers,
         progress=lambda done, total: progress("measuring", done, total),
     )

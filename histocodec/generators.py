@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 from .generator import BicubicGenerator, Generator
@@ -20,7 +21,12 @@ def load_generator(name: str | Path | Package = DEFAULT_X4, *, device: str = "cp
         plain = BicubicGenerator(scale)
         if name in (plain.name, plain.digest):
             return plain
-    package = name if isinstance(name, Package) else find_package(name)
+    return _built(name if isinstance(name, Package) else find_package(name), device)
+
+
+@functools.lru_cache(maxsize=4)
+def _built(package: Package, device: str) -> Generator:
+    """Networks are built once: they hold no state, and a viewer may open hundreds of slides."""
     from .model import build_generator  # imports torch, which nobody needs who reads a base alone
 
     return build_generator(package, device)

@@ -11,6 +11,7 @@ from .generator import BicubicGenerator, Generator, ReadBase, predict
 from .geometry import Region, TileGrid
 from .manifest import QualityFacts, Summary
 from .metrics import psnr, ssim
+from .parallel import ordered_map
 
 PSNR_CAP_DB = 100.0
 """Stands for the infinite PSNR of equal images, so that means and JSON stay finite."""
@@ -23,6 +24,7 @@ def measure_blocks(
     blocks: TileGrid,
     addresses: Sequence[tuple[int, int]],
     *,
+    workers: int,
     progress: Callable[[int, int], None],
 ) -> QualityFacts:
     """Reconstruct some blocks as a decoder does, and compare them with the source.
@@ -32,13 +34,17 @@ def measure_blocks(
     PSNR_CAP_DB.
     """
     bicubic = BicubicGenerator(generator.scale)
+
+    def measure(address: tuple[int, int]) -> tuple[float, float, float]:
+        predicted = predict(generator, read_base, blocks, *address)
+        plain = predict(bicubic, read_base, blocks, *address)
+        original = read_full(blocks.region(*address).scaled(generator.scale))
+        return _capped(psnr(original, predicted)), ssim(original, predicted), _capped(psnr(original, plain))
+
     scores = []
-    for done, (column, row) in enumerate(addresses, 1):
-        predicted = predict(generator, read_base, blocks, column, row)
-        plain = predict(bicubic, read_base, blocks, column, row)
-        original = read_full(blocks.region(column, row).scaled(generator.scale))
-        scores.append((_capped(psnr(original, predicted)), ssim(original, predicted), _capped(psnr(original, plain))))
-        progress(done, len(addresses))
+    for score in ordered_map(measure, addresses, workers=workers):
+        scores.append(score)
+        progress(len(scores), len(addresses))
     psnr_db, ssims, bicubic_db = zip(*scores, strict=True)
     return QualityFacts(
         method="sample",
