@@ -1,0 +1,119 @@
+"""Tiled planes, their cache, and ordered work on threads."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from histocodec.codecs import Image
+from histocodec.errors import RegionError
+from histocodec.geometry import Region, Size, TileGrid
+from histocodec.parallel import ordered_map
+from histocodec.plane import ImageCache, TiledPlane
+
+IMAGE: Image = np.random.default_rng(0).integers(0, 256, (70, 90, 3)).astype(np.uint8)
+
+
+def plane(capacity_bytes: int, calls: list[tuple[int, int]] | None = None) -> TiledPlane:
+    grid = TileGrid(Size(90, 70), 16)
+
+    def make(column: int, row: int) -> Image:
+        if calls is not None:
+            calls.append((column, row))
+        padded = np.pad(IMAGE, ((0, 16), (0, 16), (0, 0)))
+        return padded[row * 16 : row * 16 + 16, column * 16 : column * 16 + 16].copy()
+
+    return TiledPlane(grid, make, capacity_bytes=capacity_bytes)
+
+
+@given(st.integers(0, 89), st.integers(0, 69), st.data())
+def test_a_region_is_what_the_whole_has_there(x: int, y: int, data: st.DataObject) -> None:
+    width, height = data.draw(st.integers(1, 90 - x)), data.draw(st.integers(1, 70 - y))
+    out = plane(10_000).read(Region(x, y, width, height))
+    assert np.array_equal(out, IMAGE[y : y + height, x : x + width])
+
+
+def test_a_region_beyond_the_image_is_refused() -> None:
+    with pytest.raises(RegionError, match="90 x 70"):
+        plane(0).read(Region(80, 0, 11, 1))
+
+
+def test_tiles_are_made_once_while_they_fit_and_again_when_not() -> None:
+    calls: list[tuple[int, int]] = []
+    roomy = plane(1 << 20, calls)
+    roomy.read(Region(0, 0, 90, 70))
+    roomy.read(Region(0, 0, 90, 70))
+    assert len(calls) == roomy.grid.count
+    roomy.clear()
+    roomy.read(Region(0, 0, 1, 1))
+    assert len(calls) == roomy.grid.count + 1
+    calls.clear()
+    tight = plane(0, calls)
+    tight.read(Region(0, 0, 17, 1))
+    tight.read(Region(0, 0, 17, 1))
+    assert calls == [(0, 0), (1, 0), (0, 0), (1, 0)]
+
+
+def test_what_threads_want_at_once_is_made_once() -> None:
+    cache: ImageCache[str] = ImageCache(1 << 20)
+    started = threading.Barrier(4)
+    made = []
+
+    def make() -> Image:
+        made.append(1)
+        time.sleep(0.05)
+        return IMAGE.copy()
+
+    def ask() -> Image:
+        started.wait()
+        return cache.get("key", make)
+
+    with ThreadPoolExecutor(4) as pool:
+        images = [f.result() for f in [pool.submit(ask) for _ in range(4)]]
+    assert len(made) == 1
+    assert all(image is images[0] for image in images)
+    assert not images[0].flags.writeable
+
+
+def test_a_failure_is_not_kept() -> None:
+    cache: ImageCache[str] = ImageCache(1 << 20)
+
+    def fail() -> Image:
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        cache.get("key", fail)
+    assert cache.get("key", IMAGE.copy).shape == IMAGE.shape
+
+
+def test_ordered_map_keeps_order_and_bounds_what_is_in_flight() -> None:
+    begun: list[int] = []
+
+    def work(item: int) -> int:
+        time.sleep(0.001 * (item % 3))
+        return item * item
+
+    def items() -> list[int]:
+        return list(range(40))
+
+    results = []
+    for result in ordered_map(work, (begun.append(i) or i for i in items()), workers=3):  # type: ignore[func-returns-value]
+        results.append(result)
+        assert len(begun) - len(results) <= 2 * 3
+    assert results == [i * i for i in items()]
+
+
+def test_ordered_map_raises_what_the_work_raises() -> None:
+    def work(item: int) -> int:
+        if item == 5:
+            raise RuntimeError("five")
+        return item
+
+    with pytest.raises(RuntimeError, match="five"):
+        list(ordered_map(work, range(100), workers=2))
