@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import sys
+import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -81,6 +82,12 @@ def model_card(name: str, package: Package, results: dict[str, Any]) -> str:
     own = {**results, "rows": [row for row in results["rows"] if row["generator"] == name]}
     folders = ", ".join(f"{folder} ({share:.0%})" for folder, share in shares.items())
     settings = ", ".join(f"{key} {value}" for key, value in training.items())
+    paragraph = textwrap.fill(
+        f"**Training.** Share of the draws by folder of the training data: {folders}. Every base went through the "
+        f"codec's own `degrade()`. Settings: {settings}. Rerun: `python -m histocodec.training --data DATA`.",
+        width=120,
+        break_on_hyphens=False,
+    )
     return f"""# {name}
 
 | | |
@@ -97,8 +104,8 @@ interpolation and softer than the truth.
 **What it is not for.** Primary diagnosis. Counting or grading what is smaller than two base pixels (2 um). Stains other
 than H&E, fluorescence, cytology, other magnifications: nothing of that was measured.
 
-**Training.** Share of the draws by folder of the training data: {folders}. Every base went through the codec's own
-`degrade()`. Settings: {settings}. Rerun: `python -m histocodec.training --data DATA`.
+{paragraph}
+
 Data: MoNuSeg and MoNuSAC (CC BY-NC-SA 4.0), BCSS (CC0), TCGA glioblastoma tiles (open access), NuInsSeg and AIDPATH
 (CC BY 4.0). The tiles themselves are not shipped.
 
