@@ -13,6 +13,9 @@ from .privacy import SAFE_ASSOCIATED
 NAMES = ("thumbnail", "label", "macro")
 """Kept, in this order: readers of Aperio files take the first associated image for the thumbnail."""
 
+MAX_SIDE = 8192
+"""Larger images are stored smaller: a reader need not ask for more memory than two of these sides."""
+
 BUDGET_SHARE = 0.125
 """Tissue is what a slide is for."""
 
@@ -31,6 +34,7 @@ def code_associated(
     if not kept:
         return [], None
     kept = {"thumbnail": fallback_thumbnail, **kept}
+    kept = {name: downsample(image, -(-max(image.shape) // MAX_SIDE)) for name, image in kept.items()}
     limit = math.inf if budget_bytes is None else budget_bytes * BUDGET_SHARE
     for shrink, quality in _ATTEMPTS:
         coded = [_code(name, downsample(image, shrink), quality) for name, image in kept.items()]

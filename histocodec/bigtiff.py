@@ -1,7 +1,8 @@
 """A strict reader of BigTIFF directories: the subset that a histocodec file uses, and nothing else.
 
 tifffile writes the container; reading is done here because a file from elsewhere must be refused with a reason, before
-memory is asked for, whatever its bytes are. Every number is checked against the file's length before it is believed.
+memory is asked for, whatever its bytes are. Every number is checked against the file's length before it is believed,
+and a tag's value is read when it is asked for, by a caller who knows how long it must be.
 """
 
 from __future__ import annotations
@@ -10,12 +11,17 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 MAX_DIRECTORIES = 64
 MAX_ENTRIES = 64
-MAX_VALUE_BYTES = 256 << 20
 
-_TYPES = {1: "B", 2: "s", 3: "H", 4: "I", 5: "II", 7: "B", 13: "I", 16: "Q", 18: "Q"}
-"""TIFF 6.0, section 2, and BigTIFF: BYTE, ASCII, SHORT, LONG, RATIONAL, UNDEFINED, IFD, LONG8, IFD8."""
+_NUMBERS = {1: "u1", 3: "<u2", 4: "<u4", 13: "<u4", 16: "<u8", 18: "<u8"}
+"""BYTE, SHORT, LONG, IFD (TIFF 6.0, section 2), LONG8, IFD8 (BigTIFF)."""
+_RATIONAL = 5
+_BYTES = (1, 2, 7)
+"""BYTE, ASCII, UNDEFINED."""
 
 ReadAt = Callable[[int, int], bytes]
 """(offset, length) -> that many bytes; fewer at the file's end."""
@@ -26,37 +32,80 @@ class BigTiffError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class _Entry:
+    kind: int
+    count: int
+    inline: bytes
+    """The value if it fits into these eight bytes, else its offset."""
+
+
+@dataclass(frozen=True, slots=True)
 class Directory:
-    """One image file directory: tag number -> value."""
+    """One image file directory. Every accessor raises BigTiffError if the tag does not hold what is asked for."""
 
     offset: int
-    tags: dict[int, tuple[int, ...] | bytes]
+    _entries: dict[int, _Entry]
+    _read_at: ReadAt
 
     def number(self, tag: int, default: int | None = None) -> int:
-        """The value of a tag that holds one whole number."""
-        value = self.tags.get(tag)
-        if value is None and default is not None:
+        """The value of a tag that holds one whole number; `default` if there is no such tag."""
+        if default is not None and tag not in self._entries:
             return default
-        if not isinstance(value, tuple) or len(value) != 1:
-            raise BigTiffError(f"directory at {self.offset}: tag {tag} is not one number")
-        return value[0]
+        return self.numbers(tag, 1)[0]
 
-    def numbers(self, tag: int) -> tuple[int, ...]:
-        """The value of a tag that holds whole numbers (a rational is two)."""
-        value = self.tags.get(tag)
-        if not isinstance(value, tuple):
-            raise BigTiffError(f"directory at {self.offset}: tag {tag} is missing or no list of numbers")
-        return value
+    def numbers(self, tag: int, count: int) -> tuple[int, ...]:
+        """The `count` whole numbers of a tag."""
+        return tuple(self.array(tag, count).tolist())
 
-    def data(self, tag: int) -> bytes | None:
-        """The value of an ASCII, BYTE or UNDEFINED tag."""
-        value = self.tags.get(tag)
-        if value is not None and not isinstance(value, bytes):
-            raise BigTiffError(f"directory at {self.offset}: tag {tag} is not a string of bytes")
-        return value
+    def rational(self, tag: int) -> tuple[int, int]:
+        """Numerator and denominator of a tag that holds one rational."""
+        entry = self._entry(tag)
+        if entry.kind != _RATIONAL or entry.count != 1:
+            raise self._unexpected(tag, entry, "one rational")
+        top, bottom = struct.unpack("<2I", entry.inline)
+        return top, bottom
+
+    def count(self, tag: int) -> int:
+        """How many values a tag says that it holds; 0 if there is no such tag."""
+        return self._entries[tag].count if tag in self._entries else 0
+
+    def array(self, tag: int, count: int) -> NDArray[np.uint64]:
+        """`numbers` as an array, for the long ones."""
+        entry = self._entry(tag)
+        if entry.kind not in _NUMBERS or entry.count != count:
+            raise self._unexpected(tag, entry, f"{count} whole numbers")
+        element = np.dtype(_NUMBERS[entry.kind])
+        return np.frombuffer(self._value(tag, entry, element.itemsize), element).astype(np.uint64)
+
+    def data(self, tag: int, limit: int) -> bytes | None:
+        """The value of an ASCII, BYTE or UNDEFINED tag of at most `limit` bytes; None if there is no such tag."""
+        if tag not in self._entries:
+            return None
+        entry = self._entry(tag)
+        if entry.kind not in _BYTES or entry.count > limit:
+            raise self._unexpected(tag, entry, f"at most {limit} bytes")
+        return self._value(tag, entry, 1)
+
+    def _entry(self, tag: int) -> _Entry:
+        if tag not in self._entries:
+            raise BigTiffError(f"directory at {self.offset}: tag {tag} is missing")
+        return self._entries[tag]
+
+    def _unexpected(self, tag: int, entry: _Entry, wanted: str) -> BigTiffError:
+        found = f"{entry.count} values of type {entry.kind}"
+        return BigTiffError(f"directory at {self.offset}: tag {tag}: expected {wanted}, found {found}")
+
+    def _value(self, tag: int, entry: _Entry, element_bytes: int) -> bytes:
+        length = entry.count * element_bytes
+        if length <= 8:
+            return entry.inline[:length]
+        data = self._read_at(struct.unpack("<Q", entry.inline)[0], length)
+        if len(data) < length:
+            raise BigTiffError(f"directory at {self.offset}: tag {tag}: its {length} bytes lie outside the file")
+        return data
 
 
-def read_directories(read_at: ReadAt, size_bytes: int) -> list[Directory]:
+def read_directories(read_at: ReadAt) -> list[Directory]:
     """The main chain of directories of a little-endian BigTIFF. Raises BigTiffError."""
     head = read_at(0, 16)
     if len(head) < 16 or head[:8] != b"II\x2b\0\x08\0\0\0":
@@ -66,48 +115,28 @@ def read_directories(read_at: ReadAt, size_bytes: int) -> list[Directory]:
     while offset:
         if len(directories) == MAX_DIRECTORIES:
             raise BigTiffError(f"more than {MAX_DIRECTORIES} directories, or a loop of them")
-        directory, offset = read_directory(read_at, size_bytes, offset)
+        directory, offset = read_directory(read_at, offset)
         directories.append(directory)
     return directories
 
 
-def read_directory(read_at: ReadAt, size_bytes: int, offset: int) -> tuple[Directory, int]:
+def read_directory(read_at: ReadAt, offset: int) -> tuple[Directory, int]:
     """The directory at `offset`, and the offset of the next one (0: none). Raises BigTiffError."""
-    count_bytes = read_at(offset, 8)
-    if not 16 <= offset < size_bytes or len(count_bytes) < 8:
-        raise BigTiffError(f"a directory at {offset} lies outside the file of {size_bytes} bytes")
-    (count,) = struct.unpack("<Q", count_bytes)
+    head = read_at(offset, 8)
+    if offset < 16 or len(head) < 8:
+        raise BigTiffError(f"a directory at {offset} lies outside the file")
+    (count,) = struct.unpack("<Q", head)
     if not 1 <= count <= MAX_ENTRIES:
-        raise BigTiffError(f"directory at {offset}: {count} entries")
+        raise BigTiffError(f"directory at {offset}: expected 1 to {MAX_ENTRIES} entries, found {count}")
     body = read_at(offset + 8, 20 * count + 8)
     if len(body) < 20 * count + 8:
         raise BigTiffError(f"directory at {offset}: cut off")
-    tags: dict[int, tuple[int, ...] | bytes] = {}
-    last = 0
-    for entry in range(count):
-        tag, kind, number = struct.unpack_from("<HHQ", body, 20 * entry)
+    entries: dict[int, _Entry] = {}
+    last = -1
+    for number in range(count):
+        tag, kind, values = struct.unpack_from("<HHQ", body, 20 * number)
         if tag <= last:
             raise BigTiffError(f"directory at {offset}: tags are not in ascending order")
         last = tag
-        tags[tag] = _value(read_at, size_bytes, body[20 * entry + 12 : 20 * entry + 20], tag, kind, number)
-    return Directory(offset, tags), struct.unpack_from("<Q", body, 20 * count)[0]
-
-
-def _value(
-    read_at: ReadAt, size_bytes: int, inline: bytes, tag: int, kind: int, number: int
-) -> tuple[int, ...] | bytes:
-    code = _TYPES.get(kind)
-    if code is None:
-        raise BigTiffError(f"tag {tag}: type {kind}")
-    length = number * struct.calcsize("<" + code)
-    if length > min(size_bytes, MAX_VALUE_BYTES):
-        raise BigTiffError(f"tag {tag}: {length} bytes in a file of {size_bytes}")
-    if length <= 8:
-        data = inline[:length]
-    else:
-        data = read_at(struct.unpack("<Q", inline)[0], length)
-        if len(data) < length:
-            raise BigTiffError(f"tag {tag}: its value lies outside the file")
-    if code in "sB" and (kind in (2, 7) or number > 4):
-        return data
-    return struct.unpack(f"<{number * len(code)}{code[0]}", data)
+        entries[tag] = _Entry(kind, values, body[20 * number + 12 : 20 * number + 20])
+    return Directory(offset, entries, read_at), struct.unpack_from("<Q", body, 20 * count)[0]

@@ -38,6 +38,10 @@ app = typer.Typer(
 )
 
 
+class _Interrupted(HistocodecError):
+    """Ctrl-C, where typer would say nothing."""
+
+
 class _Codec(enum.StrEnum):
     jp2k = "jp2k"
     avif = "avif"
@@ -190,6 +194,8 @@ def demo_command(
     overwrite: _Overwrite = False,
 ) -> None:
     """Encode, validate and decode a slide, and draw what came out."""
+    if output.suffix.lower() != ".png":
+        raise typer.BadParameter(f"the picture's name must end in .png, found {output.name}")
     with _bar() as progress:
         facts = run_demo(slide, output, mpp=mpp, overwrite=overwrite, progress=progress)
     _print(facts, as_json=False)
@@ -198,7 +204,11 @@ def demo_command(
 @app.command("models")
 def models_command(as_json: _Json = False) -> None:
     """List the generators that ship, with their measured quality."""
-    _print({name: package_facts(package) for name, package in shipped_packages().items()}, as_json)
+    packages = shipped_packages()
+    if not packages:
+        typer.echo("No learned generator ships with this version.", err=True)
+    if packages or as_json:
+        _print({name: package_facts(package) for name, package in packages.items()}, as_json)
 
 
 def _default_output(slide: Path) -> Path:
@@ -231,7 +241,10 @@ def _bar() -> Iterator[Callable[[str, int, int], None]]:
                 tasks[stage] = bar.add_task(stage, total=total)
             bar.update(tasks[stage], completed=done, total=total)  # type: ignore[arg-type]
 
-        yield progress
+        try:
+            yield progress
+        except KeyboardInterrupt:
+            raise _Interrupted("interrupted; nothing was written") from None
 
 
 @app.callback(invoke_without_command=True)
@@ -244,14 +257,12 @@ def _version(
 
 
 def main() -> None:
-    """Run the command line. Exit codes: 0 done, 1 an error with one sentence on stderr, 2 a usage error."""
+    """Run the command line. Exit codes: 0 done, 1 an error in one line on stderr, 2 a usage error, 130 Ctrl-C."""
     try:
         app()
-    except HistocodecError as error:
-        typer.echo(f"histocodec: {error}", err=True)
-        raise SystemExit(1) from None
-    except KeyboardInterrupt:
-        typer.echo("histocodec: interrupted; nothing was written", err=True)
-        raise SystemExit(130) from None
-    except BrokenPipeError:
+    except (HistocodecError, OSError) as error:
+        typer.echo("histocodec: " + " ".join(str(error).splitlines()), err=True)
+        raise SystemExit(130 if isinstance(error, _Interrupted) else 1) from None
+    except MemoryError:
+        typer.echo("histocodec: out of memory", err=True)
         raise SystemExit(1) from None

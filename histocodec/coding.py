@@ -85,15 +85,13 @@ def code_within(
     """Code at the best quality whose tiles fit into `budget_bytes`.
 
     A sample of tiles gives a first estimate of bytes over quality; what the whole really takes corrects it, until it
-    fits. Raises BudgetError if the lowest quality does not.
+    fits. Raises BudgetError if the lowest quality does not; its `needed_bytes` are what that really took.
     """
     curve = RateCurve(partial(_estimate, pyramid, codec, seed, workers))
+    lowest = SEARCH_RANGES[codec][0]
     first = True
     while True:
-        quality = best_quality(curve, budget_bytes, codec)
-        if quality is None:
-            needed = int(curve(SEARCH_RANGES[codec][0]))
-            raise BudgetError(budget_bytes, needed, f"the tiles need {needed} bytes, {budget_bytes} are left for them")
+        quality = best_quality(curve, budget_bytes, codec) or lowest
         coded = CodedPyramid(pyramid, codec, quality, folder=folder, workers=workers, progress=progress)
         # A coding that is too large raises the curve above the budget at its quality, so the next one is lower.
         curve.correct(quality, coded.total_bytes)
@@ -102,6 +100,9 @@ def code_within(
         if fits and not (poor and (best_quality(curve, budget_bytes, codec) or 0) > quality):
             return coded
         coded.close()
+        if quality == lowest and not fits:
+            needed = coded.total_bytes
+            raise BudgetError(budget_bytes, needed, f"the tiles need {needed} bytes, {budget_bytes} are left for them")
         first = False
 
 

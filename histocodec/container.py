@@ -10,7 +10,6 @@ import threading
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -24,8 +23,8 @@ from .bigtiff import BigTiffError, Directory, read_directories, read_directory
 from .codecs import Image, TileCodec, TileError, decode_tile
 from .errors import CorruptContainer, NotAContainer, Problem, UnsupportedVersion
 from .geometry import Size, TileGrid
-from .labels import associated_description, stored_description
-from .manifest import MAX_JSON_BYTES, LaterVersion, Manifest, ManifestError
+from .labels import associated_description, described_numbers, stored_description
+from .manifest import MAX_JSON_BYTES, MAX_SUBIFDS, LaterVersion, Manifest, ManifestError
 
 TAG_MANIFEST = 65301
 TAG_GENERATOR = 65302
@@ -37,6 +36,14 @@ COMPRESSION: dict[TileCodec, int] = {"jp2k": 33005, "avif": 65310, "jpeg": 7}
 COMPRESSION_ZSTD = 50000
 
 MAX_PACKAGE_BYTES = 256 << 20
+MAX_PROFILE_BYTES = 64 << 20
+MAX_TILE_BYTES = 16 << 20
+MAX_DESCRIPTION_BYTES = 1 << 16
+MAX_ASSOCIATED_PIXELS = 1 << 26
+MAX_ASSOCIATED_SIDE = 65535
+MAX_ASSOCIATED_BYTES = 64 << 20
+_MAX_LISTED = 100
+"""Of the tiles of a level that are missing or outside the file, so many are listed one by one."""
 
 PROBLEM_CODES: dict[str, str] = {
     "not-bigtiff": "not a little-endian BigTIFF, or its directories cannot be followed",
@@ -47,12 +54,13 @@ PROBLEM_CODES: dict[str, str] = {
     "directory-mismatch": "a TIFF directory contradicts the manifest",
     "tile-missing": "a base tile is absent",
     "tile-outside-file": "a tile or strip lies outside the file: the file was cut, or its index is damaged",
-    "checksums-damaged": "the tile checksums are missing, or not those that the manifest names",
+    "checksums-damaged": "the checksum table is missing, or not the one that the manifest names",
     "tile-checksum": "a stored tile is not the one that was written",
     "tile-damaged": "a stored tile cannot be decoded to its size",
-    "tissue-map-damaged": "the tissue map is missing, or cannot be decoded",
-    "associated-damaged": "an associated image cannot be decoded",
-    "generator-damaged": "the embedded generator is not the one that the manifest names",
+    "tissue-map-damaged": "the tissue map is missing, is not the one that was written, or cannot be decoded",
+    "associated-damaged": "an associated image is not the one that was written, or cannot be decoded",
+    "icc-profile-damaged": "the ICC profile is not the one that was written",
+    "generator-damaged": "the generator is not the one that the manifest names, or cannot be built from its package",
     "generator-unknown": "the generator is not embedded, and not at hand",
 }
 
@@ -66,10 +74,29 @@ class AssociatedImage:
     jpeg: bytes
 
 
-def tile_checksums(level_tiles: Sequence[Iterable[bytes]]) -> bytes:
-    """CRC-32 of every tile, level after level in TIFF order, as little-endian uint32."""
+def checksum_table(
+    level_tiles: Sequence[Iterable[bytes]],
+    associated: Sequence[AssociatedImage],
+    tissue_map: NDArray[np.uint8] | None,
+    icc_profile: bytes | None,
+) -> bytes:
+    """CRC-32 of every piece of the file that has no checksum of its own, as little-endian uint32.
+
+    In order: the tiles, level after level in TIFF order; the associated images; the tissue map; the ICC profile. One of
+    the last two that is not there counts as no bytes, whose CRC-32 is 0.
+    """
     sums = [zlib.crc32(data) for tiles in level_tiles for data in tiles]
+    sums += [zlib.crc32(image.jpeg) for image in associated]
+    sums += [zlib.crc32(b"" if tissue_map is None else _coded_tissue_map(tissue_map)), zlib.crc32(icc_profile or b"")]
     return np.array(sums, "<u4").tobytes()
+
+
+def _compress(data: bytes) -> bytes:
+    return zstandard.ZstdCompressor(level=19, write_checksum=True).compress(data)
+
+
+def _coded_tissue_map(tissue_map: NDArray[np.uint8]) -> bytes:
+    return _compress(np.ascontiguousarray(tissue_map).tobytes())
 
 
 def write_container(
@@ -78,22 +105,25 @@ def write_container(
     *,
     level_tiles: Sequence[Iterable[bytes]],
     checksums: bytes,
-    tissue_map: NDArray[np.uint8],
+    tissue_map: NDArray[np.uint8] | None,
     icc_profile: bytes | None,
     package: bytes | None,
     associated: Sequence[AssociatedImage],
 ) -> None:
     """Write everything in one sequential pass.
 
-    level_tiles: for each level of the manifest its coded tiles in TIFF order. checksums: `tile_checksums` of the same.
+    level_tiles: for each level of the manifest its coded tiles in TIFF order. checksums: `checksum_table` of the same.
     tissue_map: (rows, columns) uint8, one a block, 1 tissue, 0 glass. package: the generator to embed.
+    Raises ManifestError for a manifest that no reader would take.
     """
     base = manifest.base
     json_bytes = manifest.to_json()
-    compress = zstandard.ZstdCompressor(level=19, write_checksum=True).compress
-    private = [(TAG_MANIFEST, compress(json_bytes)), (TAG_CHECKSUMS, checksums)]
+    if len(json_bytes) > MAX_JSON_BYTES:
+        raise ManifestError([("manifest", f"{len(json_bytes)} bytes of JSON, at most {MAX_JSON_BYTES} are allowed")])
+    Manifest.from_json(json_bytes)
+    private = [(TAG_MANIFEST, _compress(json_bytes)), (TAG_CHECKSUMS, checksums)]
     if package is not None:
-        private.append((TAG_GENERATOR, compress(package)))
+        private.append((TAG_GENERATOR, _compress(package)))
     private.sort()
     # tifffile knows no number for AVIF: it is told of JPEG 2000, and the tag is corrected below.
     compression = 33005 if base.codec == "avif" else COMPRESSION[base.codec]
@@ -115,7 +145,7 @@ def write_container(
                 planarconfig="contig",
                 compression=compression,
                 subfiletype=0 if index == 0 else 1,
-                subifds=1 if index == 0 else 0,
+                subifds=1 if index == 0 and tissue_map is not None else 0,
                 description=stored_description(manifest, index),
                 resolution=(10000 / mpp, 10000 / mpp),
                 resolutionunit="CENTIMETER",
@@ -137,18 +167,23 @@ def write_container(
                 compression=7,
                 subfiletype={"label": 1, "macro": 9}.get(image.name, 0),
                 description=associated_description(manifest, image.name, *image.size),
+                software=manifest.software,
                 metadata=None,
             )
 
         write_level(0)
-        tiff.write(
-            tissue_map,
-            photometric="minisblack",
-            compression=COMPRESSION_ZSTD,
-            rowsperstrip=tissue_map.shape[0],
-            description="histocodec tissue map: 1 tissue, 0 glass",
-            metadata=None,
-        )
+        if tissue_map is not None:
+            tiff.write(
+                iter([_coded_tissue_map(tissue_map)]),
+                shape=tissue_map.shape,
+                dtype=np.uint8,
+                photometric="minisblack",
+                compression=COMPRESSION_ZSTD,
+                rowsperstrip=tissue_map.shape[0],
+                description="histocodec tissue map: 1 tissue, 0 glass",
+                software=manifest.software,
+                metadata=None,
+            )
         # Readers of Aperio files take the second directory for the thumbnail.
         for image in associated[:1]:
             write_associated(image)
@@ -163,7 +198,7 @@ def write_container(
 
 def _correct_compression(file: IO[bytes], compression: int) -> None:
     """Set the compression tag of every tiled directory of the main chain."""
-    file.flush()
+    file.seek(0)  # tifffile takes the position for the file's beginning
     with tifffile.TiffFile(file, mode="r+") as tiff:
         for page in tiff.pages:
             assert isinstance(page, tifffile.TiffPage)
@@ -191,16 +226,19 @@ class Container:
         try:
             self.size_bytes = self._file.seek(0, 2)
             self._open()
-        except BaseException:
+        except BaseException as error:
             self._file.close()
+            if isinstance(error, OSError):  # a pipe cannot be sought in, a disk can fail
+                reason = Problem("not-bigtiff", "file", f"cannot be read: {error.strerror or error}")
+                raise NotAContainer(self.path, [reason]) from error
             raise
 
     def _open(self) -> None:
         try:
-            directories = read_directories(self._read_at, self.size_bytes)
+            directories = read_directories(self._read_at)
             if not directories:
                 raise BigTiffError("no directory")
-        except (BigTiffError, OSError) as error:
+        except BigTiffError as error:
             raise NotAContainer(self.path, [Problem("not-bigtiff", "file", str(error))]) from error
         first = directories[0]
         self.manifest = self._read_manifest(first)
@@ -210,17 +248,16 @@ class Container:
         problems = list(self._arrange(directories))
         if problems:
             raise CorruptContainer(self.path, problems)
-        self.icc_profile = _bytes_or_none(first, TAG_ICC_PROFILE)
-        self._package = _bytes_or_none(first, TAG_GENERATOR)
+        self._first = first
 
     def _read_manifest(self, first: Directory) -> Manifest:
-        data = _bytes_or_none(first, TAG_MANIFEST)
-        if data is None:
-            reason = "no histocodec manifest (tag 65301): a TIFF, but not one of ours"
-            raise NotAContainer(self.path, [Problem("no-manifest", "directory 0", reason)])
         try:
+            data = first.data(TAG_MANIFEST, MAX_JSON_BYTES)
+            if data is None:
+                reason = "no histocodec manifest (tag 65301): a TIFF, but not one of ours"
+                raise NotAContainer(self.path, [Problem("no-manifest", "directory 0", reason)])
             self.manifest_json = _decompress(data, MAX_JSON_BYTES)
-        except zstandard.ZstdError as error:
+        except (BigTiffError, zstandard.ZstdError) as error:
             raise CorruptContainer(self.path, [Problem("manifest-damaged", "tag 65301", str(error))]) from error
         try:
             return Manifest.from_json(self.manifest_json)
@@ -238,96 +275,131 @@ class Container:
             yield Problem("directory-mismatch", "file", f"expected {expected} directories, found {len(directories)}")
             return
         order: list[int | str] = [0, *names[:1], *range(1, levels), *names[1:]]
-        self._extents: list[list[tuple[int, int]]] = [[] for _ in range(levels)]
+        self._extents: list[NDArray[np.uint64]] = [np.empty((0, 2), np.uint64)] * levels
+        """(offset, length) of every tile of a level."""
         self._associated: dict[str, tuple[Size, int, int]] = {}
+        problems: list[Problem] = []
         for number, (what, directory) in enumerate(zip(order, directories, strict=True)):
             place = f"directory {number}"
             try:
                 if isinstance(what, int):
-                    yield from self._arrange_level(what, directory, place)
+                    problems += self._arrange_level(what, directory, place)
                 else:
-                    size = Size(directory.number(256), directory.number(257))
-                    (offset,), (length,) = directory.numbers(273), directory.numbers(279)
-                    self._associated[what] = (size, offset, length)
-                    if directory.number(259) != 7:
-                        yield Problem("directory-mismatch", place, f"expected the {what} as JPEG")
-                    if not self._inside(offset, length):
-                        yield Problem("tile-outside-file", place, f"the {what} lies outside the file")
-            except (BigTiffError, ValueError) as error:
-                yield Problem("directory-mismatch", place, str(error))
-        yield from self._arrange_checksums(directories[0])
-        yield from self._arrange_tissue_map(directories[0])
+                    problems += self._arrange_associated(what, directory, place)
+            except BigTiffError as error:
+                problems.append(Problem("directory-mismatch", place, str(error)))
+        yield from problems
+        # With as many tiles as the manifest says, what depends on their number is safe to ask memory for.
+        if not problems:
+            yield from self._arrange_pieces(directories[0])
+
+    def _arrange_associated(self, name: str, directory: Directory, place: str) -> Iterator[Problem]:
+        size = Size(directory.number(256), directory.number(257))
+        offset, length = directory.number(273), directory.number(279)
+        if directory.number(259) != 7:
+            yield Problem("directory-mismatch", place, f"expected the {name} as JPEG")
+        if not 0 < size.area <= MAX_ASSOCIATED_PIXELS or max(size) > MAX_ASSOCIATED_SIDE:
+            found = f"the {name} has {size.width} x {size.height} px, at most {MAX_ASSOCIATED_PIXELS} are allowed"
+            yield Problem("directory-mismatch", place, found)
+        if not 0 < length <= MAX_ASSOCIATED_BYTES or offset < 16 or offset + length > self.size_bytes:
+            yield Problem("tile-outside-file", place, f"the {name} lies outside the file")
+        self._associated[name] = (size, offset, length)
 
     def _arrange_level(self, level: int, directory: Directory, place: str) -> Iterator[Problem]:
         base, grid = self.manifest.base, self.grids[level]
-        description = stored_description(self.manifest, level).encode("ascii", "replace") + b"\0"
         stated = {
             "NewSubfileType": (directory.number(254, 0), 0 if level == 0 else 1),
             "ImageWidth": (directory.number(256), grid.size.width),
             "ImageLength": (directory.number(257), grid.size.height),
-            "BitsPerSample": (directory.numbers(258), (8, 8, 8)),
+            "BitsPerSample": (directory.numbers(258, 3), (8, 8, 8)),
             "Compression": (directory.number(259), COMPRESSION[base.codec]),
             "PhotometricInterpretation": (directory.number(262), 6 if base.codec == "jpeg" else 2),
-            "ImageDescription": (directory.data(270), description),
             "SamplesPerPixel": (directory.number(277), 3),
             "PlanarConfiguration": (directory.number(284, 1), 1),
+            "ResolutionUnit": (directory.number(296), 3),
             "TileWidth": (directory.number(322), base.tile),
             "TileLength": (directory.number(323), base.tile),
         }
         for name, (found, wanted) in stated.items():
             if found != wanted:
-                yield Problem("directory-mismatch", place, f"{name}: expected {wanted!r}, found {found!r}"[:300])
+                yield Problem("directory-mismatch", place, f"{name}: expected {wanted!r}, found {found!r}")
         mpp = self.manifest.base_mpp * base.levels[level].downsample
         for tag, name in ((282, "XResolution"), (283, "YResolution")):
-            top, bottom = directory.numbers(tag)
-            if not bottom or abs(top / bottom * mpp / 10000 - 1) > 1e-4 or directory.number(296) != 3:
-                yield Problem("directory-mismatch", place, f"{name}: expected {mpp:g} um/px, found another")
-        offsets, lengths = directory.numbers(324), directory.numbers(325)
-        if not len(offsets) == len(lengths) == grid.count:
-            yield Problem("directory-mismatch", place, f"expected {grid.count} tiles, found {len(offsets)}")
-            return
-        self._extents[level] = list(zip(offsets, lengths, strict=True))
-        for index, (offset, length) in enumerate(self._extents[level]):
-            if length == 0:
-                yield Problem("tile-missing", f"level {level} tile {index}", "no bytes are stored for it")
-            elif not self._inside(offset, length):
-                found = f"bytes {offset} to {offset + length} of a file of {self.size_bytes}"
-                yield Problem("tile-outside-file", f"level {level} tile {index}", found)
+            top, bottom = directory.rational(tag)
+            if not bottom or abs(top / bottom * mpp / 10000 - 1) > 1e-4:
+                yield Problem("directory-mismatch", place, f"{name}: expected {mpp:g} um/px, found {top} / {bottom}")
+        description = directory.data(270, MAX_DESCRIPTION_BYTES) or b""
+        for key, wanted_value in described_numbers(self.manifest, level).items():
+            if not _states(description, key, wanted_value):
+                yield Problem("directory-mismatch", place, f"ImageDescription: expected {key} = {wanted_value:g}")
+        offsets, lengths = directory.array(324, grid.count), directory.array(325, grid.count)
+        self._extents[level] = np.stack([offsets, lengths], axis=1)
+        outside = (offsets < 16) | (lengths > MAX_TILE_BYTES) | (lengths > self.size_bytes)
+        outside |= offsets > self.size_bytes - np.minimum(lengths, self.size_bytes)
+        bad = np.flatnonzero(outside | (lengths == 0)).tolist()
+        for index in bad[:_MAX_LISTED]:
+            offset, length = self._extents[level][index].tolist()
+            code, found = "tile-missing", "no bytes are stored for it"
+            if length:
+                code, found = "tile-outside-file", f"{length} bytes at {offset} of a file of {self.size_bytes}"
+            yield Problem(code, f"level {level} tile {index}", found)
+        if len(bad) > _MAX_LISTED:
+            yield Problem(
+                "tile-outside-file", f"level {level}", f"{len(bad) - _MAX_LISTED} more tiles are outside or missing"
+            )
 
-    def _arrange_checksums(self, first: Directory) -> Iterator[Problem]:
-        data = first.data(TAG_CHECKSUMS) or b""
-        if hashlib.sha256(data).hexdigest() != self.manifest.checksums_sha256:
-            yield Problem("checksums-damaged", "tag 65303", "not the checksums that the manifest names")
-        elif len(data) != 4 * sum(grid.count for grid in self.grids):
-            yield Problem("checksums-damaged", "tag 65303", "not one checksum a tile")
-        else:
-            sums = np.frombuffer(data, "<u4")
-            starts = np.cumsum([0] + [grid.count for grid in self.grids])
-            self._checksums = [sums[a:b] for a, b in pairwise(starts)]
-
-    def _arrange_tissue_map(self, first: Directory) -> Iterator[Problem]:
-        layer = self.manifest.layers.tissue_map
-        blocks = TileGrid(self.grids[0].size, self.manifest.prediction.block).shape
-        self.tissue_map: NDArray[np.uint8] = np.ones((blocks.height, blocks.width), np.uint8)
-        """(rows, columns) uint8, one a block of the canonical grid: 1 tissue, 0 glass."""
-        if layer is None:
-            return
+    def _arrange_pieces(self, first: Directory) -> Iterator[Problem]:
+        """What the checksum table covers beside the tiles."""
+        counts = [grid.count for grid in self.grids]
+        total = sum(counts) + len(self.manifest.associated) + 2
         try:
-            offsets = first.numbers(330)
-            directory, _ = read_directory(self._read_at, self.size_bytes, offsets[layer.subifd])
-            found = (directory.number(256), directory.number(257), directory.number(258), directory.number(259))
-            if found != (*layer.size, 8, COMPRESSION_ZSTD):
-                raise BigTiffError(f"expected {layer.size}, 8 bits, zstd, found {found}")
-            (offset,), (length,) = directory.numbers(273), directory.numbers(279)
-            data = _decompress(self._read_at(offset, length), blocks.area)
-            self.tissue_map = np.frombuffer(data, np.uint8).reshape(blocks.height, blocks.width)
-            if self.tissue_map.max() > 1:
-                raise BigTiffError("values other than 0 and 1")
-        except (BigTiffError, IndexError, ValueError, zstandard.ZstdError) as error:
-            yield Problem("tissue-map-damaged", f"SubIFD {layer.subifd}", str(error))
+            data = first.data(TAG_CHECKSUMS, 4 * total)
+        except BigTiffError as error:
+            yield Problem("checksums-damaged", "tag 65303", str(error))
+            return
+        if data is None or hashlib.sha256(data).hexdigest() != self.manifest.checksums_sha256:
+            yield Problem("checksums-damaged", "tag 65303", "not the checksums that the manifest names")
+            return
+        if len(data) != 4 * total:
+            yield Problem("checksums-damaged", "tag 65303", f"expected {total} checksums, found {len(data) / 4:g}")
+            return
+        sums = np.frombuffer(data, "<u4")
+        self._checksums = np.split(sums, np.cumsum([*counts, len(self.manifest.associated)]))
+        """Those of each level's tiles, of the associated images, of the tissue map and the profile."""
+        map_sum, profile_sum = self._checksums[-1].tolist()
+        try:
+            self.tissue_map = self._read_tissue_map(first, map_sum)
+            """(rows, columns) uint8, one a block of the canonical grid: 1 tissue, 0 glass."""
+        except (BigTiffError, zstandard.ZstdError) as error:
+            yield Problem("tissue-map-damaged", "tissue map", str(error))
+        try:
+            self.icc_profile = first.data(TAG_ICC_PROFILE, MAX_PROFILE_BYTES)
+            if zlib.crc32(self.icc_profile or b"") != profile_sum:
+                raise BigTiffError("its bytes changed since it was written, or it is missing")
+        except BigTiffError as error:
+            yield Problem("icc-profile-damaged", "tag 34675", str(error))
 
-    def _inside(self, offset: int, length: int) -> bool:
-        return offset >= 16 and length > 0 and offset + length <= self.size_bytes
+    def _read_tissue_map(self, first: Directory, checksum: int) -> NDArray[np.uint8]:
+        layer = self.manifest.layers.tissue_map
+        columns, rows = TileGrid(self.grids[0].size, self.manifest.prediction.block).shape
+        if layer is None:
+            if checksum:
+                raise BigTiffError("the file has a checksum for it, but its manifest does not name it")
+            return np.broadcast_to(np.uint8(1), (rows, columns))
+        count = first.count(330)
+        if not layer.subifd < count <= MAX_SUBIFDS:
+            raise BigTiffError(f"expected it in SubIFD {layer.subifd}, found {count} of them")
+        directory, _ = read_directory(self._read_at, first.numbers(330, count)[layer.subifd])
+        stated = tuple(directory.number(tag) for tag in (256, 257, 258, 259, 277))
+        if stated != (columns, rows, 8, COMPRESSION_ZSTD, 1):
+            raise BigTiffError(f"expected {columns} x {rows} px of 8 bits as zstd, found {stated}")
+        data = self._read_at(directory.number(273), min(directory.number(279), self.size_bytes))
+        if zlib.crc32(data) != checksum:
+            raise BigTiffError("its bytes changed since it was written")
+        values = np.frombuffer(_decompress(data, columns * rows), np.uint8)
+        if values.size != columns * rows or values.max() > 1:
+            raise BigTiffError(f"expected {columns * rows} values of 0 or 1")
+        return values.reshape(rows, columns)
 
     def _read_at(self, offset: int, length: int) -> bytes:
         if offset > self.size_bytes:
@@ -338,7 +410,7 @@ class Container:
 
     def tile(self, level: int, index: int) -> bytes:
         """The stored codestream of a tile. Raises CorruptContainer if it is not the one that was written."""
-        offset, length = self._extents[level][index]
+        offset, length = self._extents[level][index].tolist()
         data = self._read_at(offset, length)
         if zlib.crc32(data) != self._checksums[level][index]:
             problem = Problem("tile-checksum", f"level {level} tile {index}", "its bytes changed since it was written")
@@ -360,12 +432,16 @@ class Container:
 
     def tile_bytes(self, level: int) -> int:
         """Bytes of all tiles of a level."""
-        return sum(length for _, length in self._extents[level])
+        return int(self._extents[level][:, 1].sum())
 
     def associated_jpeg(self, name: str) -> bytes:
-        """The JPEG of an associated image. Raises KeyError if there is none of that name."""
+        """The JPEG of an associated image. Raises KeyError if there is none of that name, CorruptContainer."""
         _, offset, length = self._associated[name]
-        return self._read_at(offset, length)
+        data = self._read_at(offset, length)
+        if zlib.crc32(data) != self._checksums[-2][self.manifest.associated.index(name)]:
+            problem = Problem("associated-damaged", name, "its bytes changed since it was written")
+            raise CorruptContainer(self.path, [problem])
+        return data
 
     def associated_image(self, name: str) -> Image:
         """An associated image as (height, width, 3) uint8 RGB. Raises KeyError, CorruptContainer."""
@@ -381,8 +457,8 @@ class Container:
         if not named.embedded:
             return None
         try:
-            data = _decompress(self._package or b"", MAX_PACKAGE_BYTES)
-        except zstandard.ZstdError as error:
+            data = _decompress(self._first.data(TAG_GENERATOR, MAX_PACKAGE_BYTES) or b"", MAX_PACKAGE_BYTES)
+        except (BigTiffError, zstandard.ZstdError) as error:
             raise CorruptContainer(self.path, [Problem("generator-damaged", "tag 65302", str(error))]) from error
         if f"sha256:{hashlib.sha256(data).hexdigest()}" != named.digest:
             problem = Problem("generator-damaged", "tag 65302", f"its digest is not {named.digest}")
@@ -402,16 +478,25 @@ class Container:
         self.close()
 
 
-def _bytes_or_none(directory: Directory, tag: int) -> bytes | None:
+def _states(description: bytes, key: str, value: float) -> bool:
+    """Whether an ImageDescription that Aperio's readers take has `|key = value`, as those readers see it."""
+    fields = description.rstrip(b"\0").split(b"|")
+    found = [text for name, _, text in (field.partition(b"=") for field in fields[1:]) if name.strip() == key.encode()]
     try:
-        return directory.data(tag)
-    except BigTiffError:
-        return None
+        return description.startswith(b"Aperio") and abs(float(found[0]) / value - 1) < 1e-4 and len(found) == 1
+    except (IndexError, ValueError):
+        return False
 
 
 def _decompress(data: bytes, limit: int) -> bytes:
-    """One zstd frame whose content size is stated and at most `limit`. Raises zstandard.ZstdError."""
-    stated = zstandard.frame_content_size(data)
-    if not 0 <= stated <= limit:
-        raise zstandard.ZstdError(f"a frame of {stated} bytes, at most {limit} are allowed")
-    return zstandard.ZstdDecompressor().decompress(data, max_output_size=limit)
+    """Exactly one zstd frame, with its checksum and its content's size, which is at most `limit`.
+
+    Raises zstandard.ZstdError.
+    """
+    frame = zstandard.get_frame_parameters(data)
+    if not frame.has_checksum or not frame.content_size <= limit:
+        raise zstandard.ZstdError(
+            f"expected a frame with a checksum and of at most {limit} bytes, found one of {frame.content_size} bytes "
+            f"{'with' if frame.has_checksum else 'without'} a checksum"
+        )
+    return zstandard.ZstdDecompressor().decompress(data, max_output_size=limit, allow_extra_data=False)

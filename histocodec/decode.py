@@ -68,6 +68,11 @@ class Decoder:
         """Full pixels a side of a block of the canonical grid: the cheapest unit to read level 0 in."""
 
     @property
+    def is_plain(self) -> bool:
+        """Whether bicubic stands in for the file's generator: what is decoded must then be labelled so."""
+        return self._wanted == BICUBIC
+
+    @property
     def generator(self) -> Generator:
         """The generator in use, loaded now if it was not yet.
 
@@ -125,7 +130,8 @@ def _find_generator(container: Container, wanted: Generator | str | Path | None,
         found = load_generator(wanted, device=device)
     else:
         found = wanted
-    if (found.digest, found.scale, found.halo) != (named.digest, named.scale, named.halo):
+    identity = (named.name, named.digest, named.scale, named.halo)
+    if (found.name, found.digest, found.scale, found.halo) != identity:
         raise GeneratorMismatch(
             f"{container.path} names generator {named.name} {named.digest} (x{named.scale}, halo {named.halo}), "
             f"found {found.name} {found.digest} (x{found.scale}, halo {found.halo})"

@@ -15,12 +15,11 @@ from typing import IO, Literal
 from .associated import code_associated
 from .codecs import QUALITY_SCALES, TILE_CODECS, TileCodec
 from .coding import CodedPyramid, code_within
-from .container import AssociatedImage, tile_checksums, write_container
+from .container import AssociatedImage, checksum_table, write_container
 from .errors import BudgetError, GeneratorError, SettingsError, UnsupportedResolution
 from .generator import Generator
 from .generators import default_generator
 from .geometry import Size
-from .labels import generator_label
 from .manifest import (
     SOFTWARE,
     BaseFacts,
@@ -37,7 +36,7 @@ from .manifest import (
 )
 from .output import atomic_output, check_output, check_space, writing_errors
 from .parallel import core_count
-from .privacy import deidentified_properties
+from .privacy import deidentified_profile, deidentified_properties
 from .pyramid import Progress, Pyramid
 from .quality import measure_blocks
 from .sampling import spread_sample
@@ -170,22 +169,17 @@ def encode(
         )
     if settings.embed_generator and generator.package is None:
         raise SettingsError(f"{generator.name} has no package that could be embedded")
-    check_output(path, overwrite=overwrite)
+    check_output(path, overwrite=overwrite, source=source.path)
     raw_bytes = source.size.divided(scale).area * 3
     check_space(path, raw_bytes + raw_bytes // 4)
     budget = None if settings.ratio is None else int(source.size_bytes / settings.ratio)
     folder, workers = path.parent, settings.workers
-    with ExitStack() as stack, writing_errors(path):
+    # Closing a temporary file writes what it still buffers, so errors are caught around the stack.
+    with writing_errors(path), ExitStack() as stack:
         pyramid = stack.enter_context(
             Pyramid(source, scale=scale, tile=TILE, block=BLOCK, folder=folder, workers=workers, progress=progress)
         )
-        associated, associated_note = code_associated(
-            source.associated,
-            deidentify=settings.deidentify,
-            fallback_thumbnail=pyramid.coarsest(),
-            budget_bytes=budget,
-        )
-        file = _File(source, settings, generator, pyramid, associated, generator.package, scale)
+        file = _File(source, settings, generator, pyramid, scale).fitted(budget)
         if budget is None:
             assert settings.quality is not None
             coded = CodedPyramid(
@@ -193,20 +187,23 @@ def encode(
             )
             file = file.with_package_for(coded.total_bytes)
         else:
-            file = file.with_package_for(budget)
             coded = _code_within(file, budget, folder, progress)
         stack.enter_context(coded)
         measured = _measure(file, coded, progress)
-        checksums = tile_checksums(coded.levels)
+        checksums = file.checksums(coded.levels)
         manifest = file.manifest(coded.quality, coded.total_bytes, checksums, measured)
         with atomic_output(path, overwrite=overwrite) as out:
             file.write(out, manifest, coded.levels, checksums)
             size_bytes = out.seek(0, io.SEEK_END)
             if budget is not None and size_bytes > budget:
                 raise BudgetError(budget, size_bytes, f"{path.name}: {size_bytes} bytes, only {budget} are allowed")
-    notes = [associated_note] if associated_note else []
+    notes = [file.associated_note] if file.associated_note else []
     if generator.digest.startswith("builtin:"):
         notes.append(f"no learned generator: the full resolution is enlarged by {generator.name}, an interpolation")
+    if settings.deidentify and file.icc_profile is None and source.icc_profile:
+        notes.append("the ICC profile left out: it could not be freed of what identifies the scanner")
+    if settings.deidentify and source.path.stem in path.name:
+        notes.append(f"the slide's own name is still in the name of the file, {path.name}")
     if settings.verify == "sample" and measured is None:
         notes.append("nothing was measured: no block of tissue lies within the slide entirely")
     return EncodeReport(path, size_bytes, coded.total_bytes, manifest, tuple(notes))
@@ -220,17 +217,37 @@ class _File:
     settings: EncodeSettings
     generator: Generator
     pyramid: Pyramid
-    associated: list[AssociatedImage]
-    package: bytes | None
-    """The generator's package, if it is embedded."""
     scale: int
+    associated: Sequence[AssociatedImage] = ()
+    associated_note: str | None = None
+    package: bytes | None = None
+    """The generator's package, if it is embedded."""
+
+    def fitted(self, budget: int | None) -> _File:
+        """The same, with the associated images and the package that belong into an output of this size."""
+        associated, note = code_associated(
+            self.source.associated,
+            deidentify=self.settings.deidentify,
+            fallback_thumbnail=self.pyramid.coarsest(),
+            budget_bytes=budget,
+        )
+        file = dataclasses.replace(self, associated=associated, associated_note=note)
+        return file if budget is None else file.with_package_for(budget)
 
     def with_package_for(self, output_bytes: int) -> _File:
-        """The same, with the package dropped unless it belongs into an output of about this size."""
-        embed = self.settings.embed_generator
+        """The same, with the package if it belongs into an output of about this size."""
+        package, embed = self.generator.package, self.settings.embed_generator
         if embed is None:
-            embed = self.package is not None and len(self.package) < EMBED_SHARE * output_bytes
-        return dataclasses.replace(self, package=self.package if embed else None)
+            embed = package is not None and len(package) < EMBED_SHARE * output_bytes
+        return dataclasses.replace(self, package=package if embed else None)
+
+    @property
+    def icc_profile(self) -> bytes | None:
+        profile = self.source.icc_profile
+        return deidentified_profile(profile) if profile and self.settings.deidentify else profile
+
+    def checksums(self, level_tiles: Sequence[Iterable[bytes]]) -> bytes:
+        return checksum_table(level_tiles, self.associated, self.pyramid.tissue, self.icc_profile)
 
     def manifest(self, quality: float, tile_bytes: int, checksums: bytes, measured: QualityFacts | None) -> Manifest:
         source, settings, generator = self.source, self.settings, self.generator
@@ -238,8 +255,7 @@ class _File:
         ours = LossyStep(
             _DICOM_METHOD[settings.codec],
             round(raw_bytes / tile_bytes, 2),
-            f"averaged {self.scale} x {self.scale} to one and coded as {settings.codec}, "
-            f"finer detail {generator_label(generator.name, generator.digest)}",
+            f"averaged {self.scale} x {self.scale} to one and coded as {settings.codec}",
         )
         before = tuple(
             LossyStep(method, round(raw_bytes / source.size_bytes, 2), "as the source was stored")
@@ -283,7 +299,7 @@ class _File:
             level_tiles=level_tiles,
             checksums=checksums,
             tissue_map=self.pyramid.tissue,
-            icc_profile=self.source.icc_profile,
+            icc_profile=self.icc_profile,
             package=self.package,
             associated=self.associated,
         )
@@ -291,12 +307,13 @@ class _File:
     def overhead_bytes(self) -> int:
         """Bytes of everything but the tiles: what a file with tiles of one byte takes, and a little slack."""
         counts = [grid.count for grid in self.pyramid.grids]
-        checksums = b"\0" * (4 * sum(counts))
-        unknown = Summary(99.9999, 99.9999, 99.9999)
-        measured = QualityFacts("sample", 9999, 9999, unknown, unknown, 99.9999)
+        tiles = [[b"\0"] * count for count in counts]
+        checksums = self.checksums(tiles)
+        psnr_db, ssim = Summary(99.9999, 99.9999, 99.9999), Summary(-0.9999, -0.9999, -0.9999)
+        measured = QualityFacts("sample", 9999, 9999, psnr_db, ssim, 99.9999)
         out = io.BytesIO()
-        manifest = self.manifest(99.99, 3 * self.source.size.area // 10, checksums, measured)
-        self.write(out, manifest, [[b"\0"] * count for count in counts], checksums)
+        manifest = self.manifest(99.99, self.source.size.area // 10 + 1, checksums, measured)
+        self.write(out, manifest, tiles, checksums)
         return len(out.getvalue()) - sum(counts) + _OVERHEAD_SLACK
 
 
@@ -314,14 +331,28 @@ def _code_within(file: _File, budget: int, folder: Path, progress: Progress) -> 
             progress=progress,
         )
     except BudgetError as error:
-        needed = error.needed_bytes + overhead
+        ratio = _possible_ratio(file, error.needed_bytes)
         raise BudgetError(
             budget,
-            needed,
+            error.needed_bytes + overhead,
             f"{file.source.path}: a ratio of {settings.ratio:g} allows {budget} bytes. The base at its lowest quality "
             f"takes {error.needed_bytes} and everything else {overhead}: "
-            f"--ratio {math.floor(10 * file.source.size_bytes / needed) / 10:g} can be met",
+            + (f"--ratio {ratio:g} can be met" if ratio else "no ratio can be met, but --quality sets none"),
         ) from error
+
+
+def _possible_ratio(file: _File, tile_bytes: int) -> float | None:
+    """The highest ratio, in tenths, whose budget holds tiles of `tile_bytes` and all that such a budget admits."""
+    needed = tile_bytes + file.overhead_bytes()
+    while True:
+        ratio = math.floor(10 * file.source.size_bytes / needed) / 10
+        if ratio < 1:
+            return None
+        budget = int(file.source.size_bytes / ratio)
+        # A larger budget admits better associated images, and perhaps the generator: it needs more itself.
+        needed = tile_bytes + file.fitted(budget).overhead_bytes()
+        if needed <= budget:
+            return ratio
 
 
 def _measure(file: _File, coded: CodedPyramid, progress: Progress) -> QualityFacts | None:

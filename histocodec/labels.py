@@ -12,21 +12,31 @@ def generator_label(name: str, digest: str) -> str:
     return f"reconstructed by {name} {digest}"
 
 
-def reconstruction_label(manifest: Manifest) -> str:
-    """`generator_label` of the generator that a file names."""
+def reconstruction_label(manifest: Manifest, *, plain: bool = False) -> str:
+    """`generator_label` of the generator that a file names. plain: of bicubic, which stood in for it."""
     generator = manifest.prediction.generator
+    if plain:
+        return generator_label(f"bicubic-x{generator.scale}", f"builtin:bicubic-x{generator.scale}")
     return generator_label(generator.name, generator.digest)
 
 
-def quality_label(manifest: Manifest) -> str:
-    """The measured quality in one clause."""
+def quality_label(manifest: Manifest, *, plain: bool = False) -> str:
+    """The measured quality in one clause. plain: of bicubic, which stood in for the file's generator."""
     quality = manifest.quality
     if quality is None:
         return "quality not measured"
+    if plain:
+        return f"measured on {quality.blocks} tissue blocks: mean PSNR {quality.bicubic_psnr_db:.2f} dB"
     return (
         f"measured on {quality.blocks} tissue blocks: mean PSNR {quality.psnr_db.mean:.2f} dB, "
         f"worst {quality.psnr_db.worst:.2f} dB, mean SSIM {quality.ssim.mean:.3f}"
     )
+
+
+def ignored_layers_label(manifest: Manifest) -> list[str]:
+    """That a file has layers which this version leaves alone, if it has."""
+    names = manifest.ignored_layers
+    return [f"without the file's {' and '.join(names)}, which this version cannot apply"] if names else []
 
 
 def history_label(manifest: Manifest) -> str:
@@ -53,14 +63,18 @@ def stored_description(manifest: Manifest, level: int) -> str:
     return f"Aperio-compatible histocodec {manifest.version}\r\n{text}{_aperio_keys(manifest, downsample)}"
 
 
-def decoded_description(manifest: Manifest, downsample: int, region: str) -> str:
-    """ImageDescription of a decoded level. downsample: full pixels per pixel. region: which part of the slide it is."""
-    what = (
-        reconstruction_label(manifest)
-        if downsample < manifest.base.scale
-        else "the stored base, averaged from the slide"
-    )
-    text = "; ".join([what, quality_label(manifest), history_label(manifest), NOTICE, region])
+def decoded_description(manifest: Manifest, downsample: int, region: str, *, plain: bool = False) -> str:
+    """ImageDescription of a decoded level.
+
+    downsample: full pixels per pixel. region: which part of the slide it is. plain: whether bicubic stood in for the
+    file's generator.
+    """
+    if downsample < manifest.base.scale:
+        what = [reconstruction_label(manifest, plain=plain), *ignored_layers_label(manifest)]
+        what.append(quality_label(manifest, plain=plain))
+    else:
+        what = ["the stored base, averaged from the slide"]
+    text = "; ".join([*what, history_label(manifest), NOTICE, region])
     return f"Aperio-compatible histocodec {manifest.version}\r\n{text}{_aperio_keys(manifest, downsample)}"
 
 
@@ -69,6 +83,15 @@ def associated_description(manifest: Manifest, name: str, width: int, height: in
     return f"Aperio-compatible histocodec {manifest.version}\r\n{name} {width}x{height}"
 
 
-def _aperio_keys(manifest: Manifest, downsample: int) -> str:
+def described_numbers(manifest: Manifest, level: int) -> dict[str, float]:
+    """What the ImageDescription of a stored level states as `key = value`."""
+    return _aperio_numbers(manifest, manifest.base.scale * manifest.base.levels[level].downsample)
+
+
+def _aperio_numbers(manifest: Manifest, downsample: int) -> dict[str, float]:
     power = manifest.slide.objective_power or 10.0 / manifest.slide.mpp
-    return f"|AppMag = {power / downsample:.6g}|MPP = {manifest.slide.mpp * downsample:.6g}"
+    return {"AppMag": power / downsample, "MPP": manifest.slide.mpp * downsample}
+
+
+def _aperio_keys(manifest: Manifest, downsample: int) -> str:
+    return "".join(f"|{key} = {value:.6g}" for key, value in _aperio_numbers(manifest, downsample).items())

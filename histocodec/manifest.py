@@ -6,14 +6,17 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import math
+import re
 import types
 import typing
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from .codecs import TILE_CODECS, TileCodec
+from .codecs import TileCodec
 from .errors import HistocodecError
 from .version import __version__
 
@@ -23,9 +26,24 @@ VERSION = 1
 MAX_SIDE = 1 << 22
 """Pixels a side that a slide may have: four times what any scanner makes, and small enough for every sum in int64."""
 MAX_JSON_BYTES = 16 << 20
+MAX_HALO = 64
+MAX_SUBIFDS = 16
+MAX_ITEMS = 1000
+"""Of an array."""
+MAX_ASSOCIATED = 16
+MAX_WHOLE = 1 << 53
+"""Beyond it a reader that holds numbers as float64 would see another number."""
+MAX_PROBLEMS = 100
+"""A manifest that is wrong in more places is not searched further."""
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+ -]{0,63}")
+"""Names of generators and associated images: they stand in labels, where other readers look for `|` and line ends."""
 
 KNOWN_FEATURES: frozenset[str] = frozenset()
 """What a file may list under `requires` and this version understands."""
+
+_BUILTIN = {"builtin:bicubic-x2": ("bicubic-x2", 2, 2), "builtin:bicubic-x4": ("bicubic-x4", 4, 2)}
+"""Digest -> name, scale and halo of the generators that the format defines."""
+_HALF_OF_A_PAIR = re.compile("[\ud800-\udfff]")
 
 
 class ManifestError(HistocodecError):
@@ -123,6 +141,7 @@ class Layer:
     subifd: int
     """Its position in the SubIFDs tag, from 0."""
     size: tuple[int, int]
+    """Pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +190,7 @@ class Manifest:
     associated: tuple[str, ...]
     """Names of the associated images in the order of their directories."""
     checksums_sha256: str
-    """Hexadecimal SHA-256 of the tile checksums (tag 65303)."""
+    """Hexadecimal SHA-256 of the checksum table (tag 65303)."""
     quality: QualityFacts | None = None
     requires: tuple[str, ...] = ()
     """Features without which the file must not be decoded."""
@@ -182,6 +201,12 @@ class Manifest:
     def base_mpp(self) -> float:
         """Micrometres per base pixel."""
         return self.slide.mpp * self.base.scale
+
+    @property
+    def ignored_layers(self) -> tuple[str, ...]:
+        """Names of the layers that the file has and this version leaves alone: what it decodes is without them."""
+        reserved = {"quality_map": self.layers.quality_map, "enhancement": self.layers.enhancement}
+        return tuple(name for name, layer in reserved.items() if layer is not None)
 
     def to_json(self) -> bytes:
         """UTF-8 JSON, keys sorted, no insignificant space: the same manifest gives the same bytes."""
@@ -196,23 +221,26 @@ class Manifest:
         problem. Unknown keys are ignored: a minor addition must not break old readers.
         """
         try:
-            value = json.loads(data, parse_constant=_refuse_constant)
+            value = json.loads(data.decode(), parse_constant=_refuse_constant, object_pairs_hook=_unique_keys)
         except (ValueError, RecursionError) as error:
             raise ManifestError([("manifest", f"not JSON: {error}")]) from error
         if not isinstance(value, dict) or value.get("format") != FORMAT:
             raise ManifestError([("format", f'expected "{FORMAT}"')])
         version = value.get("version")
-        if type(version) is int and version > VERSION:
+        if type(version) is not int or version < VERSION:
+            raise ManifestError([("version", f"expected a whole number of at least {VERSION}")])
+        if version > VERSION:
             raise LaterVersion([("version", f"the file is of version {version}, this reader knows {VERSION}")])
         requires = value.get("requires", [])
         if isinstance(requires, list):
-            unknown = [str(name) for name in requires if name not in KNOWN_FEATURES]
+            unknown = [name for name in requires if isinstance(name, str) and name not in KNOWN_FEATURES]
             if unknown:
-                raise LaterVersion([("requires", f"the file needs features unknown here: {', '.join(unknown)}")])
+                listed = ", ".join(ascii(name[:40]) for name in unknown[:10])
+                raise LaterVersion([("requires", f"the file needs features unknown here: {listed}")])
         problems: list[tuple[str, str]] = []
         manifest = _parse(cls, value, "", problems)
         if not problems:
-            problems = list(_contradictions(manifest))
+            problems = [*_out_of_range(manifest)] or [*_contradictions(manifest)]
         if problems:
             raise ManifestError(problems)
         assert isinstance(manifest, cls)
@@ -221,6 +249,14 @@ class Manifest:
 
 def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} is not JSON")
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Two readers could take different ones of two equal keys."""
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise ValueError("a key appears twice in an object")
+    return value
 
 
 def level_sizes(base_size: tuple[int, int], tile: int) -> tuple[Level, ...]:
@@ -232,55 +268,79 @@ def level_sizes(base_size: tuple[int, int], tile: int) -> tuple[Level, ...]:
     return tuple(levels)
 
 
-def _contradictions(m: Manifest) -> typing.Iterator[tuple[str, str]]:
-    """What is well-formed, but cannot be true."""
-    if m.version != VERSION:
-        yield "version", f"expected {VERSION}, found {m.version}"
-    for side in m.slide.size:
-        if not 1 <= side <= MAX_SIDE:
-            yield "slide.size", f"expected sides of 1 to {MAX_SIDE} px, found {m.slide.size[0]} x {m.slide.size[1]}"
-            return
-    if not 0.01 <= m.slide.mpp <= 100:
-        yield "slide.mpp", f"expected 0.01 to 100 um/px, found {m.slide.mpp}"
-    if not all(0 <= v <= 255 for v in m.slide.background):
-        yield "slide.background", "expected three values of 0 to 255"
-    if not m.slide.lossy_history:
+def _out_of_range(m: Manifest) -> Iterator[tuple[str, str]]:
+    """Values that no reader has to cope with, each looked at alone; `manifest.schema.json` states the same ranges."""
+    slide, base, generator = m.slide, m.base, m.prediction.generator
+    bounds: list[tuple[str, float, float, float]] = [
+        *(("slide.size", side, 1, MAX_SIDE) for side in slide.size),
+        ("slide.mpp", slide.mpp, 0.01, 100),
+        *(("slide.background", value, 0, 255) for value in slide.background),
+        ("slide.source_bytes", slide.source_bytes, 0, MAX_WHOLE),
+        *(("slide.lossy_history.ratio", step.ratio or 0, 0, math.inf) for step in slide.lossy_history),
+        ("base.quality", base.quality, 0, 100),
+        ("prediction.generator.halo", generator.halo, 0, MAX_HALO),
+    ]
+    for name in ("tissue_map", "quality_map", "enhancement"):
+        layer: Layer | None = getattr(m.layers, name)
+        if layer is not None:
+            bounds.append((f"layers.{name}.subifd", layer.subifd, 0, MAX_SUBIFDS - 1))
+            bounds += [(f"layers.{name}.size", side, 1, MAX_SIDE) for side in layer.size]
+    if m.quality is not None:
+        psnr, ssim = dataclasses.astuple(m.quality.psnr_db), dataclasses.astuple(m.quality.ssim)
+        bounds += [("quality.psnr_db", value, 0, 100) for value in (*psnr, m.quality.bicubic_psnr_db)]
+        bounds += [("quality.ssim", value, -1, 1) for value in ssim]
+        bounds += [("quality.blocks", m.quality.blocks, 1, MAX_WHOLE)]
+        bounds += [("quality.block_size", m.quality.block_size, 1, MAX_SIDE)]
+    for place, value, low, high in bounds:
+        if not low <= value <= high:
+            yield place, f"expected {low:.12g} to {high:.12g}, found {value:.12g}"
+    if slide.objective_power is not None and slide.objective_power <= 0:
+        yield "slide.objective_power", "expected a number above 0"
+    if not slide.lossy_history:
         yield "slide.lossy_history", "the file's own step is missing"
-    scale = m.base.scale
-    if scale not in (2, 4):
-        yield "base.scale", f"expected 2 or 4, found {scale}"
-        return
-    if m.base.codec not in TILE_CODECS:
-        yield "base.codec", f"expected one of {', '.join(TILE_CODECS)}"
-    if m.base.tile not in (128, 256, 512, 1024):
-        yield "base.tile", f"expected 128, 256, 512 or 1024, found {m.base.tile}"
-        return
-    width, height = m.slide.size
-    expected = level_sizes((-(-width // scale), -(-height // scale)), m.base.tile)
-    if m.base.levels != expected:
-        yield "base.levels", f"expected {len(expected)} levels from {expected[0].size}, found other sizes"
-    generator, block = m.prediction.generator, m.prediction.block
-    if generator.scale != scale:
-        yield "prediction.generator.scale", f"expected the base's {scale}, found {generator.scale}"
-    if not 0 <= generator.halo <= 64:
-        yield "prediction.generator.halo", f"expected 0 to 64, found {generator.halo}"
-    if block not in (64, 128, 256):
-        yield "prediction.block", f"expected 64, 128 or 256, found {block}"
-        return
-    blocks = tuple(-(-side // block) for side in expected[0].size)
-    if m.layers.tissue_map and m.layers.tissue_map.size != blocks:
-        yield "layers.tissue_map.size", f"expected a pixel a block, {blocks[0]} x {blocks[1]}"
+    choices: list[tuple[str, int, tuple[int, ...]]] = [
+        ("base.scale", base.scale, (2, 4)),
+        ("base.tile", base.tile, (128, 256, 512, 1024)),
+        ("prediction.generator.scale", generator.scale, (2, 4)),
+        ("prediction.block", m.prediction.block, (64, 128, 256)),
+    ]
+    for place, found, allowed in choices:
+        if found not in allowed:
+            yield place, f"expected one of {', '.join(map(str, allowed))}, found {found:.12g}"
     if not _is_hex(m.checksums_sha256):
         yield "checksums_sha256", "expected 64 hexadecimal digits"
     kind, _, rest = generator.digest.partition(":")
-    if not (kind == "builtin" and rest) and not (kind == "sha256" and _is_hex(rest)):
-        yield "prediction.generator.digest", "expected sha256: and 64 hexadecimal digits, or builtin: and a name"
-    if generator.embedded and kind != "sha256":
-        yield "prediction.generator.embedded", "a built-in generator has no package to embed"
-    if len(set(m.associated)) != len(m.associated) or len(m.associated) > 16:
-        yield "associated", "expected at most 16 different names"
+    if not (kind == "sha256" and _is_hex(rest)) and generator.digest not in _BUILTIN:
+        yield "prediction.generator.digest", f"expected sha256: and 64 hexadecimal digits, or {' or '.join(_BUILTIN)}"
+    for place, name in [
+        ("prediction.generator.name", generator.name),
+        *(("associated", name) for name in m.associated),
+    ]:
+        if not NAME.fullmatch(name):
+            yield place, f"expected 1 to 64 letters, digits and ._+- found {name[:80]!a}"
+    if len(set(m.associated)) != len(m.associated) or len(m.associated) > MAX_ASSOCIATED:
+        yield "associated", f"expected at most {MAX_ASSOCIATED} different names"
     if m.associated and m.associated[0] != "thumbnail":
         yield "associated", 'the first associated image must be "thumbnail"'
+
+
+def _contradictions(m: Manifest) -> Iterator[tuple[str, str]]:
+    """Values that are in range, but cannot be true together."""
+    base, generator = m.base, m.prediction.generator
+    width, height = m.slide.size
+    expected = level_sizes((-(-width // base.scale), -(-height // base.scale)), base.tile)
+    if base.levels != expected:
+        yield "base.levels", f"expected {len(expected)} levels from {expected[0].size}, found other sizes"
+    if generator.scale != base.scale:
+        yield "prediction.generator.scale", f"expected the base's {base.scale}, found {generator.scale}"
+    blocks = tuple(-(-side // m.prediction.block) for side in expected[0].size)
+    if m.layers.tissue_map and m.layers.tissue_map.size != blocks:
+        yield "layers.tissue_map.size", f"expected a pixel a block, {blocks[0]} x {blocks[1]}"
+    builtin = _BUILTIN.get(generator.digest)
+    if builtin and (generator.name, generator.scale, generator.halo) != builtin:
+        yield "prediction.generator", "expected {}, scale {}, halo {} for {}".format(*builtin, generator.digest)
+    if builtin and generator.embedded:
+        yield "prediction.generator.embedded", "a built-in generator has no package to embed"
 
 
 def _is_hex(text: str) -> bool:
@@ -299,42 +359,57 @@ def _parse(hint: Any, value: Any, place: str, problems: list[tuple[str, str]]) -
     if origin is Literal:
         if value in arguments and isinstance(value, str):
             return value
-        problems.append((place, f"expected one of {', '.join(map(str, arguments))}"))
-        return None
+        return _note(problems, place, f"expected one of {', '.join(map(str, arguments))}")
     if origin is tuple and isinstance(value, list):
         if arguments[-1] is Ellipsis:
+            if len(value) > MAX_ITEMS:
+                return _note(problems, place, f"expected at most {MAX_ITEMS} items, found {len(value)}")
             return tuple(_parse(arguments[0], v, f"{place}[{i}]", problems) for i, v in enumerate(value))
         if len(value) == len(arguments):
             pairs = zip(arguments, value, strict=True)
             return tuple(_parse(a, v, f"{place}[{i}]", problems) for i, (a, v) in enumerate(pairs))
     elif origin is dict and isinstance(value, dict):
-        return {key: _parse(arguments[1], v, f"{place}.{key}", problems) for key, v in value.items()}
+        for key, text in value.items():
+            if _HALF_OF_A_PAIR.search(key) or not isinstance(text, str) or _HALF_OF_A_PAIR.search(text):
+                _note(problems, f"{place}.{key[:40]!a}", "expected two strings, without half a surrogate pair")
+        return value
     elif hint is float and type(value) in (int, float) and abs(value) < 1e300 and math.isfinite(value):
         return float(value)
-    elif hint in (int, str, bool) and type(value) is hint:
+    elif (hint is int and type(value) is int and abs(value) <= MAX_WHOLE) or (hint is bool and type(value) is bool):
         return value
-    problems.append((place, f"expected {_name(hint)}, found {json.dumps(value)[:60]}"))
-    return None
+    elif hint is str and isinstance(value, str):
+        if _HALF_OF_A_PAIR.search(value):
+            return _note(problems, place, "half of a surrogate pair is not text")
+        return value
+    return _note(problems, place, f"expected {_name(hint)}, found {type(value).__name__} {ascii(value)[:60]}")
+
+
+def _note(problems: list[tuple[str, str]], place: str, sentence: str) -> None:
+    problems.append((place, sentence))
+    if len(problems) == MAX_PROBLEMS:
+        raise ManifestError(problems)
 
 
 def _parse_dataclass(hint: Any, value: Any, place: str, problems: list[tuple[str, str]]) -> Any:
     if not isinstance(value, dict):
-        problems.append((place or "manifest", "expected an object"))
-        return None
+        return _note(problems, place or "manifest", "expected an object")
     found = len(problems)
-    hints = typing.get_type_hints(hint)
+    hints = _type_hints(hint)
     values: dict[str, Any] = {}
     for item in dataclasses.fields(hint):
         inner = f"{place}.{item.name}" if place else item.name
         if item.name in value:
             values[item.name] = _parse(hints[item.name], value[item.name], inner, problems)
         elif item.default is dataclasses.MISSING:
-            problems.append((inner, "missing"))
+            _note(problems, inner, "missing")
     return hint(**values) if len(problems) == found else None
 
 
+_type_hints = functools.cache(typing.get_type_hints)
+
+
 def _name(hint: Any) -> str:
-    names = {int: "a whole number", float: "a finite number", str: "a string", bool: "true or false"}
+    names = {int: "a whole number of at most 2^53", float: "a finite number", str: "a string", bool: "true or false"}
     if hint in names:
         return names[hint]
     return "an array" if typing.get_origin(hint) is tuple else "an object"

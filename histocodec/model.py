@@ -34,7 +34,9 @@ class NetworkGenerator:
 
     def __call__(self, base: Image) -> Image:
         # One image a pass: a batch could choose another order of summation, and so another rounding.
-        with self._lock, torch.inference_mode():
+        # Nor TF32, which convolutions on a GPU use unless told not to: the format promises single precision.
+        exact = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
+        with self._lock, exact, torch.inference_mode():
             x = torch.from_numpy(base).to(self._device).permute(2, 0, 1)[None]
             y = self._network(x.float().div_(255.0))[0]
             levels = y.mul_(255.0).add_(0.5).clamp_(0.0, 255.0).to(torch.uint8)
@@ -45,10 +47,17 @@ def build_generator(package: Package, device: str = "cpu") -> NetworkGenerator:
     """The network that a package states, with its weights. Raises InvalidPackage, GeneratorError for the device."""
     card = package.card
     try:
-        network = build_network(card.architecture, card.hyperparameters)
-        network.load_state_dict({key: value.float() for key, value in load_tensors(package.data).items()})
+        with torch.device("meta"):  # sizes that a package states, but does not hold, cost no memory
+            network = build_network(card.architecture, card.hyperparameters)
+        tensors = load_tensors(package.data)
+        if not all(value.dtype in (torch.float16, torch.float32) for value in tensors.values()):
+            raise ValueError("weights that are neither F16 nor F32")
+        weights = {key: value.float() for key, value in tensors.items()}
+        network.load_state_dict(weights, assign=True)
+        if not all(value.isfinite().all() for value in weights.values()):
+            raise ValueError("weights that are not finite")
     except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
-        raise InvalidPackage(f"model package {card.name}: {error}") from error
+        raise InvalidPackage(f"model package {card.name}: {' '.join(str(error).split())[:200]}") from error
     if (network.scale, network.halo) != (card.scale, card.halo):
         raise InvalidPackage(
             f"model package {card.name} states scale {card.scale} and halo {card.halo}, "

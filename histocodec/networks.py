@@ -18,11 +18,14 @@ class Plain(nn.Module):
     `pairs` residual pairs of convolutions of `channels` features between a head and a tail. The tail predicts the
     difference to the input enlarged by repetition. Receptive field: one pixel of halo a convolution.
 
+    scale: 2 or 4. channels: 1 to 512. pairs: 0 to 31. Raises ValueError otherwise.
     Input: (n, 3, h + 2 halo, w + 2 halo) float32 RGB in 0..1. Output: (n, 3, h * scale, w * scale), not clipped.
     """
 
     def __init__(self, scale: int, channels: int, pairs: int) -> None:
         super().__init__()
+        if scale not in (2, 4) or not 1 <= channels <= 512 or not 0 <= pairs <= 31:
+            raise ValueError(f"no such network: scale {scale}, channels {channels}, pairs {pairs}")
         self.scale = scale
         self.halo = 2 * pairs + 2
         self.head = nn.Conv2d(3, channels, 3)

@@ -18,21 +18,40 @@ except ImportError:  # Windows: no advisory locks, and so no OutputBusy
     fcntl = None  # type: ignore[assignment]
 
 
-def check_output(path: Path, *, overwrite: bool) -> None:
-    """Refuse an output early, before any work. Raises OutputExists or OutputError."""
-    if path.is_dir():
-        raise OutputError(path, "is a folder, expected the name of a file to write")
-    if path.exists() and not overwrite:
-        raise OutputExists(path, "exists already; nothing was changed (--overwrite replaces it)")
-    if not path.parent.is_dir():
-        raise OutputError(path, f"the folder {path.parent} does not exist")
-    if not os.access(path.parent, os.W_OK):
-        raise OutputError(path, f"the folder {path.parent} cannot be written to")
+_NO_SPACE = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EFBIG: "the file system or a limit of this process allows no file of this size",
+}
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
+"""What network file systems without locks answer."""
+
+
+def check_output(path: Path, *, overwrite: bool, source: Path | None = None) -> None:
+    """Refuse an output early, before any work. Raises OutputExists or OutputError.
+
+    source: the file that is being read, which must not be replaced by what is made of it, whatever `overwrite` says.
+    """
+    with writing_errors(path):
+        if path.is_dir():
+            raise OutputError(path, "is a folder, expected the name of a file to write")
+        if path.exists():
+            if source is not None and source.exists() and path.samefile(source):
+                raise OutputError(path, "is the file that is being read; expected another name to write to")
+            if not path.is_file():
+                raise OutputError(path, "is a device, pipe or socket, expected the name of a file to write")
+            if not overwrite:
+                raise OutputExists(path, "exists already; nothing was changed (--overwrite replaces it)")
+        if not path.parent.is_dir():
+            raise OutputError(path, f"the folder {path.parent} does not exist")
+        if not os.access(path.parent, os.W_OK):
+            raise OutputError(path, f"the folder {path.parent} cannot be written to")
 
 
 def check_space(path: Path, needed_bytes: int) -> None:
     """Raises NoSpace if the disk that holds `path` has less room than `needed_bytes`."""
-    free = shutil.disk_usage(path.parent).free
+    with writing_errors(path):
+        free = shutil.disk_usage(path.parent).free
     if free < needed_bytes:
         raise NoSpace(path, f"needs about {needed_bytes / 1e6:.1f} MB of free disk, found {free / 1e6:.1f} MB")
 
@@ -43,11 +62,9 @@ def writing_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise NoSpace(path, "the disk is full; nothing was written under this name") from error
-        if error.errno is None:
-            raise
-        raise OutputError(path, f"cannot be written: {error.strerror}") from error
+        if error.errno in _NO_SPACE:
+            raise NoSpace(path, f"{_NO_SPACE[error.errno]}; nothing was written under this name") from error
+        raise OutputError(path, f"cannot be written: {error.strerror or error}") from error
 
 
 @contextmanager
@@ -91,6 +108,10 @@ def _lock(file: IO[bytes], partial: Path, path: Path) -> None:
         ours = os.fstat(file.fileno()).st_ino == partial.stat().st_ino
     except (BlockingIOError, FileNotFoundError):
         ours = False
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        return
     if not ours:
         raise OutputBusy(path, "another process is writing it")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import InvalidPackage, UnknownGenerator
+from .manifest import NAME
 
 METADATA_KEY = "histocodec"
 MODELS_FOLDER = Path(__file__).parent / "models"
@@ -48,9 +49,12 @@ class Package:
         try:
             length = int.from_bytes(self.data[:8], "little")
             header = json.loads(self.data[8 : 8 + length])
-            return PackageCard(**json.loads(header["__metadata__"][METADATA_KEY]))
-        except (ValueError, KeyError, TypeError) as error:
+            card = PackageCard(**json.loads(header["__metadata__"][METADATA_KEY]))
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise InvalidPackage("not a model package: no histocodec card in its safetensors header") from error
+        if not isinstance(card.name, str) or not NAME.fullmatch(card.name):
+            raise InvalidPackage(f"a model package needs a name of letters, digits and ._+- found {card.name!a:.80}")
+        return card
 
 
 def shipped_packages() -> dict[str, Package]:

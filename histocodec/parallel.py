@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 A = TypeVar("A")
@@ -20,13 +22,20 @@ def core_count() -> int:
 def ordered_map(work: Callable[[A], B], items: Iterable[A], *, workers: int) -> Iterator[B]:
     """`map(work, items)` on threads: results in order, at most 2 * workers items in flight, so memory is bounded.
 
-    An exception of `work` is raised here and ends the iteration; work that has begun is waited for.
+    An exception of `work` is raised here and ends the iteration. However it ends, no work runs afterwards: what it
+    reads from may be closed.
     """
+    gate = _Gate()
+
+    def guarded(item: A) -> B:
+        with gate.passed():
+            return work(item)
+
     with ThreadPoolExecutor(workers, thread_name_prefix="histocodec") as pool:
         flying: deque[Future[B]] = deque()
         try:
             for item in items:
-                flying.append(pool.submit(work, item))
+                flying.append(pool.submit(guarded, item))
                 if len(flying) >= 2 * workers:
                     yield flying.popleft().result()
             while flying:
@@ -34,3 +43,36 @@ def ordered_map(work: Callable[[A], B], items: Iterable[A], *, workers: int) -> 
         finally:
             for future in flying:
                 future.cancel()
+            gate.close()
+
+
+class _Gate:
+    """Lets work through until it is closed.
+
+    Leaving the pool would wait for its threads, but for one that a Ctrl-C let start and not be noted.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._running = 0
+        self._closed = False
+
+    @contextmanager
+    def passed(self) -> Iterator[None]:
+        """Raises CancelledError if the gate is closed."""
+        with self._changed:
+            if self._closed:
+                raise CancelledError
+            self._running += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._running -= 1
+                self._changed.notify_all()
+
+    def close(self) -> None:
+        """Let nothing more through, and wait for what is running."""
+        with self._changed:
+            self._closed = True
+            self._changed.wait_for(lambda: self._running == 0)

@@ -1,25 +1,39 @@
-"""What a person reads about a file: facts as plain values, and those as aligned text."""
+"""What a person or a program reads about a file: facts as JSON values, and those as aligned text."""
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping, Sequence
+
 from .container import Container
 from .encode import EncodeReport
-from .labels import NOTICE, history_label, quality_label, reconstruction_label
+from .labels import NOTICE, reconstruction_label
 from .manifest import Manifest
 from .package import Package
+
+_NAMES = {
+    "ratio_to_source": "ratio to the source file",
+    "ratio_to_raw": "ratio to 24-bit raw",
+    "mpp": "um/px",
+    "percentile_5": "5th percentile",
+    "measured_blocks": "measured blocks of tissue",
+    "psnr_db": "PSNR dB",
+    "bicubic_psnr_db": "PSNR dB of bicubic, mean",
+    "ssim": "SSIM",
+    "icc_profile_bytes": "ICC profile bytes",
+}
+"""Keys that read better otherwise; the others are shown with spaces for underscores."""
 
 
 def encode_facts(report: EncodeReport) -> dict[str, object]:
     """What an encode reached."""
+    manifest = report.manifest
     facts: dict[str, object] = {
         "output": str(report.path),
-        "bytes": report.size_bytes,
-        "ratio to the source file": round(report.ratio_to_source, 2),
-        "ratio to 24-bit raw": round(report.ratio_to_raw, 1),
-        "bits per full pixel": round(report.bits_per_full_pixel, 4),
-        "base": _base(report.manifest),
-        "level 0": reconstruction_label(report.manifest),
-        **_quality(report.manifest),
+        **_sizes(manifest, report.size_bytes),
+        "base": _base(manifest),
+        "level_0": reconstruction_label(manifest),
+        **_quality(manifest),
     }
     if report.notes:
         facts["notes"] = list(report.notes)
@@ -29,38 +43,37 @@ def encode_facts(report: EncodeReport) -> dict[str, object]:
 def container_facts(container: Container) -> dict[str, object]:
     """What a file holds, from its manifest and its directories alone."""
     manifest = container.manifest
-    slide, generator = manifest.slide, manifest.prediction.generator
-    area = slide.size[0] * slide.size[1]
-    tissue = container.tissue_map
-    facts: dict[str, object] = {
+    slide, levels = manifest.slide, range(len(manifest.base.levels))
+    return {
         "file": str(container.path),
-        "format": f"{manifest.format} {manifest.version}, written by {manifest.software}",
+        "format": f"{manifest.format} {manifest.version}",
+        "software": manifest.software,
         "tier": manifest.tier,
-        "slide": f"{slide.size[0]} x {slide.size[1]} px, {slide.mpp:g} um/px, {slide.vendor}",
-        "objective power": slide.objective_power,
-        "bytes": container.size_bytes,
-        "ratio to the source file": round(slide.source_bytes / container.size_bytes, 2),
-        "ratio to 24-bit raw": round(3 * area / container.size_bytes, 1),
-        "bits per full pixel": round(8 * container.size_bytes / area, 4),
+        "size": list(slide.size),
+        "mpp": slide.mpp,
+        "objective_power": slide.objective_power,
+        "vendor": slide.vendor,
+        **_sizes(manifest, container.size_bytes),
         "base": _base(manifest),
-        "base bytes": container.tile_bytes(0),
-        "reduced levels": ", ".join(f"{w} x {h}" for w, h in (level.size for level in manifest.base.levels[1:])) or "-",
-        "reduced levels' bytes": sum(container.tile_bytes(level) for level in range(1, len(manifest.base.levels))),
-        "tissue": f"{100 * tissue.mean():.0f} % of {tissue.size} blocks",
-        "level 0": reconstruction_label(manifest),
-        "generator": "embedded" if generator.embedded else "named, not embedded",
+        "base_bytes": container.tile_bytes(0),
+        "reduced_levels": [list(level.size) for level in manifest.base.levels[1:]],
+        "reduced_levels_bytes": sum(container.tile_bytes(level) for level in levels[1:]),
+        "blocks": container.tissue_map.size,
+        "tissue_share": round(float(container.tissue_map.mean()), 4),
+        "level_0": reconstruction_label(manifest),
+        "generator": dataclasses.asdict(manifest.prediction.generator),
+        "ignored_layers": list(manifest.ignored_layers),
         **_quality(manifest),
-        "history": history_label(manifest),
-        "associated images": ", ".join(manifest.associated) or "-",
-        "ICC profile": f"{len(container.icc_profile)} bytes" if container.icc_profile else "-",
+        "lossy_history": [dataclasses.asdict(step) for step in slide.lossy_history],
+        "associated_images": list(manifest.associated),
+        "icc_profile_bytes": len(container.icc_profile) if container.icc_profile else None,
         "deidentified": slide.deidentified,
-        "properties": f"{len(slide.properties)} of the source's",
-        "opens in": "histocodec alone: TIFF readers do not know AVIF"
+        "source_properties": len(slide.properties),
+        "opens_in": "histocodec alone: TIFF readers do not know AVIF"
         if manifest.base.codec == "avif"
-        else ("OpenSlide, QuPath, tifffile, at the base's resolution"),
+        else "OpenSlide, QuPath, tifffile, at the base's resolution",
         "notice": NOTICE,
     }
-    return facts
 
 
 def package_facts(package: Package) -> dict[str, object]:
@@ -70,43 +83,75 @@ def package_facts(package: Package) -> dict[str, object]:
         "digest": package.digest,
         "bytes": len(package.data),
         "scale": card.scale,
-        "architecture": f"{card.architecture} {card.hyperparameters}",
+        "architecture": card.architecture,
+        "hyperparameters": card.hyperparameters,
         "licence": card.licence,
-        **{f"{where}, {what}": value for where, rows in card.measured.items() for what, value in rows.items()},
+        "measured": card.measured,
     }
 
 
-def render(facts: dict[str, object]) -> str:
+def render(facts: Mapping[str, object]) -> str:
     """Aligned `name  value` lines."""
-    width = max(map(len, facts), default=0)
+    names = {key: _NAMES.get(key, key.replace("_", " ")) for key in facts}
+    width = max(map(len, names.values()), default=0)
     lines = []
-    for name, value in facts.items():
-        if isinstance(value, dict):
-            lines += [name, *("  " + line for line in render(value).splitlines())]
+    for key, value in facts.items():
+        if isinstance(value, Mapping) and any(isinstance(inner, Mapping) for inner in value.values()):
+            lines += [names[key], *("  " + line for line in render(value).splitlines())]
             continue
-        values = value if isinstance(value, list) else [value]
-        lines += [f"{name if i == 0 else '':<{width}}  {_text(v)}" for i, v in enumerate(values)]
+        rows = value if isinstance(value, list) and value and not _is_size(value) else [value]
+        lines += [f"{'' if i else names[key]:<{width}}  {_text(row)}" for i, row in enumerate(rows)]
     return "\n".join(lines)
 
 
-def _base(manifest: Manifest) -> str:
-    base = manifest.base
-    width, height = base.levels[0].size
-    return f"{width} x {height} px, {manifest.base_mpp:g} um/px, {base.codec} at quality {base.quality:g}"
-
-
-def _quality(manifest: Manifest) -> dict[str, object]:
-    quality = manifest.quality
-    if quality is None:
-        return {"measured": quality_label(manifest)}
-    p, s = quality.psnr_db, quality.ssim
+def _sizes(manifest: Manifest, size_bytes: int) -> dict[str, object]:
+    slide = manifest.slide
+    full_pixels = slide.size[0] * slide.size[1]
     return {
-        "measured": f"{quality.blocks} tissue blocks of {quality.block_size} px, decoded and compared with the source",
-        "PSNR dB": f"mean {p.mean:.2f}, 5th percentile {p.percentile_5:.2f}, worst {p.worst:.2f}",
-        "SSIM": f"mean {s.mean:.3f}, 5th percentile {s.percentile_5:.3f}, worst {s.worst:.3f}",
-        "PSNR dB of bicubic": f"mean {quality.bicubic_psnr_db:.2f}",
+        "bytes": size_bytes,
+        "source_bytes": slide.source_bytes,
+        "ratio_to_source": round(slide.source_bytes / size_bytes, 3),
+        "ratio_to_raw": round(3 * full_pixels / size_bytes, 3),
+        "bits_per_full_pixel": round(8 * size_bytes / full_pixels, 6),
     }
 
 
+def _base(manifest: Manifest) -> dict[str, object]:
+    base = manifest.base
+    return {
+        "size": list(base.levels[0].size),
+        "mpp": manifest.base_mpp,
+        "scale": base.scale,
+        "codec": base.codec,
+        "quality": base.quality,
+    }
+
+
+def _quality(manifest: Manifest) -> dict[str, object]:
+    """The same keys whether or not anything was measured: a program can count on them."""
+    quality = manifest.quality
+    return {
+        "measured_blocks": quality.blocks if quality else 0,
+        "psnr_db": dataclasses.asdict(quality.psnr_db) if quality else None,
+        "ssim": dataclasses.asdict(quality.ssim) if quality else None,
+        "bicubic_psnr_db": quality.bicubic_psnr_db if quality else None,
+    }
+
+
+def _is_size(value: Sequence[object]) -> bool:
+    return len(value) == 2 and all(isinstance(side, int) for side in value)
+
+
 def _text(value: object) -> str:
-    return "-" if value is None else str(value)
+    if value is None or value in ([], {}):
+        return "-"
+    match value:
+        case bool():
+            return "yes" if value else "no"
+        case float():
+            return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+        case list():
+            return f"{value[0]} x {value[1]} px" if _is_size(value) else ", ".join(map(_text, value))
+        case dict():
+            return ", ".join(f"{_NAMES.get(key, key.replace('_', ' '))} {_text(v)}" for key, v in value.items())
+    return str(value)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .container import Container
 from .decode import Decoder
-from .errors import ContainerError, CorruptContainer, GeneratorError, Problem
+from .errors import ContainerError, CorruptContainer, GeneratorError, Problem, UnknownGenerator
 
 
 def validate(
@@ -15,9 +15,9 @@ def validate(
 ) -> list[Problem]:
     """The problems of a file; none for a good one. Codes as `container.PROBLEM_CODES` and the specification list them.
 
-    Checks the structure and the manifest, every tile's checksum, and that the generator is at hand and is the one that
-    is named. deep: decodes every stored tile and image as well. A structure that cannot be followed ends the search,
-    since nothing behind it can be found.
+    Checks the structure and the manifest, every checksum, and that the generator is at hand and is the one that is
+    named. deep: decodes every stored tile and image as well. A structure that cannot be followed ends the search, since
+    nothing behind it can be found.
     """
     try:
         container = Container(path)
@@ -38,17 +38,20 @@ def validate(
                     problems += error.problems
                 done += 1
                 progress(done, total)
-        if deep:
-            for name in container.manifest.associated:
-                try:
+        for name in container.manifest.associated:
+            try:
+                if deep:
                     container.associated_image(name)
-                except CorruptContainer as error:
-                    problems += error.problems
+                else:
+                    container.associated_jpeg(name)
+            except CorruptContainer as error:
+                problems += error.problems
     with Decoder(path) as decoder:
         try:
             decoder.generator  # noqa: B018  (loading it is the check)
         except CorruptContainer as error:
             problems += error.problems
         except GeneratorError as error:
-            problems.append(Problem("generator-unknown", "prediction.generator", str(error)))
+            code = "generator-unknown" if isinstance(error, UnknownGenerator) else "generator-damaged"
+            problems.append(Problem(code, "prediction.generator", str(error)))
     return problems

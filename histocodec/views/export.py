@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from ..errors import RegionError, SettingsError
 from ..geometry import Region, Size, TileGrid
 from ..labels import decoded_description
 from ..manifest import SOFTWARE
-from ..output import atomic_output
+from ..output import atomic_output, check_output
 from ..parallel import core_count, ordered_map
 
 Compression = Literal["jpeg", "deflate", "jp2k"]
@@ -27,6 +28,8 @@ DEFAULT_QUALITY = {"jpeg": 85.0, "jp2k": 40.0}
 _TIFF_COMPRESSION = {"jpeg": 7, "deflate": 8, "jp2k": 33005}
 _TILE = 512
 _MAX_PICTURE_PIXELS = 20_000 * 20_000
+_MAX_JPEG_SIDE = 65_500
+"""libjpeg's own limit, a little under the format's."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ def export_tiff(
     Raises RegionError, SettingsError, OutputError, ContainerError, GeneratorError.
     """
     path = Path(path)
+    check_output(path, overwrite=overwrite, source=decoder.path)
     quality = _checked_quality(compression, quality)
     parts = _parts(decoder, level, region)
     grids = [TileGrid(Size(part.region.width, part.region.height), _TILE) for part in parts]
@@ -72,9 +76,9 @@ def export_tiff(
 
         nonlocal done
         for data in ordered_map(work, range(grid.count), workers=core_count()):
-            yield data
             done += 1
             progress(done, total)
+            yield data  # for the last time: the writer asks for no more than it needs
 
     def write(out: IO[bytes]) -> None:
         with tifffile.TiffWriter(out, bigtiff=True) as tiff:
@@ -115,23 +119,27 @@ def export_picture(
     region: in pixels of level 0; None for all. Raises as `export_tiff`; RegionError if the picture would be too large.
     """
     path = Path(path)
+    check_output(path, overwrite=overwrite, source=decoder.path)
     part = _parts(decoder, level, region)[0]
-    pixels = part.region.width * part.region.height
-    if pixels > _MAX_PICTURE_PIXELS:
+    is_png = path.suffix.lower() == ".png"
+    pixels, longest = part.region.width * part.region.height, max(part.region.width, part.region.height)
+    if pixels > _MAX_PICTURE_PIXELS or (longest > _MAX_JPEG_SIDE and not is_png):
         raise RegionError(f"{part.region.width} x {part.region.height} px are too many for one picture: write a .tif")
     description = _description(decoder, part)
     icc = decoder.container.icc_profile
     picture = PILImage.fromarray(decoder.read(part.region, level))
     dots_per_inch = 25400 / (decoder.mpp * part.downsample)
+    coded = io.BytesIO()  # Pillow does not say why it could not write to a disk
+    if is_png:
+        text = PngInfo()
+        text.add_itxt("Description", description)
+        text.add_text("Software", SOFTWARE)
+        picture.save(coded, "PNG", pnginfo=text, icc_profile=icc, dpi=(dots_per_inch, dots_per_inch))
+    else:
+        # JFIF's 16-bit density cannot hold a microscope's; the description states the mpp.
+        picture.save(coded, "JPEG", quality=90, icc_profile=icc, comment=description.encode())
     with atomic_output(path, overwrite=overwrite) as out:
-        if path.suffix.lower() == ".png":
-            text = PngInfo()
-            text.add_itxt("Description", description)
-            text.add_text("Software", SOFTWARE)
-            picture.save(out, "PNG", pnginfo=text, icc_profile=icc, dpi=(dots_per_inch, dots_per_inch))
-        else:
-            # JFIF's 16-bit density cannot hold a microscope's; the description states the mpp.
-            picture.save(out, "JPEG", quality=90, icc_profile=icc, comment=description.encode())
+        out.write(coded.getbuffer())
 
 
 def _parts(decoder: Decoder, level: int, region: Region | None) -> list[_Part]:
@@ -162,7 +170,7 @@ def _parts(decoder: Decoder, level: int, region: Region | None) -> list[_Part]:
 def _description(decoder: Decoder, part: _Part) -> str:
     region = part.region
     where = f"region {region.x},{region.y},{region.width},{region.height} of level {part.level}"
-    return decoded_description(decoder.manifest, part.downsample, where)
+    return decoded_description(decoder.manifest, part.downsample, where, plain=decoder.is_plain)
 
 
 def _checked_quality(compression: Compression, quality: float | None) -> float:

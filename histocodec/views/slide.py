@@ -115,7 +115,7 @@ class _AssociatedImages(Mapping[str, PILImage.Image]):
 
 def _properties(decoder: Decoder) -> dict[str, str]:
     manifest = decoder.manifest
-    slide, generator = manifest.slide, manifest.prediction.generator
+    slide, generator, plain = manifest.slide, manifest.prediction.generator, decoder.is_plain
     # The source's geometry would contradict ours; its own properties under the vendor's prefix stay.
     properties = {k: v for k, v in slide.properties.items() if not k.startswith("openslide.level")}
     properties |= {
@@ -126,10 +126,10 @@ def _properties(decoder: Decoder) -> dict[str, str]:
         "openslide.level-count": str(len(decoder.levels)),
         "histocodec.tier": manifest.tier,
         "histocodec.notice": NOTICE,
-        "histocodec.level[0]": reconstruction_label(manifest),
+        "histocodec.level[0]": reconstruction_label(manifest, plain=plain),
         "histocodec.generator": generator.name,
         "histocodec.generator-digest": generator.digest,
-        "histocodec.quality": quality_label(manifest),
+        "histocodec.quality": quality_label(manifest, plain=plain),
         "histocodec.lossy-history": history_label(manifest),
         "histocodec.base-codec": manifest.base.codec,
         "histocodec.base-quality": f"{manifest.base.quality:g}",
@@ -138,6 +138,8 @@ def _properties(decoder: Decoder) -> dict[str, str]:
     }
     if slide.objective_power is not None:
         properties[openslide.PROPERTY_NAME_OBJECTIVE_POWER] = f"{slide.objective_power:g}"
+    if manifest.ignored_layers:
+        properties["histocodec.ignored-layers"] = ", ".join(manifest.ignored_layers)
     for level, (size, downsample) in enumerate(zip(decoder.levels, decoder.downsamples, strict=True)):
         tile = decoder.tile_size if level == 0 else manifest.base.tile
         properties |= {

@@ -1,0 +1,768 @@
+"""Makes `formats/container/v1/vectors` anew: `python tests/conformance/make_vectors.py [folder]`.
+
+Valid files come from the writer of `histocodec`, one from `surgery.put_together`, a second writer; hostile files are
+made from a valid one, each with one thing wrong. The same versions of the libraries that `valid/index.json` names give
+the same bytes, as long as the writer words and lays out files as it does. Vectors are made anew when the format
+changes, and then its CHANGELOG says which, and why.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import io
+import json
+import struct
+import sys
+import zlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import imagecodecs
+import numpy as np
+import tifffile
+import zstandard
+from numpy.typing import NDArray
+from safetensors.numpy import save as save_tensors
+from surgery import (
+    ASCII,
+    CHECKSUMS,
+    GENERATOR,
+    ICC_PROFILE,
+    LONG,
+    MANIFEST,
+    SHORT,
+    STRIP_LENGTHS,
+    STRIP_OFFSETS,
+    TILE_LENGTHS,
+    TILE_MODES,
+    TILE_OFFSETS,
+    UNDEFINED,
+    Directory,
+    directory_offsets,
+    entries,
+    put_together,
+    take_apart,
+)
+
+from histocodec.base import downsample
+from histocodec.codecs import Image, TileCodec
+from histocodec.container import AssociatedImage, checksum_table, write_container
+from histocodec.decode import Decoder
+from histocodec.geometry import Region, Size, TileGrid
+from histocodec.manifest import (
+    BaseFacts,
+    GeneratorFacts,
+    Layer,
+    Layers,
+    LossyStep,
+    Manifest,
+    PredictionFacts,
+    QualityFacts,
+    SlideFacts,
+    Summary,
+    level_sizes,
+)
+from histocodec.package import METADATA_KEY, Package, PackageCard
+from histocodec.tissue import tissue_blocks
+
+VECTORS = Path(__file__).parents[2] / "formats/container/v1/vectors"
+SOFTWARE = "histocodec conformance vectors"
+TILE, BLOCK = 128, 64
+FAKE_PROFILE = b"not a profile, but stored as one: " + bytes(range(64))
+QUALITY: dict[TileCodec, int] = {"jp2k": 30, "avif": 60, "jpeg": 75}
+METHOD: dict[TileCodec, str] = {"jp2k": "ISO_15444_1", "avif": "ISO_23000_22", "jpeg": "ISO_10918_1"}
+SMALLEST = "jp2k-x4-520x16"
+"""The valid file that the hostile ones are made from, and that the specification walks through."""
+
+
+# ---------------------------------------------------------------------------------------------------- valid files
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """A valid vector."""
+
+    size: tuple[int, int]
+    scale: int
+    codec: TileCodec
+    note: str
+    associated: tuple[str, ...] = ()
+    profile: bool = False
+    tissue_map: bool = True
+    generator: str = "bicubic"
+
+
+RECIPES = {
+    SMALLEST: Recipe(
+        (520, 16),
+        4,
+        "jp2k",
+        "two tiles and a reduced level; a tissue map with glass; thumbnail and label; an ICC profile",
+        ("thumbnail", "label"),
+        profile=True,
+    ),
+    "jp2k-x4-560x520": Recipe((560, 520), 4, "jp2k", "base of 2 x 2 tiles, a reduced level, glass at the right"),
+    "jp2k-x2-300x200": Recipe(
+        (300, 200), 2, "jp2k", "scale 2; two tiles side by side; all associated images", ("thumbnail", "label", "macro")
+    ),
+    "jpeg-x4-300x200": Recipe((300, 200), 4, "jpeg", "one JPEG tile; a thumbnail alone", ("thumbnail",), profile=True),
+    "jpeg-x2-3x1025": Recipe((3, 1025), 2, "jpeg", "a slide three pixels wide, sides that 2 does not divide"),
+    "avif-x4-300x200": Recipe((300, 200), 4, "avif", "one AVIF tile", profile=True),
+    "avif-x2-1x1": Recipe((1, 1), 2, "avif", "a slide of one pixel"),
+    "jp2k-x4-1025x3": Recipe((1025, 3), 4, "jp2k", "a base one pixel high", tissue_map=False),
+    "jp2k-x4-embedded": Recipe(
+        (540, 60), 4, "jp2k", "an embedded `plain` network, two blocks of tissue, one of glass", generator="plain"
+    ),
+}
+
+
+def painted(width: int, height: int, seed: int) -> Image:
+    """A picture for a base: a smooth ground, some discs and, at the right, flat glass. Integers alone."""
+    y, x = np.mgrid[0:height, 0:width].astype(np.int64)
+    image = np.empty((height, width, 3), np.int64)
+    image[:] = (225, 180, 205)
+    image += ((x * 3 + y * 2 + seed * 17) % 64 // 8)[..., None]
+    state = seed
+    for _ in range(3 + width * height // 1500):
+        state = (state * 1103515245 + 12345) % 2**31
+        column, row, radius = state % (width + 1), state // 977 % (height + 1), 2 + state // 31 % 5
+        inside = (x - column) ** 2 + (y - row) ** 2 <= radius**2
+        image[inside] = (110 + state % 50, 70 + state // 7 % 50, 140 + state // 11 % 40)
+    image[:, (width + 1) // 2 :] = (243, 242, 244)
+    return image.astype(np.uint8)
+
+
+def network_package() -> Package:
+    """A `plain` network of 4 channels and one pair, with weights that half precision holds exactly."""
+    rng = np.random.Generator(np.random.PCG64(4))
+
+    def weights(*shape: int, spread: int) -> NDArray[np.float16]:
+        return (rng.integers(-spread, spread + 1, shape) / 1024).astype(np.float16)
+
+    tensors = {
+        "head.weight": weights(4, 3, 3, 3, spread=300),
+        "head.bias": weights(4, spread=100),
+        "body.0.weight": weights(4, 4, 3, 3, spread=250),
+        "body.0.bias": weights(4, spread=100),
+        "body.1.weight": weights(4, 4, 3, 3, spread=250),
+        "body.1.bias": weights(4, spread=100),
+        "tail.weight": weights(48, 4, 3, 3, spread=60),
+        "tail.bias": weights(48, spread=20),
+    }
+    card = PackageCard(
+        name="vector-plain-x4",
+        architecture="plain",
+        hyperparameters={"scale": 4, "channels": 4, "pairs": 1},
+        scale=4,
+        halo=4,
+        licence="Apache-2.0",
+        training={"data": "none: random weights, to test decoders"},
+    )
+    return Package(save_tensors(tensors, metadata={METADATA_KEY: json.dumps(dataclasses.asdict(card))}))
+
+
+def build(recipe: Recipe, seed: int) -> bytes:
+    """The file of a recipe."""
+    full, scale = Size(*recipe.size), recipe.scale
+    base = painted(*full.divided(scale), seed)
+    levels = level_sizes(full.divided(scale), TILE)
+    pictures = [base]
+    for _ in levels[1:]:
+        pictures.append(downsample(pictures[-1], 4))
+    tiles = [_tiles(picture, recipe.codec) for picture in pictures]
+    associated = [_associated(name, seed) for name in recipe.associated]
+    blocks = TileGrid(full.divided(scale), BLOCK)
+    package = network_package() if recipe.generator == "plain" else None
+    tissue_map = _map(base, blocks) if recipe.tissue_map else None
+    profile = FAKE_PROFILE if recipe.profile else None
+    checksums = checksum_table(tiles, associated, tissue_map, profile)
+    generator = GeneratorFacts(f"bicubic-x{scale}", f"builtin:bicubic-x{scale}", scale, 2, embedded=False)
+    if package is not None:
+        generator = GeneratorFacts(package.card.name, package.digest, scale, package.card.halo, embedded=True)
+    measured = QualityFacts(
+        "sample", 2, BLOCK * scale, Summary(29.5, 28.25, 28.0), Summary(0.875, 0.8125, 0.8), bicubic_psnr_db=28.5
+    )
+    manifest = Manifest(
+        software=SOFTWARE,
+        tier="reconstructed",
+        slide=SlideFacts(
+            size=recipe.size,
+            mpp=0.25 if scale == 4 else 0.5,
+            objective_power=40.0 if scale == 4 else None,
+            vendor="painted",
+            background=(255, 255, 255),
+            source_bytes=3 * full.area,
+            deidentified=False,
+            properties={"painted.seed": str(seed), "painted.µ": "a key and a value beyond ASCII: µm²"},
+            lossy_history=(
+                LossyStep("ISO_10918_1", 12.5, "as the source was stored"),
+                LossyStep(METHOD[recipe.codec], None, f"averaged {scale} x {scale} to one and coded as {recipe.codec}"),
+            ),
+        ),
+        base=BaseFacts(scale, recipe.codec, QUALITY[recipe.codec], TILE, levels),
+        prediction=PredictionFacts(generator, BLOCK),
+        layers=Layers() if tissue_map is None else Layers(Layer(0, (blocks.shape.width, blocks.shape.height))),
+        associated=recipe.associated,
+        checksums_sha256=hashlib.sha256(checksums).hexdigest(),
+        quality=measured if recipe.profile else None,
+    )
+    out = io.BytesIO()
+    write_container(
+        out,
+        manifest,
+        level_tiles=tiles,
+        checksums=checksums,
+        tissue_map=tissue_map,
+        icc_profile=profile,
+        package=package.data if package is not None else None,
+        associated=associated,
+    )
+    return out.getvalue()
+
+
+def coded(image: Image, codec: TileCodec) -> bytes:
+    """A codestream. Not the encoder's own way: how that is tuned must not change a vector."""
+    image = np.ascontiguousarray(image)
+    match codec:
+        case "jp2k":
+            return bytes(imagecodecs.jpeg2k_encode(image, level=QUALITY[codec], codecformat="j2k", numthreads=1))
+        case "avif":
+            return bytes(imagecodecs.avif_encode(image, level=QUALITY[codec], speed=6, pixelformat="444", numthreads=1))
+        case "jpeg":
+            return bytes(imagecodecs.jpeg_encode(image, level=QUALITY[codec], subsampling="420", optimize=True))
+
+
+def _tiles(picture: Image, codec: TileCodec) -> list[bytes]:
+    grid = TileGrid(Size(picture.shape[1], picture.shape[0]), TILE)
+    codes = []
+    for index in range(grid.count):
+        part = grid.covered(*grid.address(index))
+        tile = picture[part.y : part.bottom, part.x : part.right]
+        padding = ((0, TILE - part.height), (0, TILE - part.width), (0, 0))
+        codes.append(coded(np.pad(tile, padding, mode="edge"), codec))
+    return codes
+
+
+def _associated(name: str, seed: int) -> AssociatedImage:
+    size = {"thumbnail": Size(16, 8), "label": Size(8, 8), "macro": Size(24, 8)}[name]
+    return AssociatedImage(name, size, coded(painted(*size, seed + len(name)), "jpeg"))
+
+
+def _map(base: Image, blocks: TileGrid) -> NDArray[np.uint8]:
+    padding = ((0, -base.shape[0] % BLOCK), (0, -base.shape[1] % BLOCK), (0, 0))
+    return tissue_blocks(np.pad(base, padding, mode="edge"), blocks.tile)
+
+
+def with_reserved_layers(data: bytes) -> bytes:
+    """A file of a later tier, as far as this version reserves it, by another writer: shared pieces, LONG indexes,
+    directories at the end, and layers and keys that a reader of this version has never heard of."""
+    directories = take_apart(data)
+    first = directories[0]
+    blank = coded(np.full((BLOCK * 4, BLOCK * 4, 3), 128, np.uint8), "jp2k")
+    enhancement = Directory({}, [b"", blank, b""])
+    for tag, number in ((256, 520), (257, 16), (322, 256), (323, 256)):
+        enhancement.set(tag, LONG, number)
+    for tag, number in ((259, 34712), (262, 2), (277, 3)):
+        enhancement.set(tag, SHORT, number)
+    enhancement.set(258, SHORT, 8, 8, 8)
+    enhancement.tags[TILE_MODES] = UNDEFINED, b"\0\1\0"
+    sums = np.array([zlib.crc32(piece) for piece in enhancement.pieces], "<u4").tobytes()
+    enhancement.tags[CHECKSUMS] = UNDEFINED, sums
+    quality_map = dataclasses.replace(first.subdirectories[0], tags=dict(first.subdirectories[0].tags))
+    first.subdirectories = [enhancement, quality_map, *first.subdirectories]
+
+    def change(manifest: dict[str, Any]) -> None:
+        manifest["tier"] = "bounded"
+        manifest["layers"] = {
+            "enhancement": {"subifd": 0, "size": [520, 16], "checksums_sha256": hashlib.sha256(sums).hexdigest()},
+            "quality_map": {"subifd": 1, "size": [3, 1]},
+            "tissue_map": {"subifd": 2, "size": [3, 1]},
+            "stain_map": {"subifd": 9, "what": "a layer of a later revision"},
+        }
+        manifest["a key of a later revision"] = [None, {}]
+        manifest["slide"]["another"] = 1
+
+    change_manifest(directories, change)
+    return put_together(directories)
+
+
+def valid_vectors() -> dict[str, tuple[bytes, str]]:
+    """Name -> file, what it is."""
+    files = {name: (build(recipe, seed), recipe.note) for seed, (name, recipe) in enumerate(RECIPES.items(), 1)}
+    files["reserved-layers"] = (
+        with_reserved_layers(files[SMALLEST][0]),
+        "by another writer: reserved and unknown layers, unknown manifest keys, equal pieces stored once",
+    )
+    return files
+
+
+def expectation(path: Path, note: str) -> dict[str, Any]:
+    """What a decoder must get from a valid file; level 0 goes to a PNG beside it."""
+    with Decoder(path) as decoder:
+        levels = []
+        for level, size in enumerate(decoder.levels):
+            pixels = decoder.read(Region(0, 0, *size), level)
+            if level == 0:
+                path.with_name(path.name.removesuffix(".hc.tif") + ".png").write_bytes(_png(pixels))
+            digest = hashlib.sha256(pixels.tobytes()).hexdigest()
+            levels.append({"size": list(size), "downsample": decoder.downsamples[level], "sha256": digest})
+        container = decoder.container
+        return {
+            "what": note,
+            "mpp": decoder.mpp,
+            "codec": decoder.manifest.base.codec,
+            "generator": decoder.manifest.prediction.generator.name,
+            "level_0_rounding": 0 if decoder.manifest.prediction.generator.digest.startswith("builtin:") else 1,
+            "levels": levels,
+            "tissue_map": container.tissue_map.tolist(),
+            "associated": {name: _size(container.associated_image(name)) for name in decoder.manifest.associated},
+            "icc_profile_sha256": None if container.icc_profile is None else _sha256(container.icc_profile),
+            "ignored_layers": list(decoder.manifest.ignored_layers),
+        }
+
+
+def _png(pixels: Image) -> bytes:
+    return bytes(imagecodecs.png_encode(pixels, level=9))
+
+
+def _size(image: Image) -> list[int]:
+    return [image.shape[1], image.shape[0]]
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+# -------------------------------------------------------------------------------------------------- hostile files
+
+
+def compress(data: bytes, *, checksum: bool = True, size: bool = True) -> bytes:
+    """One zstd frame."""
+    parameters = zstandard.ZstdCompressor(level=19, write_checksum=checksum, write_content_size=size)
+    return parameters.compress(data)
+
+
+def change_manifest(directories: list[Directory], change: Callable[[dict[str, Any]], None]) -> None:
+    """Rewrite the manifest and, since it is meant to be believed, the checksum of the checksums."""
+    first = directories[0]
+    manifest = json.loads(zstandard.decompress(first.tags[MANIFEST][1]))
+    if CHECKSUMS in first.tags:
+        manifest["checksums_sha256"] = _sha256(first.tags[CHECKSUMS][1])
+    change(manifest)
+    text = json.dumps(manifest, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    first.tags[MANIFEST] = UNDEFINED, compress(text.encode())
+
+
+def recompute_checksums(directories: list[Directory]) -> None:
+    """The table that belongs to pieces that were replaced."""
+    pieces = [piece for directory in directories if 322 in directory.tags for piece in directory.pieces]
+    pieces += [piece for directory in directories if 322 not in directory.tags for piece in directory.pieces]
+    pieces += [*(piece for directory in directories[0].subdirectories for piece in directory.pieces)] or [b""]
+    pieces.append(directories[0].tags.get(ICC_PROFILE, (UNDEFINED, b""))[1])
+    table = np.array([zlib.crc32(piece) for piece in pieces], "<u4").tobytes()
+    directories[0].tags[CHECKSUMS] = UNDEFINED, table
+
+
+def invalid_vectors(valid: dict[str, bytes]) -> dict[str, tuple[bytes, tuple[str, ...], str]]:
+    """Name -> file, the codes that it must give, how it was made. The name starts with the first code."""
+    sound, bare, embedded = valid[SMALLEST], valid["jp2k-x4-1025x3"], valid["jp2k-x4-embedded"]
+    files: dict[str, tuple[bytes, tuple[str, ...], str]] = {}
+
+    def add(code: str, name: str, data: bytes, how: str, *also: str) -> None:
+        files[f"{code}-{name}"] = data, (code, *also), how
+
+    def rebuilt(change: Callable[[list[Directory]], None], *, sums: bool = False, source: bytes = sound) -> bytes:
+        directories = take_apart(source)
+        change(directories)
+        if sums:
+            recompute_checksums(directories)
+            change_manifest(directories, lambda manifest: None)
+        return put_together(directories)
+
+    def patched(tag: int, value: bytes, *, at: int = 0, directory: int = 0, source: bytes = sound) -> bytes:
+        """Bytes of the value of a tag of a directory of the main chain, replaced in place."""
+        _, place, _ = entries(source, directory_offsets(source)[directory])[tag]
+        return _replaced(source, place + at, value)
+
+    def flipped(tag: int, *, at: int = 0, source: bytes = sound) -> bytes:
+        _, place, size = entries(source, directory_offsets(source)[0])[tag]
+        return _replaced(source, place + at % size, bytes([source[place + at % size] ^ 1]))
+
+    def manifest(
+        name: str,
+        how: str,
+        change: Callable[[dict[str, Any]], None],
+        code: str = "manifest-invalid",
+        source: bytes = bare,
+    ) -> None:
+        add(code, name, rebuilt(lambda directories: change_manifest(directories, change), source=source), how)
+
+    def manifest_text(text: Callable[[str], str]) -> bytes:
+        def change(directories: list[Directory]) -> None:
+            old = zstandard.decompress(directories[0].tags[MANIFEST][1]).decode()
+            directories[0].tags[MANIFEST] = UNDEFINED, compress(text(old).encode("utf-8", "surrogatepass"))
+
+        return rebuilt(change, source=bare)
+
+    def set_tag(directory: int, tag: int, kind: int, *values: int) -> bytes:
+        return rebuilt(lambda directories: directories[directory].set(tag, kind, *values))
+
+    def drop_tag(tag: int) -> bytes:
+        return rebuilt(lambda directories: directories[0].tags.__delitem__(tag))
+
+    def piece(directory: int, index: int, data: bytes) -> Callable[[list[Directory]], None]:
+        return lambda directories: directories[directory].pieces.__setitem__(index, data)
+
+    second, last = directory_offsets(sound)[1], directory_offsets(sound)[-1]
+    end_of_last = last + 8 + 20 * struct.unpack_from("<Q", sound, last)[0]
+
+    # not-bigtiff
+    add("not-bigtiff", "empty", b"", "no bytes")
+    add("not-bigtiff", "png", _png(painted(8, 8, 1)), "a PNG")
+    classic = io.BytesIO()
+    tifffile.imwrite(classic, painted(16, 16, 1), bigtiff=False, metadata=None, software=False)
+    add("not-bigtiff", "classic-tiff", classic.getvalue(), "a classic TIFF")
+    add("not-bigtiff", "big-endian", b"MM\0\x2b\0\x08\0\0" + sound[8:], "the header says big-endian")
+    add("not-bigtiff", "cut-in-directory", sound[: second + 50], "cut in the second directory")
+    add(
+        "not-bigtiff",
+        "loop",
+        _replaced(sound, end_of_last, struct.pack("<Q", 16)),
+        "the last directory leads to the first",
+    )
+    add("not-bigtiff", "far-directory", _replaced(sound, 8, struct.pack("<Q", 2**63)), "first directory at 2^63")
+    add("not-bigtiff", "many-entries", _replaced(sound, 16, struct.pack("<Q", 2**60)), "2^60 entries in a directory")
+    add("not-bigtiff", "unsorted", _replaced(sound, 16 + 8 + 20, struct.pack("<H", 200)), "tags not in ascending order")
+
+    # no-manifest
+    add("no-manifest", "tag-dropped", drop_tag(MANIFEST), "no tag 65301")
+    plain = io.BytesIO()
+    tifffile.imwrite(plain, painted(16, 16, 1), bigtiff=True, byteorder="<", metadata=None, software=False)
+    add("no-manifest", "other-tiff", plain.getvalue(), "a BigTIFF of somebody else's")
+
+    # manifest-damaged
+    add("manifest-damaged", "bit-flip", flipped(MANIFEST, at=200), "a bit flipped in the frame")
+    bomb = bytearray(compress(bytes(1 << 24)))
+    add(
+        "manifest-damaged",
+        "bomb",
+        rebuilt(lambda d: d[0].tags.__setitem__(MANIFEST, (UNDEFINED, compress(bytes((1 << 24) + 1))))),
+        "a frame of 16 MiB and one byte of zeros",
+    )
+    at = bomb.index(struct.pack("<I", 1 << 24))
+    bomb[at : at + 4] = struct.pack("<I", 1 << 10)
+    liar = rebuilt(lambda d: d[0].tags.__setitem__(MANIFEST, (UNDEFINED, bytes(bomb))))
+    add("manifest-damaged", "lying-bomb", liar, "a frame of 16 MiB that states 1 KiB")
+    json_bytes = zstandard.decompress(take_apart(sound)[0].tags[MANIFEST][1])
+    for name, frame, how in (
+        ("no-checksum", compress(json_bytes, checksum=False), "a frame without a checksum"),
+        ("no-size", compress(json_bytes, size=False), "a frame that does not state its content's size"),
+        ("trailing-bytes", compress(json_bytes) + b"\0", "a byte after the frame"),
+        ("not-zstd", zlib.compress(json_bytes), "zlib in place of zstd"),
+    ):
+        add("manifest-damaged", name, rebuilt(lambda d, f=frame: d[0].tags.__setitem__(MANIFEST, (UNDEFINED, f))), how)  # type: ignore[misc]
+    add("manifest-damaged", "ascii-numbers", set_tag(0, MANIFEST, LONG, 1, 2, 3), "tag 65301 holds numbers")
+
+    # manifest-invalid
+    add("manifest-invalid", "not-json", manifest_text(lambda text: text[:-1]), "the last brace is missing")
+    add("manifest-invalid", "nan", manifest_text(lambda t: t.replace('"mpp":0.25', '"mpp":NaN')), "slide.mpp is NaN")
+    add(
+        "manifest-invalid",
+        "infinity",
+        manifest_text(lambda t: t.replace('"mpp":0.25', '"mpp":1e999')),
+        "slide.mpp is 1e999",
+    )
+    add("manifest-invalid", "twice", manifest_text(lambda t: t[:-1] + ',"version":1}'), "a key twice in an object")
+    add("manifest-invalid", "deep", manifest_text(lambda t: "[" * 100_000), "100 000 nested arrays")
+    add(
+        "manifest-invalid",
+        "surrogate",
+        manifest_text(lambda t: t.replace("painted.seed", "\\ud800")),
+        "half a surrogate pair",
+    )
+    add(
+        "manifest-invalid",
+        "not-utf-8",
+        manifest_text(lambda t: t.replace("painted.seed", "\ud800")),
+        "bytes that are not UTF-8",
+    )
+    manifest("array", "requires is an object", lambda m: m.update(requires={}))
+    manifest("requires-object", "requires lists an object", lambda m: m.update(requires=[{}]))
+    manifest("other-format", "another format", lambda m: m.update(format="zip"))
+    manifest("no-version", "no version", lambda m: m.pop("version"))
+    manifest("version-zero", "version 0", lambda m: m.update(version=0))
+    manifest("missing-field", "slide.mpp is missing", lambda m: m["slide"].pop("mpp"))
+    manifest("text-for-number", 'slide.mpp is "0.25"', lambda m: m["slide"].update(mpp="0.25"))
+    manifest("true-for-number", "base.scale is true", lambda m: m["base"].update(scale=True))
+    manifest("float-for-whole", "slide.size has 520.0", lambda m: m["slide"].update(size=[1025.0, 3]))
+    manifest("huge-slide", "a slide of 10^9 x 10^9 px", lambda m: m["slide"].update(size=[10**9, 10**9]))
+    manifest("huge-number", "a slide of 10^400 px", lambda m: m["slide"].update(size=[10**400, 3]))
+    manifest("empty-slide", "a slide of 0 x 3 px", lambda m: m["slide"].update(size=[0, 3]))
+    manifest("mpp-zero", "slide.mpp is 0", lambda m: m["slide"].update(mpp=0))
+    manifest("no-history", "slide.lossy_history is empty", lambda m: m["slide"].update(lossy_history=[]))
+    manifest("scale-three", "base.scale is 3", lambda m: m["base"].update(scale=3))
+    manifest("unknown-codec", "base.codec is jpegxl", lambda m: m["base"].update(codec="jpegxl"))
+    manifest("odd-tile", "base.tile is 100", lambda m: m["base"].update(tile=100))
+    manifest("huge-tile", "base.tile is 2^53", lambda m: m["base"].update(tile=2**53))
+    manifest("odd-block", "prediction.block is 1", lambda m: m["prediction"].update(block=1))
+    manifest("halo", "generator.halo is -1", lambda m: m["prediction"]["generator"].update(halo=-1))
+    manifest("digest", "generator.digest is md5:0", lambda m: m["prediction"]["generator"].update(digest="md5:0"))
+    manifest(
+        "no-builtin", "a built-in that is none", lambda m: m["prediction"]["generator"].update(digest="builtin:ai")
+    )
+    manifest("name", "a generator's name with |", lambda m: m["prediction"]["generator"].update(name="x|AppMag = 99"))
+    manifest("subifd", "tissue_map.subifd is -1", lambda m: m["layers"]["tissue_map"].update(subifd=-1), source=sound)
+    manifest("checksums", "checksums_sha256 is text", lambda m: m.update(checksums_sha256="?"))
+    manifest("first-associated", "a label without a thumbnail before it", lambda m: m.update(associated=["label"]))
+    manifest("same-associated", "two of one name", lambda m: m.update(associated=["thumbnail"] * 2))
+    many = [{"method": "", "ratio": None, "derivation": ""}] * 1001
+    manifest("many-items", "1001 lossy steps", lambda m: m["slide"].update(lossy_history=many))
+    manifest("tier", "an unknown tier", lambda m: m.update(tier="perfect"))
+    manifest("levels", "a level too many", lambda m: m["base"]["levels"].append({"size": [17, 1], "downsample": 16}))
+    manifest("level-size", "a level of another size", lambda m: m["base"]["levels"][1].update(size=[64, 1]))
+    manifest("other-scale", "generator.scale is 2", lambda m: m["prediction"]["generator"].update(scale=2))
+    manifest("map-size", "a map of another size", lambda m: m["layers"]["tissue_map"].update(size=[3, 2]), source=sound)
+    manifest(
+        "renamed-builtin", "bicubic by another name", lambda m: m["prediction"]["generator"].update(name="super-x4")
+    )
+    manifest("embedded-builtin", "bicubic embedded", lambda m: m["prediction"]["generator"].update(embedded=True))
+
+    # later-version
+    manifest("two", "version 2", lambda m: m.update(version=2), "later-version")
+    manifest("two-other-fields", "version 2 with other fields", _as_version_two, "later-version")
+    manifest("requires", "requires a feature", lambda m: m.update(requires=["wavelets"]), "later-version")
+
+    # directory-mismatch
+    add("directory-mismatch", "width", set_tag(0, 256, LONG, 131), "ImageWidth 131 for 130")
+    add("directory-mismatch", "compression", set_tag(0, 259, SHORT, 7), "Compression says JPEG")
+    add("directory-mismatch", "unknown-compression", set_tag(0, 259, SHORT, 65310), "Compression says AVIF")
+    add("directory-mismatch", "photometric", set_tag(0, 262, SHORT, 6), "PhotometricInterpretation says YCbCr")
+    add("directory-mismatch", "bits", set_tag(0, 258, SHORT, 8, 8, 16), "BitsPerSample 8, 8, 16")
+    add("directory-mismatch", "tile-size", set_tag(2, 322, LONG, 64), "TileWidth 64")
+    add("directory-mismatch", "resolution", set_tag(0, 296, SHORT, 2), "pixels an inch for pixels a centimetre")
+    add("directory-mismatch", "type", set_tag(0, 256, SHORT, 130, 1), "ImageWidth holds two numbers")
+    described = take_apart(sound)[0].tags[270][1].replace(b"AppMag = 10", b"AppMag = 40")
+    lie = rebuilt(lambda d: d[0].tags.__setitem__(270, (ASCII, described)))
+    add("directory-mismatch", "description", lie, "ImageDescription says 40x")
+    add("directory-mismatch", "directory-missing", rebuilt(lambda d: d.__delitem__(-1)), "no directory for the label")
+    add("directory-mismatch", "directory-extra", rebuilt(lambda d: d.append(d[1])), "the thumbnail twice")
+    add("directory-mismatch", "order", rebuilt(lambda d: d.insert(1, d.pop(2))), "level 1 before the thumbnail")
+    add("directory-mismatch", "tile-count", rebuilt(lambda d: d[0].pieces.append(b"x")), "three tiles for two")
+    add("directory-mismatch", "huge-label", set_tag(3, 256, LONG, 2**31), "a label 2^31 px wide")
+
+    # tile-missing, tile-outside-file
+    add("tile-missing", "zero-length", patched(TILE_LENGTHS, bytes(4), at=4), "the second tile has no bytes")
+    add("tile-outside-file", "cut", sound[: directory_offsets(sound)[-1] + 400], "cut in the label")
+    add("tile-outside-file", "offset", patched(TILE_OFFSETS, struct.pack("<Q", 2**40)), "first tile at 2^40")
+    add(
+        "tile-outside-file",
+        "offset-wraps",
+        patched(TILE_OFFSETS, struct.pack("<Q", 2**64 - 8)),
+        "first tile at 2^64 - 8",
+    )
+    add("tile-outside-file", "in-header", patched(TILE_OFFSETS, struct.pack("<Q", 4)), "first tile at 4, in the header")
+    add(
+        "tile-outside-file",
+        "length",
+        patched(TILE_LENGTHS, struct.pack("<I", 2**32 - 1)),
+        "first tile of 2^32 - 1 bytes",
+    )
+    add(
+        "tile-outside-file", "label", patched(STRIP_OFFSETS, struct.pack("<Q", 2**50), directory=3), "the label at 2^50"
+    )
+    add("tile-outside-file", "label-length", patched(STRIP_LENGTHS, bytes(8), directory=3), "the label has no bytes")
+
+    # checksums-damaged
+    add("checksums-damaged", "bit-flip", flipped(CHECKSUMS, at=5), "a bit flipped in the table")
+    add("checksums-damaged", "missing", drop_tag(CHECKSUMS), "no tag 65303")
+
+    def shorter(directories: list[Directory]) -> None:
+        directories[0].tags[CHECKSUMS] = UNDEFINED, directories[0].tags[CHECKSUMS][1][:-4]
+        change_manifest(directories, lambda m: None)
+
+    add("checksums-damaged", "short", rebuilt(shorter), "a checksum too few, and the manifest names that table")
+
+    # tile-checksum, tile-damaged
+    place = take_apart(sound)[0].pieces[0]
+    add(
+        "tile-checksum",
+        "bit-flip",
+        _replaced(sound, sound.index(place) + 150, bytes([place[150] ^ 1])),
+        "a bit flipped in a tile",
+    )
+    add("tile-checksum", "swapped", rebuilt(lambda d: d[0].pieces.reverse()), "the two tiles of level 0 swapped")
+    grey = np.full((TILE, TILE, 3), 200, np.uint8)
+    add("tile-damaged", "zeros", rebuilt(piece(0, 0, bytes(64)), sums=True), "a tile of zeros, with its checksum")
+    add(
+        "tile-damaged",
+        "cut",
+        rebuilt(piece(0, 0, place[:60]), sums=True),
+        "a tile cut in its header, with its checksum",
+    )
+    small = coded(grey[:64, :64], "jp2k")
+    add("tile-damaged", "small", rebuilt(piece(0, 0, small), sums=True), "a tile of 64 x 64 px, with its checksum")
+    big = _replaced(coded(grey, "jp2k"), 8, struct.pack(">2I", 10**9, 10**9))
+    add("tile-damaged", "huge", rebuilt(piece(0, 0, big), sums=True), "a tile of 10^9 x 10^9 px, with its checksum")
+    jpeg = coded(grey, "jpeg")
+    add(
+        "tile-damaged",
+        "other-codec",
+        rebuilt(piece(0, 0, jpeg), sums=True),
+        "a JPEG tile in a jp2k file, with its checksum",
+    )
+    one = bytes(imagecodecs.jpeg2k_encode(grey[..., 0], level=30, codecformat="j2k", numthreads=1))
+    add("tile-damaged", "grey", rebuilt(piece(0, 0, one), sums=True), "a tile of one component, with its checksum")
+    countless = _replaced(coded(grey, "jp2k"), 40, struct.pack(">H", 16384))
+    add(
+        "tile-damaged",
+        "components",
+        rebuilt(piece(0, 0, countless), sums=True),
+        "a tile of 16384 components, with its checksum",
+    )
+    marker = "a tile whose coding style is destroyed, with its checksum"
+    broken = _replaced(place, place.index(b"\xff\x52"), b"\xff\x30")
+    add("tile-damaged", "no-coding-style", rebuilt(piece(0, 0, broken), sums=True), marker)
+
+    # tissue-map-damaged
+    def tissue_map(data: bytes) -> bytes:
+        return rebuilt(lambda d: d[0].subdirectories[0].pieces.__setitem__(0, data), sums=True)
+
+    add("tissue-map-damaged", "value", tissue_map(compress(b"\1\2\0")), "a block that is 2")
+    add("tissue-map-damaged", "short", tissue_map(compress(b"\1\0")), "a block too few")
+    add("tissue-map-damaged", "bomb", tissue_map(compress(bytes(1 << 26))), "64 MiB for three blocks")
+    add(
+        "tissue-map-damaged",
+        "no-checksum",
+        tissue_map(compress(b"\1\1\0", checksum=False)),
+        "a frame without a checksum",
+    )
+    swapped = rebuilt(lambda d: d[0].subdirectories[0].pieces.__setitem__(0, compress(b"\0\1\1")))
+    add("tissue-map-damaged", "other", swapped, "another map in place of the one that was written")
+    no_map = rebuilt(lambda d: d[0].subdirectories.clear())
+    add("tissue-map-damaged", "no-subifd", no_map, "no SubIFD")
+    beyond = rebuilt(lambda d: change_manifest(d, lambda m: m["layers"]["tissue_map"].update(subifd=5)))
+    add("tissue-map-damaged", "subifd-beyond", beyond, "the manifest names SubIFD 5 of one")
+    sub = rebuilt(lambda d: d[0].subdirectories[0].set(256, LONG, 4))
+    add("tissue-map-damaged", "width", sub, "a map four blocks wide for three")
+    unnamed = rebuilt(lambda d: change_manifest(d, lambda m: m["layers"].pop("tissue_map")))
+    add("tissue-map-damaged", "unnamed", unnamed, "a checksum for a map that the manifest does not name")
+
+    # associated-damaged, icc-profile-damaged
+    label = take_apart(sound)[3].pieces[0]
+    add(
+        "associated-damaged",
+        "bit-flip",
+        _replaced(sound, sound.index(label) + len(label) - 9, bytes([label[-9] ^ 1])),
+        "a bit flipped in the label",
+    )
+    huge = _replaced(label, label.index(b"\xff\xc0") + 5, struct.pack(">2H", 65000, 65000))
+    add("associated-damaged", "huge", rebuilt(piece(3, 0, huge), sums=True), "a label of 65000 x 65000 px by its JPEG")
+    add(
+        "associated-damaged", "zeros", rebuilt(piece(3, 0, bytes(64)), sums=True), "a label of zeros, with its checksum"
+    )
+    add("icc-profile-damaged", "bit-flip", flipped(ICC_PROFILE, at=20), "a bit flipped in the profile")
+    add("icc-profile-damaged", "missing", drop_tag(ICC_PROFILE), "no tag 34675, but a checksum for it")
+    extra = rebuilt(lambda d: d[0].tags.__setitem__(ICC_PROFILE, (UNDEFINED, b"profile")), source=embedded)
+    add("icc-profile-damaged", "added", extra, "a profile that was not there when the file was written")
+
+    # generator-damaged, generator-unknown
+    def generator(package: bytes, *, named: bool) -> bytes:
+        def change(directories: list[Directory]) -> None:
+            directories[0].tags[GENERATOR] = UNDEFINED, compress(package)
+            if named:
+                digest = f"sha256:{_sha256(package)}"
+                change_manifest(directories, lambda m: m["prediction"]["generator"].update(digest=digest))
+
+        return rebuilt(change, source=embedded)
+
+    package = network_package().data
+    other = _replaced(package, len(package) - 1, bytes([package[-1] ^ 1]))
+    add("generator-damaged", "swapped", generator(other, named=False), "another package than the manifest names")
+    add("generator-damaged", "bit-flip", flipped(GENERATOR, at=3000, source=embedded), "a bit flipped in the frame")
+    dropped = rebuilt(lambda d: d[0].tags.__delitem__(GENERATOR), source=embedded)
+    add("generator-damaged", "missing", dropped, "no tag 65302")
+    add(
+        "generator-damaged",
+        "no-package",
+        generator(b"garbage", named=True),
+        "a package that is none, named by its digest",
+    )
+    for name, old, new, how in (
+        ("huge-network", '\\"channels\\": 4', '\\"channels\\": 500', "a network of 500 channels with the weights of 4"),
+        ("deep-network", '\\"pairs\\": 1', '\\"pairs\\": 999999999', "a network of 10^9 pairs"),
+        ("other-architecture", '\\"plain\\"', '\\"pickle\\"', "an architecture that does not exist"),
+        ("other-halo", '\\"halo\\": 4', '\\"halo\\": 2', "a card whose halo is not the network's"),
+    ):
+        changed = _card_replaced(package, old, new)
+        add("generator-damaged", name, generator(changed, named=True), how)
+    infinite = bytearray(package)
+    infinite[-2:] = struct.pack("<e", float("inf"))
+    add("generator-damaged", "infinite", generator(bytes(infinite), named=True), "a weight that is infinite")
+    nobody = {"digest": "sha256:" + "0123456789abcdef" * 4, "name": "nobody", "embedded": False, "halo": 10}
+    manifest(
+        "nobody", "a digest that nobody has", lambda m: m["prediction"]["generator"].update(nobody), "generator-unknown"
+    )
+    return files
+
+
+def _as_version_two(manifest: dict[str, Any]) -> None:
+    manifest.clear()
+    manifest.update(format="histocodec", version=2, layout="another one")
+
+
+def _replaced(data: bytes, at: int, by: bytes) -> bytes:
+    return data[:at] + by + data[at + len(by) :]
+
+
+def _card_replaced(package: bytes, old: str, new: str) -> bytes:
+    (length,) = struct.unpack_from("<Q", package)
+    header = package[8 : 8 + length].rstrip()
+    assert old.encode() in header
+    header = header.replace(old.encode(), new.encode())
+    header += b" " * (-len(header) % 8)
+    return struct.pack("<Q", len(header)) + header + package[8 + length :]
+
+
+# ------------------------------------------------------------------------------------------------------------ all
+
+
+def libraries() -> dict[str, str]:
+    """What the bytes of the vectors depend on."""
+    versions = imagecodecs.version(dict)
+    codecs = {name: str(versions[name]) for name in ("openjpeg", "libavif", "libjpeg_turbo")}
+    return {"tifffile": tifffile.__version__, "zstandard": zstandard.__version__, **codecs}
+
+
+def make(folder: Path) -> None:
+    """Write all vectors into `folder`, which loses what it held."""
+    for name in ("valid", "invalid"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for old in (folder / name).iterdir():
+            old.unlink()
+    valid = valid_vectors()
+    index: dict[str, Any] = {}
+    for name, (data, note) in valid.items():
+        path = folder / "valid" / f"{name}.hc.tif"
+        path.write_bytes(data)
+        _write_json(path.with_name(f"{name}.json"), expectation(path, note))
+        index[name] = note
+    _write_json(folder / "valid" / "index.json", {"made_with": libraries(), "files": index})
+    index = {}
+    for name, (data, codes, how) in invalid_vectors({name: data for name, (data, _) in valid.items()}).items():
+        (folder / "invalid" / f"{name}.hc.tif").write_bytes(data)
+        index[f"{name}.hc.tif"] = {"codes": codes, "made": how}
+    _write_json(folder / "invalid" / "index.json", {"made_from": f"{SMALLEST}.hc.tif", "files": index})
+
+
+def _write_json(path: Path, value: object) -> None:
+    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def main(arguments: Sequence[str]) -> None:
+    make(Path(arguments[0]) if arguments else VECTORS)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

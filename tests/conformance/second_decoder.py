@@ -1,0 +1,214 @@
+"""A second decoder of histocodec files, written from `formats/container/v1/spec.md` and from nothing else.
+
+It shares no code with the package, and reads files with `struct`, not with a TIFF library. Section numbers are the
+specification's. `python second_decoder.py FILE.hc.tif FOLDER` writes every level as a PNG.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+import sys
+import zlib
+from pathlib import Path
+from typing import Any
+
+import imagecodecs
+import numpy as np
+import zstandard
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+Tags = dict[int, tuple[int, ...]]
+
+
+class Refused(Exception):
+    """The file breaks the specification."""
+
+
+class SecondDecoder:
+    """A file, decoded whole."""
+
+    def __init__(self, path: Path) -> None:
+        self.data = path.read_bytes()
+        chain = self._chain()
+        self.manifest: dict[str, Any] = json.loads(self._frame(self._bytes(chain[0][65301])))
+        if self.manifest["format"] != "histocodec" or self.manifest["version"] != 1 or self.manifest.get("requires"):
+            raise Refused("not of version 1")
+        slide, base, names = self.manifest["slide"], self.manifest["base"], self.manifest["associated"]
+        self.scale, self.tile, self.codec = base["scale"], base["tile"], base["codec"]
+        table = self._bytes(chain[0][65303])
+        if hashlib.sha256(table).hexdigest() != self.manifest["checksums_sha256"]:
+            raise Refused("not the checksums that the manifest names")
+        sums = iter(np.frombuffer(table, "<u4").tolist())
+        # Section 2.2: base, thumbnail, reduced levels, then the other associated images
+        images = [*chain[1 : 1 + len(names[:1])], *chain[len(chain) - len(names[1:]) :]]
+        levels = [chain[0], *chain[1 + len(names[:1]) : len(chain) - len(names[1:])]]
+        stored = [self._level(tags, level["size"], sums) for tags, level in zip(levels, base["levels"], strict=True)]
+        self.associated = {
+            name: imagecodecs.jpeg_decode(self._checked(tags[273][0], tags[279][0], next(sums)))
+            for name, tags in zip(names, images, strict=True)
+        }
+        self.tissue_map = self._tissue_map(chain[0], next(sums))
+        self.icc_profile = self._bytes(chain[0][34675]) if 34675 in chain[0] else None
+        if zlib.crc32(self.icc_profile or b"") != next(sums):
+            raise Refused("the ICC profile changed")
+        self.levels = [self._full(stored[0], slide["size"], chain[0]), *stored]
+
+    def _chain(self) -> list[Tags]:
+        head, offset = struct.unpack_from("<8sQ", self.data)
+        if head != b"II\x2b\0\x08\0\0\0":
+            raise Refused("no little-endian BigTIFF")
+        chain = []
+        while offset:
+            tags, offset = self._directory(offset)
+            chain.append(tags)
+        return chain
+
+    def _directory(self, offset: int) -> tuple[Tags, int]:
+        (count,) = struct.unpack_from("<Q", self.data, offset)
+        tags = {}
+        for at in range(offset + 8, offset + 8 + 20 * count, 20):
+            tag, kind, values = struct.unpack_from("<HHQ", self.data, at)
+            code = {1: "B", 2: "B", 3: "H", 4: "I", 5: "II", 7: "B", 13: "I", 16: "Q", 18: "Q"}[kind]
+            length = values * struct.calcsize("<" + code)
+            place = at + 12 if length <= 8 else struct.unpack_from("<Q", self.data, at + 12)[0]
+            tags[tag] = struct.unpack_from(f"<{values * len(code)}{code[0]}", self.data, place)
+        return tags, struct.unpack_from("<Q", self.data, offset + 8 + 20 * count)[0]
+
+    @staticmethod
+    def _bytes(values: tuple[int, ...]) -> bytes:
+        return bytes(values)
+
+    @staticmethod
+    def _frame(data: bytes) -> bytes:
+        if not zstandard.get_frame_parameters(data).has_checksum:
+            raise Refused("a frame without a checksum")
+        return bytes(zstandard.ZstdDecompressor().decompress(data, allow_extra_data=False))
+
+    def _checked(self, offset: int, length: int, checksum: int) -> bytes:
+        data = self.data[offset : offset + length]
+        if zlib.crc32(data) != checksum:
+            raise Refused(f"the {length} bytes at {offset} changed")
+        return data
+
+    def _level(self, tags: Tags, size: list[int], sums: Any) -> Pixels:
+        codecs = {"jp2k": imagecodecs.jpeg2k_decode, "avif": imagecodecs.avif_decode, "jpeg": imagecodecs.jpeg_decode}
+        decode: Any = codecs[self.codec]
+        width, height = size
+        columns, rows = -(-width // self.tile), -(-height // self.tile)
+        image = np.empty((rows * self.tile, columns * self.tile, 3), np.uint8)
+        for index, (offset, length) in enumerate(zip(tags[324], tags[325], strict=True)):
+            y, x = (self.tile * n for n in divmod(index, columns))
+            image[y : y + self.tile, x : x + self.tile] = decode(self._checked(offset, length, next(sums)))
+        return image[:height, :width]
+
+    def _tissue_map(self, first: Tags, checksum: int) -> Pixels | None:
+        layer = self.manifest["layers"].get("tissue_map")
+        if layer is None:
+            return None
+        tags, _ = self._directory(first[330][layer["subifd"]])
+        data = self._frame(self._checked(tags[273][0], tags[279][0], checksum))
+        return np.frombuffer(data, np.uint8).reshape(layer["size"][::-1])
+
+    def _full(self, base: Pixels, size: list[int], first: Tags) -> Pixels:
+        """Sections 6.1 and 6.2: block by block on the canonical grid, and cropped to the slide."""
+        generator, block = self.manifest["prediction"]["generator"], self.manifest["prediction"]["block"]
+        network = None
+        if generator["embedded"]:
+            package = self._frame(self._bytes(first[65302]))
+            if "sha256:" + hashlib.sha256(package).hexdigest() != generator["digest"]:
+                raise Refused("not the generator that the manifest names")
+            network = Plain(package)
+        elif generator["digest"] != f"builtin:bicubic-x{self.scale}":
+            raise Refused(f"no generator {generator['digest']}")
+        rows, columns = -(-base.shape[0] // block), -(-base.shape[1] // block)
+        side = block * self.scale
+        full = np.empty((rows * side, columns * side, 3), np.uint8)
+        for row in range(rows):
+            for column in range(columns):
+                glass = self.tissue_map is not None and not self.tissue_map[row, column]
+                predict = network if network is not None and not glass else Bicubic(self.scale)
+                # Section 6.2: beyond the base its edge pixels are repeated.
+                ys = np.clip(
+                    np.arange(row * block - predict.halo, (row + 1) * block + predict.halo), 0, base.shape[0] - 1
+                )
+                xs = np.clip(
+                    np.arange(column * block - predict.halo, (column + 1) * block + predict.halo), 0, base.shape[1] - 1
+                )
+                out = predict(base[np.ix_(ys, xs)])
+                full[row * side : (row + 1) * side, column * side : (column + 1) * side] = out
+        return full[: size[1], : size[0]]
+
+
+class Bicubic:
+    """Section 6.3."""
+
+    halo = 2
+
+    def __init__(self, scale: int) -> None:
+        self.scale, self.shift = scale, {2: 7, 4: 10}[scale]
+        half = {2: [[-3, 29, 111, -9, 0]], 4: [[-45, 399, 745, -75, 0], [-7, 93, 987, -49, 0]]}[scale]
+        self.weights = half + [taps[::-1] for taps in half[::-1]]
+
+    def __call__(self, part: Pixels) -> Pixels:
+        s, (height, width) = self.scale, (part.shape[0] - 4, part.shape[1] - 4)
+        t = np.zeros((height * s, width * s, 3), np.int64)
+        for py, px, a, b in np.ndindex(s, s, 5, 5):
+            weight = self.weights[py][a] * self.weights[px][b]
+            t[py::s, px::s] += weight * part[a : a + height, b : b + width].astype(np.int64)
+        rounded = (t + (1 << (2 * self.shift - 1))) >> (2 * self.shift)
+        return np.asarray(np.clip(rounded, 0, 255), np.uint8)
+
+
+class Plain:
+    """Section 7.2: the network of an embedded package."""
+
+    def __init__(self, package: bytes) -> None:
+        (length,) = struct.unpack_from("<Q", package)
+        header = json.loads(package[8 : 8 + length])
+        card = json.loads(header.pop("__metadata__")["histocodec"])
+        if card["architecture"] != "plain":
+            raise Refused(f"no architecture {card['architecture']}")
+        self.scale, self.pairs = card["hyperparameters"]["scale"], card["hyperparameters"]["pairs"]
+        self.halo = 2 * self.pairs + 2
+        self.weights: dict[str, Floats] = {}
+        for name, tensor in header.items():
+            start, end = (8 + length + offset for offset in tensor["data_offsets"])
+            kind = {"F16": "<f2", "F32": "<f4"}[tensor["dtype"]]
+            self.weights[name] = np.frombuffer(package[start:end], kind).astype(np.float32).reshape(tensor["shape"])
+
+    def __call__(self, part: Pixels) -> Pixels:
+        base = part.transpose(2, 0, 1).astype(np.float32) / np.float32(255)
+        x = _leaky(self._convolved("head", base))
+        for pair in range(self.pairs):
+            y = _leaky(self._convolved(f"body.{2 * pair}", x))
+            x = _leaky(self._convolved(f"body.{2 * pair + 1}", y) + x[:, 2:-2, 2:-2])
+        s, h = self.scale, self.halo
+        inner = base[:, h:-h, h:-h]
+        tail = self._convolved("tail", x) + inner.repeat(s * s, axis=0)
+        _, height, width = inner.shape
+        shuffled = tail.reshape(3, s, s, height, width).transpose(3, 1, 4, 2, 0).reshape(height * s, width * s, 3)
+        return np.asarray(np.clip(np.floor(shuffled * np.float32(255) + np.float32(0.5)), 0, 255), np.uint8)
+
+    def _convolved(self, layer: str, x: Floats) -> Floats:
+        weight, bias = self.weights[f"{layer}.weight"], self.weights[f"{layer}.bias"]
+        height, width = x.shape[1] - 2, x.shape[2] - 2
+        shifted = ((i, j, x[:, i : i + height, j : j + width]) for i in range(3) for j in range(3))
+        total = sum(np.einsum("oc,chw->ohw", weight[:, :, i, j], part) for i, j, part in shifted)
+        return np.asarray(total + bias[:, None, None], np.float32)
+
+
+def _leaky(x: Floats) -> Floats:
+    return np.where(x > 0, x, x * np.float32(0.1)).astype(np.float32)
+
+
+def main(path: Path, folder: Path) -> None:
+    for level, pixels in enumerate(SecondDecoder(path).levels):
+        (folder / f"{path.name.removesuffix('.hc.tif')}-{level}.png").write_bytes(imagecodecs.png_encode(pixels))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

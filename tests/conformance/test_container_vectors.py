@@ -1,0 +1,197 @@
+"""The vectors of container v1: what is valid decodes to the stated pixels everywhere, what is hostile is refused."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import imagecodecs
+import jsonschema
+import numpy as np
+import openslide
+import pytest
+import tifffile
+import zstandard
+from make_vectors import VECTORS, libraries, make
+from second_decoder import SecondDecoder
+from surgery import MANIFEST, take_apart
+
+from histocodec.codecs import Image
+from histocodec.container import PROBLEM_CODES, Container
+from histocodec.decode import Decoder
+from histocodec.errors import HistocodecError
+from histocodec.geometry import Region
+from histocodec.validate import validate
+
+VALID = sorted((VECTORS / "valid").glob("*.hc.tif"))
+INVALID: dict[str, dict[str, Any]] = json.loads((VECTORS / "invalid" / "index.json").read_text("utf-8"))["files"]
+MADE_WITH: dict[str, str] = json.loads((VECTORS / "valid" / "index.json").read_text("utf-8"))["made_with"]
+SCHEMA = json.loads((VECTORS.parent / "manifest.schema.json").read_text("utf-8"))
+
+CODEC_TOLERANCE = 2
+"""Two libraries' decoders of one codestream may differ by so much."""
+
+NOT_JSON = "not yet a JSON value"
+BEYOND_THE_SCHEMA = {
+    **dict.fromkeys(["not-json", "nan", "infinity", "twice", "deep", "surrogate", "not-utf-8"], NOT_JSON),
+    **dict.fromkeys(["float-for-whole"], "520.0 is an integer to JSON Schema"),
+    **dict.fromkeys(["levels", "level-size", "other-scale", "map-size"], "follows from other fields"),
+    **dict.fromkeys(["renamed-builtin", "embedded-builtin"], "follows from the digest"),
+}
+"""`manifest-invalid` vectors that a schema cannot refuse."""
+
+
+def name_of(path: Path) -> str:
+    return path.name.removesuffix(".hc.tif")
+
+
+def sidecar(path: Path) -> dict[str, Any]:
+    value = json.loads(path.with_name(f"{name_of(path)}.json").read_text("utf-8"))
+    assert isinstance(value, dict)
+    return value
+
+
+def decoded_levels(path: Path) -> list[Image]:
+    with Decoder(path) as decoder:
+        return [decoder.read(Region(0, 0, *size), level) for level, size in enumerate(decoder.levels)]
+
+
+def distance(a: Image, b: Image) -> int:
+    assert a.shape == b.shape
+    return int(np.abs(a.astype(np.int16) - b).max())
+
+
+# ------------------------------------------------------------------------------------------------------------ valid
+
+
+@pytest.mark.parametrize("path", VALID, ids=name_of)
+class TestValid:
+    def test_has_no_problem(self, path: Path) -> None:
+        assert validate(path, deep=True) == []
+
+    def test_says_what_its_sidecar_says(self, path: Path) -> None:
+        expected = sidecar(path)
+        with Decoder(path) as decoder:
+            container = decoder.container
+            levels = [[list(size), factor] for size, factor in zip(decoder.levels, decoder.downsamples, strict=True)]
+            assert levels == [[level["size"], level["downsample"]] for level in expected["levels"]]
+            assert decoder.mpp == expected["mpp"]
+            assert decoder.manifest.base.codec == expected["codec"]
+            assert decoder.generator.name == expected["generator"]
+            assert container.tissue_map.tolist() == expected["tissue_map"]
+            assert list(decoder.manifest.ignored_layers) == expected["ignored_layers"]
+            profile = container.icc_profile
+            assert (profile and hashlib.sha256(profile).hexdigest()) == expected["icc_profile_sha256"]
+            sizes = {n: list(container.associated_image(n).shape[1::-1]) for n in decoder.manifest.associated}
+            assert sizes == expected["associated"]
+
+    def test_decodes_to_the_reference(self, path: Path) -> None:
+        levels, expected = decoded_levels(path), sidecar(path)
+        reference = imagecodecs.png_decode(path.with_name(f"{name_of(path)}.png").read_bytes())
+        assert distance(levels[0], reference) <= CODEC_TOLERANCE
+        if libraries() == MADE_WITH:
+            first = 1 if expected["level_0_rounding"] else 0
+            digests = [hashlib.sha256(pixels.tobytes()).hexdigest() for pixels in levels]
+            assert digests[first:] == [level["sha256"] for level in expected["levels"]][first:]
+            assert distance(levels[0], reference) <= expected["level_0_rounding"]
+
+    def test_a_second_decoder_agrees(self, path: Path) -> None:
+        second, ours = SecondDecoder(path), decoded_levels(path)
+        assert len(second.levels) == len(ours)
+        for level, (a, b) in enumerate(zip(second.levels, ours, strict=True)):
+            assert distance(a, b) <= (sidecar(path)["level_0_rounding"] if level == 0 else 0)
+        with Container(path) as container:
+            assert second.icc_profile == container.icc_profile
+            for name, image in second.associated.items():
+                np.testing.assert_array_equal(image, container.associated_image(name))
+
+    def test_tifffile_reads_the_stored_levels(self, path: Path) -> None:
+        expected = decoded_levels(path)[1:]
+        with tifffile.TiffFile(path) as tiff:
+            pages = [page for page in tiff.pages if isinstance(page, tifffile.TiffPage) and page.is_tiled]
+            assert [page.shape[:2] for page in pages] == [pixels.shape[:2] for pixels in expected]
+            if sidecar(path)["codec"] != "avif":
+                for page, pixels in zip(pages, expected, strict=True):
+                    np.testing.assert_array_equal(page.asarray(), pixels)
+
+    def test_openslide_opens_it(self, path: Path) -> None:
+        expected, levels = sidecar(path), decoded_levels(path)[1:]
+        if expected["codec"] == "avif":
+            with pytest.raises(openslide.OpenSlideError):
+                openslide.OpenSlide(path)
+            return
+        with openslide.OpenSlide(path) as slide:
+            assert slide.properties["openslide.vendor"] == "aperio"
+            scale = expected["levels"][1]["downsample"]
+            assert float(slide.properties["openslide.mpp-x"]) == pytest.approx(expected["mpp"] * scale, rel=1e-4)
+            assert float(slide.properties["openslide.objective-power"]) == pytest.approx(10, rel=1e-4)
+            assert slide.level_dimensions == tuple(pixels.shape[1::-1] for pixels in levels)
+            assert {n: list(slide.associated_images[n].size) for n in slide.associated_images} == expected["associated"]
+            for level, pixels in enumerate(levels):
+                shown = np.asarray(slide.read_region((0, 0), level, slide.level_dimensions[level]).convert("RGB"))
+                tolerance = 64 if expected["codec"] == "jpeg" else CODEC_TOLERANCE  # OpenSlide repeats chroma
+                assert distance(shown, pixels) <= tolerance
+
+    def test_manifest_follows_the_schema(self, path: Path) -> None:
+        with Container(path) as container:
+            jsonschema.validate(json.loads(container.manifest_json), SCHEMA)
+
+
+def test_vectors_are_what_their_script_makes(tmp_path: Path) -> None:
+    """In what they say and decode to: how the writer words and lays out a file may change without changing a vector."""
+    make(tmp_path)
+    for folder in ("valid", "invalid"):
+        made = {path.name: path.read_bytes() for path in (tmp_path / folder).iterdir()}
+        kept = {path.name: path.read_bytes() for path in (VECTORS / folder).iterdir()}
+        assert made.keys() == kept.keys()
+        network = {"jp2k-x4-embedded.png", "jp2k-x4-embedded.json"}  # its level 0 may round otherwise elsewhere
+        same = {name for name in made if made[name] == kept[name]} | network
+        if libraries() == MADE_WITH:
+            assert [name for name in made if not name.endswith(".hc.tif") and name not in same] == []
+
+
+# ---------------------------------------------------------------------------------------------------------- invalid
+
+
+def read_everything(path: Path) -> None:
+    """All that a reader can ask a file for. Raises what the first thing raises."""
+    with Decoder(path) as decoder:
+        assert decoder.generator.scale
+        for level, size in enumerate(decoder.levels):
+            decoder.read(Region(0, 0, *size), level)
+        for name in decoder.manifest.associated:
+            decoder.container.associated_image(name)
+
+
+@pytest.mark.parametrize("name", INVALID)
+class TestInvalid:
+    def test_gives_its_code(self, name: str) -> None:
+        codes = {problem.code for problem in validate(VECTORS / "invalid" / name, deep=True)}
+        assert codes == set(INVALID[name]["codes"])
+        assert name.startswith(INVALID[name]["codes"][0])
+
+    def test_is_refused_at_once(self, name: str) -> None:
+        import torch  # noqa: F401  (its import would count as reading)
+
+        start = time.perf_counter()
+        with pytest.raises(HistocodecError) as refusal:
+            read_everything(VECTORS / "invalid" / name)
+        assert time.perf_counter() - start < 2
+        assert "\n" not in str(refusal.value).strip()
+
+
+@pytest.mark.parametrize("name", [name for name in INVALID if name.startswith("manifest-invalid-")])
+def test_schema_refuses_what_it_can(name: str) -> None:
+    reason = BEYOND_THE_SCHEMA.get(name.removeprefix("manifest-invalid-").removesuffix(".hc.tif"))
+    if reason != NOT_JSON:
+        data = take_apart((VECTORS / "invalid" / name).read_bytes())[0].tags[MANIFEST][1]
+        manifest = json.loads(zstandard.decompress(data))
+        assert jsonschema.Draft202012Validator(SCHEMA).is_valid(manifest) == (reason is not None)
+
+
+def test_every_code_has_a_vector() -> None:
+    assert {code for entry in INVALID.values() for code in entry["codes"]} == set(PROBLEM_CODES)
+    assert set(INVALID) == {path.name for path in (VECTORS / "invalid").glob("*.hc.tif")}
