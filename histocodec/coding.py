@@ -19,6 +19,9 @@ from .spool import CodeSpool, PixelSpool
 GOOD_FILL = 0.97
 """A first coding that fills at least this much of its budget is kept; below it a second one is worth its time."""
 
+_AIM = 0.995
+"""Share of the budget that estimates aim at: a coding that exceeds it by a hair has to be made again."""
+
 _TISSUE_SAMPLE, _GLASS_SAMPLE, _LEVEL_SAMPLE = 48, 8, 12
 """Tiles that an estimate of the whole codes."""
 
@@ -91,13 +94,13 @@ def code_within(
     lowest = SEARCH_RANGES[codec][0]
     first = True
     while True:
-        quality = best_quality(curve, budget_bytes, codec) or lowest
+        quality = best_quality(curve, _AIM * budget_bytes, codec) or lowest
         coded = CodedPyramid(pyramid, codec, quality, folder=folder, workers=workers, progress=progress)
         # A coding that is too large raises the curve above the budget at its quality, so the next one is lower.
         curve.correct(quality, coded.total_bytes)
         fits = coded.total_bytes <= budget_bytes
         poor = first and coded.total_bytes < GOOD_FILL * budget_bytes
-        if fits and not (poor and (best_quality(curve, budget_bytes, codec) or 0) > quality):
+        if fits and not (poor and (best_quality(curve, _AIM * budget_bytes, codec) or 0) > quality):
             return coded
         coded.close()
         if quality == lowest and not fits:
