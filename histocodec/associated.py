@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
+from .assemble import AssociatedImage
 from .base import downsample
 from .codecs import Image, encode_tile
-from .container import AssociatedImage
 from .geometry import Size
 from .privacy import SAFE_ASSOCIATED
 

@@ -1,4 +1,4 @@
-"""The container: a pyramidal BigTIFF that any TIFF reader opens at the base's resolution.
+"""Reading a container: a pyramidal BigTIFF whose every number is checked before it is believed.
 
 `formats/container/v1/spec.md` is normative. Nothing here knows how pixels are predicted.
 """
@@ -8,203 +8,38 @@ from __future__ import annotations
 import hashlib
 import threading
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import IO
 
 import numpy as np
-import tifffile
 import zstandard
 from numpy.typing import NDArray
 
 from .bigtiff import BigTiffError, Directory, read_directories, read_directory
-from .codecs import Image, TileCodec, TileError, decode_tile
+from .codecs import Image, TileError, decode_tile
 from .errors import CorruptContainer, NotAContainer, Problem, UnsupportedVersion
 from .geometry import Size, TileGrid
-from .labels import associated_description, described_numbers, stored_description
+from .labels import described_numbers
+from .layout import (
+    COMPRESSION,
+    COMPRESSION_ZSTD,
+    MAX_ASSOCIATED_BYTES,
+    MAX_ASSOCIATED_PIXELS,
+    MAX_ASSOCIATED_SIDE,
+    MAX_DESCRIPTION_BYTES,
+    MAX_PACKAGE_BYTES,
+    MAX_PROFILE_BYTES,
+    MAX_TILE_BYTES,
+    TAG_CHECKSUMS,
+    TAG_GENERATOR,
+    TAG_ICC_PROFILE,
+    TAG_MANIFEST,
+)
 from .manifest import MAX_JSON_BYTES, MAX_SUBIFDS, LaterVersion, Manifest, ManifestError
 
-TAG_MANIFEST = 65301
-TAG_GENERATOR = 65302
-TAG_CHECKSUMS = 65303
-TAG_ICC_PROFILE = 34675
-
-COMPRESSION: dict[TileCodec, int] = {"jp2k": 33005, "avif": 65310, "jpeg": 7}
-"""TIFF compression of the base tiles. 33005: JPEG 2000 as Aperio writes it; TIFF has no number for AVIF."""
-COMPRESSION_ZSTD = 50000
-
-MAX_PACKAGE_BYTES = 256 << 20
-MAX_PROFILE_BYTES = 64 << 20
-MAX_TILE_BYTES = 16 << 20
-MAX_DESCRIPTION_BYTES = 1 << 16
-MAX_ASSOCIATED_PIXELS = 1 << 26
-MAX_ASSOCIATED_SIDE = 65535
-MAX_ASSOCIATED_BYTES = 64 << 20
 _MAX_LISTED = 100
 """Of the tiles of a level that are missing or outside the file, so many are listed one by one."""
-
-PROBLEM_CODES: dict[str, str] = {
-    "not-bigtiff": "not a little-endian BigTIFF, or its directories cannot be followed",
-    "no-manifest": "the first directory has no manifest",
-    "manifest-damaged": "the manifest cannot be decompressed, or its checksum is wrong",
-    "manifest-invalid": "a field of the manifest is missing, of another type, or contradicts another",
-    "later-version": "the file is of a later version, or requires a feature unknown to the reader",
-    "directory-mismatch": "a TIFF directory contradicts the manifest",
-    "tile-missing": "a base tile is absent",
-    "tile-outside-file": "a tile or strip lies outside the file: the file was cut, or its index is damaged",
-    "checksums-damaged": "the checksum table is missing, or not the one that the manifest names",
-    "tile-checksum": "a stored tile is not the one that was written",
-    "tile-damaged": "a stored tile cannot be decoded to its size",
-    "tissue-map-damaged": "the tissue map is missing, is not the one that was written, or cannot be decoded",
-    "associated-damaged": "an associated image is not the one that was written, or cannot be decoded",
-    "icc-profile-damaged": "the ICC profile is not the one that was written",
-    "generator-damaged": "the generator is not the one that the manifest names, or cannot be built from its package",
-    "generator-unknown": "the generator is not embedded, and not at hand",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class AssociatedImage:
-    """A label, macro or thumbnail as one JPEG."""
-
-    name: str
-    size: Size
-    jpeg: bytes
-
-
-def checksum_table(
-    level_tiles: Sequence[Iterable[bytes]],
-    associated: Sequence[AssociatedImage],
-    tissue_map: NDArray[np.uint8] | None,
-    icc_profile: bytes | None,
-) -> bytes:
-    """CRC-32 of every piece of the file that has no checksum of its own, as little-endian uint32.
-
-    In order: the tiles, level after level in TIFF order; the associated images; the tissue map; the ICC profile. One of
-    the last two that is not there counts as no bytes, whose CRC-32 is 0.
-    """
-    sums = [zlib.crc32(data) for tiles in level_tiles for data in tiles]
-    sums += [zlib.crc32(image.jpeg) for image in associated]
-    sums += [zlib.crc32(b"" if tissue_map is None else _coded_tissue_map(tissue_map)), zlib.crc32(icc_profile or b"")]
-    return np.array(sums, "<u4").tobytes()
-
-
-def _compress(data: bytes) -> bytes:
-    return zstandard.ZstdCompressor(level=19, write_checksum=True).compress(data)
-
-
-def _coded_tissue_map(tissue_map: NDArray[np.uint8]) -> bytes:
-    return _compress(np.ascontiguousarray(tissue_map).tobytes())
-
-
-def write_container(
-    file: IO[bytes],
-    manifest: Manifest,
-    *,
-    level_tiles: Sequence[Iterable[bytes]],
-    checksums: bytes,
-    tissue_map: NDArray[np.uint8] | None,
-    icc_profile: bytes | None,
-    package: bytes | None,
-    associated: Sequence[AssociatedImage],
-) -> None:
-    """Write everything in one sequential pass.
-
-    level_tiles: for each level of the manifest its coded tiles in TIFF order. checksums: `checksum_table` of the same.
-    tissue_map: (rows, columns) uint8, one a block, 1 tissue, 0 glass. package: the generator to embed.
-    Raises ManifestError for a manifest that no reader would take.
-    """
-    base = manifest.base
-    json_bytes = manifest.to_json()
-    if len(json_bytes) > MAX_JSON_BYTES:
-        raise ManifestError([("manifest", f"{len(json_bytes)} bytes of JSON, at most {MAX_JSON_BYTES} are allowed")])
-    Manifest.from_json(json_bytes)
-    private = [(TAG_MANIFEST, _compress(json_bytes)), (TAG_CHECKSUMS, checksums)]
-    if package is not None:
-        private.append((TAG_GENERATOR, _compress(package)))
-    private.sort()
-    # tifffile knows no number for AVIF: it is told of JPEG 2000, and the tag is corrected below.
-    compression = 33005 if base.codec == "avif" else COMPRESSION[base.codec]
-    offsets: list[int] = []
-
-    with tifffile.TiffWriter(file, bigtiff=True, byteorder="<") as tiff:
-
-        def write_level(index: int) -> None:
-            level = base.levels[index]
-            mpp = manifest.base_mpp * level.downsample
-            offsets.append(file.tell())
-            tiff.write(
-                iter(level_tiles[index]),
-                shape=(level.size[1], level.size[0], 3),
-                dtype=np.uint8,
-                tile=(base.tile, base.tile),
-                photometric="ycbcr" if base.codec == "jpeg" else "rgb",
-                subsampling=(2, 2) if base.codec == "jpeg" else None,
-                planarconfig="contig",
-                compression=compression,
-                subfiletype=0 if index == 0 else 1,
-                subifds=1 if index == 0 and tissue_map is not None else 0,
-                description=stored_description(manifest, index),
-                resolution=(10000 / mpp, 10000 / mpp),
-                resolutionunit="CENTIMETER",
-                software=manifest.software,
-                iccprofile=icc_profile if index == 0 else None,
-                extratags=[(tag, 7, len(data), data, True) for tag, data in private] if index == 0 else (),
-                metadata=None,
-            )
-
-        def write_associated(image: AssociatedImage) -> None:
-            tiff.write(
-                iter([image.jpeg]),
-                shape=(image.size.height, image.size.width, 3),
-                dtype=np.uint8,
-                rowsperstrip=image.size.height,
-                photometric="ycbcr",
-                subsampling=(2, 2),
-                planarconfig="contig",
-                compression=7,
-                subfiletype={"label": 1, "macro": 9}.get(image.name, 0),
-                description=associated_description(manifest, image.name, *image.size),
-                software=manifest.software,
-                metadata=None,
-            )
-
-        write_level(0)
-        if tissue_map is not None:
-            tiff.write(
-                iter([_coded_tissue_map(tissue_map)]),
-                shape=tissue_map.shape,
-                dtype=np.uint8,
-                photometric="minisblack",
-                compression=COMPRESSION_ZSTD,
-                rowsperstrip=tissue_map.shape[0],
-                description="histocodec tissue map: 1 tissue, 0 glass",
-                software=manifest.software,
-                metadata=None,
-            )
-        # Readers of Aperio files take the second directory for the thumbnail.
-        for image in associated[:1]:
-            write_associated(image)
-        for index in range(1, len(base.levels)):
-            write_level(index)
-        for image in associated[1:]:
-            write_associated(image)
-
-    if base.codec == "avif":
-        _correct_compression(file, COMPRESSION["avif"])
-
-
-def _correct_compression(file: IO[bytes], compression: int) -> None:
-    """Set the compression tag of every tiled directory of the main chain."""
-    file.seek(0)  # tifffile takes the position for the file's beginning
-    with tifffile.TiffFile(file, mode="r+") as tiff:
-        for page in tiff.pages:
-            assert isinstance(page, tifffile.TiffPage)
-            if page.is_tiled:
-                page.tags["Compression"].overwrite(compression)
-    file.seek(0, 2)
 
 
 class Container:

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Literal
 
+from .assemble import AssociatedImage, checksum_table, write_container
 from .associated import code_associated
 from .codecs import QUALITY_SCALES, TILE_CODECS, TileCodec
 from .coding import CodedPyramid, code_within
-from .container import AssociatedImage, checksum_table, write_container
 from .errors import BudgetError, GeneratorError, SettingsError, UnsupportedResolution
 from .generator import Generator
 from .generators import default_generator

@@ -209,7 +209,7 @@ def test_a_slide_is_never_replaced_by_its_own_container(slide_path: Path, tmp_pa
 
 ENCODE_SLOWLY = """
     import importlib, io, sys, time
-    from histocodec.container import write_container
+    from histocodec.assemble import write_container
     from histocodec.generator import BicubicGenerator
     from histocodec.source import open_source
 

@@ -21,7 +21,7 @@ def test_the_best_quality_fits_and_fills_the_budget_or_the_next_one_does_not_fit
 ) -> None:
     low, high = SEARCH_RANGES[codec]
     step = 0.05 if codec == "jp2k" else 1
-    calls = []
+    calls: list[float] = []
 
     def curve(quality: float) -> float:
         calls.append(quality)
@@ -40,7 +40,7 @@ def test_the_best_quality_fits_and_fills_the_budget_or_the_next_one_does_not_fit
 
 def test_few_calls_suffice_on_a_curve_like_a_codecs() -> None:
     for budget in (2e3, 2e4, 3e5):
-        calls = []
+        calls: list[float] = []
 
         def curve(quality: float, calls: list[float] = calls) -> float:
             calls.append(quality)

@@ -15,7 +15,6 @@ import pytest
 import tifffile
 
 from histocodec.codecs import Image
-from histocodec.container import TAG_MANIFEST
 from histocodec.errors import (
     MissingResolution,
     RegionError,
@@ -26,6 +25,7 @@ from histocodec.errors import (
     UnsupportedResolution,
 )
 from histocodec.geometry import Region, Size
+from histocodec.layout import TAG_MANIFEST
 from histocodec.source import Source, open_source
 from histocodec.source._files import size_on_disk
 from histocodec.source._reader import over

@@ -46,9 +46,9 @@ from surgery import (
     take_apart,
 )
 
+from histocodec.assemble import AssociatedImage, checksum_table, write_container
 from histocodec.base import downsample
 from histocodec.codecs import Image, TileCodec
-from histocodec.container import AssociatedImage, checksum_table, write_container
 from histocodec.decode import Decoder
 from histocodec.geometry import Region, Size, TileGrid
 from histocodec.manifest import (

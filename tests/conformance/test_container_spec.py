@@ -18,7 +18,7 @@ import zstandard
 from make_vectors import SMALLEST, VECTORS
 from surgery import CHECKSUMS, MANIFEST, take_apart
 
-from histocodec import bigtiff, container, manifest
+from histocodec import bigtiff, layout, manifest
 from histocodec.codecs import TILE_CODECS
 from histocodec.decode import Decoder
 from histocodec.generator import _cubic_weights
@@ -58,7 +58,7 @@ def code(cell: str) -> str:
 
 
 def test_problem_codes() -> None:
-    assert {code(name): meaning for name, meaning, _ in table(section("8"), "code")} == container.PROBLEM_CODES
+    assert {code(name): meaning for name, meaning, _ in table(section("8"), "code")} == layout.PROBLEM_CODES
 
 
 def keys(kind: Any, place: str = "") -> Iterator[str]:
@@ -108,20 +108,20 @@ def test_limits() -> None:
         "associated images": manifest.MAX_ASSOCIATED,
         "items of an array of the manifest": manifest.MAX_ITEMS,
         "SubIFDs": manifest.MAX_SUBIFDS,
-        "bytes of an ImageDescription": container.MAX_DESCRIPTION_BYTES,
-        "bytes of a tile": container.MAX_TILE_BYTES,
-        "pixels of an associated image": container.MAX_ASSOCIATED_PIXELS,
-        "a side of an associated image": container.MAX_ASSOCIATED_SIDE,
-        "bytes of an associated image": container.MAX_ASSOCIATED_BYTES,
-        "bytes of the ICC profile": container.MAX_PROFILE_BYTES,
-        "bytes of a generator's package, compressed or not": container.MAX_PACKAGE_BYTES,
+        "bytes of an ImageDescription": layout.MAX_DESCRIPTION_BYTES,
+        "bytes of a tile": layout.MAX_TILE_BYTES,
+        "pixels of an associated image": layout.MAX_ASSOCIATED_PIXELS,
+        "a side of an associated image": layout.MAX_ASSOCIATED_SIDE,
+        "bytes of an associated image": layout.MAX_ASSOCIATED_BYTES,
+        "bytes of the ICC profile": layout.MAX_PROFILE_BYTES,
+        "bytes of a generator's package, compressed or not": layout.MAX_PACKAGE_BYTES,
     }
-    assert {code(row[2]) for row in table(section("9"), "limit")} <= set(container.PROBLEM_CODES)
+    assert {code(row[2]) for row in table(section("9"), "limit")} <= set(layout.PROBLEM_CODES)
 
 
 def test_codecs() -> None:
     stated = {code(row[0]): int(row[1]) for row in table(section("3"), "`base.codec`")}
-    assert stated == container.COMPRESSION
+    assert stated == layout.COMPRESSION
     assert list(stated) == list(TILE_CODECS)
 
 

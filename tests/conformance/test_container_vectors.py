@@ -20,10 +20,11 @@ from second_decoder import SecondDecoder
 from surgery import MANIFEST, take_apart
 
 from histocodec.codecs import Image
-from histocodec.container import PROBLEM_CODES, Container
+from histocodec.container import Container
 from histocodec.decode import Decoder
 from histocodec.errors import HistocodecError
 from histocodec.geometry import Region
+from histocodec.layout import PROBLEM_CODES
 from histocodec.validate import validate
 
 VALID = sorted((VECTORS / "valid").glob("*.hc.tif"))
