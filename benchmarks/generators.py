@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import textwrap
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from benchmarks.mosaic import default_data
 from histocodec.codecs import TileCodec
 from histocodec.generators import load_generator
 from histocodec.package import MODELS_FOLDER, Package, shipped_packages
@@ -120,7 +120,7 @@ with the training data; `foreign` are other labs' scanners, never trained on: ex
 def main(arguments: list[str] | None = None) -> int:
     """Run the benchmark, or print what an earlier run measured."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.generators", description=__doc__)
-    parser.add_argument("--data", type=Path, default=Path(os.environ.get("HISTOCODEC_DATA", "../shared/data")))
+    parser.add_argument("--data", type=Path, default=default_data())
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--table", type=Path, metavar="JSON", help="print these results as Markdown")
     parser.add_argument("--cards", action="store_true", help="write the model cards from the results in --out")

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from histocodec.base import downsample
 from histocodec.codecs import Image
 from histocodec.geometry import Region, Size, TileGrid
+from histocodec.parallel import core_count
 
 CELL = 1000
 """Side of the squares that are either tissue or glass, px."""
@@ -89,7 +90,7 @@ class Mosaic:
         kinds = np.where(tissue, rng.integers(len(paths), size=tissue.shape), -1 - rng.integers(6, size=tissue.shape))
         pictures = {kind: _glass(rng) for kind in range(-6, 0)}
         used = [int(kind) for kind in np.unique(kinds) if kind >= 0]
-        with ThreadPoolExecutor(_workers()) as pool:
+        with ThreadPoolExecutor(core_count()) as pool:
             pictures |= dict(zip(used, pool.map(_picture, [paths[kind] for kind in used]), strict=True))
         choices = np.empty((*tissue.shape, 5), np.int64)
         for row, column in np.ndindex(tissue.shape):
@@ -139,7 +140,7 @@ def build_mosaic(
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with ExitStack() as stack:
-            pool = stack.enter_context(ThreadPoolExecutor(_workers()))
+            pool = stack.enter_context(ThreadPoolExecutor(core_count()))
             levels = _reduced_levels(Size(size, size), path.parent, pool, stack)
             tiff = stack.enter_context(tifffile.TiffWriter(partial, bigtiff=True))
             _write_level(tiff, _full_tiles(mosaic, levels, pool, progress), Size(size, size), reduction=1)
@@ -235,10 +236,6 @@ def _coded(rows: Image, pool: ThreadPoolExecutor) -> Iterator[bytes]:
         return bytes(imagecodecs.jpeg_encode(np.ascontiguousarray(tile), level=JPEG_QUALITY, subsampling="420"))
 
     return pool.map(code, range(0, rows.shape[1], TILE))
-
-
-def _workers() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _write_level(tiff: tifffile.TiffWriter, tiles: Iterator[bytes], size: Size, *, reduction: int) -> None:

@@ -14,7 +14,6 @@ import datetime
 import importlib.metadata
 import json
 import operator
-import os
 import platform
 import re
 import shutil
@@ -35,6 +34,7 @@ import psutil
 import histocodec
 from histocodec.codecs import Image
 from histocodec.metrics import psnr
+from histocodec.parallel import core_count
 
 from .mosaic import CELL, build_mosaic, tissue_tiles
 
@@ -55,7 +55,8 @@ start = time.perf_counter()
 child = os.posix_spawnp(sys.argv[1], sys.argv[1:], os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, 2, 1)])
 _, status, used = os.wait4(child, 0)
 wall = time.perf_counter() - start
-print(json.dumps([os.waitstatus_to_exitcode(status), wall, used.ru_utime, used.ru_stime, used.ru_maxrss * 1024]))
+unit = 1 if sys.platform == "darwin" else 1024
+print(json.dumps([os.waitstatus_to_exitcode(status), wall, used.ru_utime, used.ru_stime, used.ru_maxrss * unit]))
 """
 
 
@@ -318,7 +319,7 @@ def environment(vips: str | None) -> dict[str, Any]:
     packages = ("imagecodecs", "numpy", "openslide-bin", "openslide-python", "tifffile", "torch")
     return {
         "cpu": _cpu_model(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": core_count(),
         "memory_bytes": psutil.virtual_memory().total,
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),

@@ -33,7 +33,8 @@ def code_associated(
     kept = {name: images[name] for name in NAMES if name in images and (not deidentify or name in SAFE_ASSOCIATED)}
     if not kept:
         return [], None
-    kept = {"thumbnail": fallback_thumbnail, **kept}
+    # What a source calls its thumbnail may show more than the scan; ours is made of nothing else.
+    kept = {"thumbnail": fallback_thumbnail, **({} if deidentify else kept)}
     kept = {name: downsample(image, -(-max(image.shape) // MAX_SIDE)) for name, image in kept.items()}
     limit = math.inf if budget_bytes is None else budget_bytes * BUDGET_SHARE
     for shrink, quality in _ATTEMPTS:

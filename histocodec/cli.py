@@ -55,6 +55,7 @@ class _Base(enum.StrEnum):
 
 class _Verify(enum.StrEnum):
     sample = "sample"
+    all = "all"
     none = "none"
 
 
@@ -124,11 +125,11 @@ def encode_command(
 def decode_command(
     file: Annotated[Path, typer.Argument(help="A .hc.tif file.")],
     output: Annotated[Path, typer.Argument(help="A .tif, or a .png or .jpg picture.")],
-    compression: Annotated[_Compression, typer.Option(help="Of the TIFF's tiles; deflate is lossless.")] = (
-        _Compression.jpeg
-    ),
+    compression: Annotated[
+        _Compression | None, typer.Option(help="Of a TIFF's tiles: jpeg [default], jp2k, or lossless deflate.")
+    ] = None,
     quality: Annotated[
-        float | None, typer.Option(help="jpeg: 1 to 100 [default: 85]; jp2k: PSNR in dB [default: 40].")
+        float | None, typer.Option(help="jpeg: 1 to 100 [default: 85, 90 for a .jpg]; jp2k: PSNR in dB [default: 40].")
     ] = None,
     level: Annotated[int, typer.Option(help="The finest level to write: 0 is the full resolution.")] = 0,
     region: Annotated[str | None, typer.Option(help="x,y,width,height in full-resolution pixels.")] = None,
@@ -143,14 +144,23 @@ def decode_command(
     picture = output.suffix.lower() in (".png", ".jpg", ".jpeg")
     if not picture and output.suffix.lower() not in (".tif", ".tiff"):
         raise typer.BadParameter(f"the output's name must end in .tif, .tiff, .png, .jpg or .jpeg, found {output.name}")
+    if picture and compression is not None:
+        raise typer.BadParameter("--compression is for a .tif: a .png is lossless, a .jpg is JPEG")
     with Decoder(file, generator=generator, device=device) as decoder, _bar() as progress:
         if picture:
-            export_picture(decoder, output, level=level, region=part, overwrite=overwrite)
+            export_picture(
+                decoder,
+                output,
+                quality=None if quality is None else round(quality),
+                level=level,
+                region=part,
+                overwrite=overwrite,
+            )
         else:
             export_tiff(
                 decoder,
                 output,
-                compression=compression.value,
+                compression=compression.value if compression else "jpeg",
                 quality=quality,
                 level=level,
                 region=part,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -10,7 +11,7 @@ from types import TracebackType
 from .codecs import Image, TileCodec, decode_tile, encode_tile
 from .errors import BudgetError
 from .parallel import ordered_map
-from .plane import TiledPlane
+from .plane import TileCache, TiledPlane
 from .pyramid import Progress, Pyramid
 from .rate import SEARCH_RANGES, RateCurve, best_quality
 from .sampling import spread_sample
@@ -60,7 +61,7 @@ class CodedPyramid:
             data = codes.get(codes.grid.index(column, row))
             return decode_tile(data, self.codec, height=codes.grid.tile, width=codes.grid.tile)
 
-        return TiledPlane(codes.grid, decode, capacity_bytes=capacity_bytes)
+        return TiledPlane(codes.grid, decode, TileCache(capacity_bytes))
 
     def close(self) -> None:
         """Free the disk."""
@@ -90,7 +91,7 @@ def code_within(
     A sample of tiles gives a first estimate of bytes over quality; what the whole really takes corrects it, until it
     fits. Raises BudgetError if the lowest quality does not; its `needed_bytes` are what that really took.
     """
-    curve = RateCurve(partial(_estimate, pyramid, codec, seed, workers))
+    curve = RateCurve(partial(_estimate, _samples(pyramid, seed), codec, workers))
     lowest = SEARCH_RANGES[codec][0]
     first = True
     while True:
@@ -113,22 +114,39 @@ def _code_tile(pixels: PixelSpool, codes: CodeSpool, codec: TileCodec, quality: 
     codes.put(index, encode_tile(pixels.get(index), codec, quality))
 
 
-def _estimate(pyramid: Pyramid, codec: TileCodec, seed: int, workers: int, quality: float) -> float:
-    """Bytes of all tiles at a quality, from a sample of tissue tiles, of glass tiles and of the reduced levels."""
-    total = 0.0
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    """Tiles of a level that stand for a group of tiles of that level."""
+
+    pixels: PixelSpool
+    indexes: list[int]
+    group_size: int
+
+
+def _samples(pyramid: Pyramid, seed: int) -> list[_Sample]:
+    """Of the tissue tiles of the base, of its glass tiles, and of every reduced level."""
+    samples = []
     for level, pixels in enumerate(pyramid.levels):
         everything = range(pixels.grid.count)
         if level == 0:
-            tissue = [index for index in everything if pyramid.tissue_of(index).any()]
-            glass = [index for index in everything if not pyramid.tissue_of(index).any()]
-            groups = [(tissue, _TISSUE_SAMPLE), (glass, _GLASS_SAMPLE)]
+            has_tissue = [bool(pyramid.tissue_of(index).any()) for index in everything]
+            groups = [
+                ([index for index in everything if has_tissue[index]], _TISSUE_SAMPLE),
+                ([index for index in everything if not has_tissue[index]], _GLASS_SAMPLE),
+            ]
         else:
             groups = [(list(everything), _LEVEL_SAMPLE)]
-        for group, count in groups:
-            sample = spread_sample(group, count, seed)
-            work = partial(_coded_size, pixels, codec, quality)
-            if sample:
-                total += sum(ordered_map(work, sample, workers=workers)) / len(sample) * len(group)
+        samples += [_Sample(pixels, spread_sample(group, count, seed), len(group)) for group, count in groups if group]
+    return samples
+
+
+def _estimate(samples: list[_Sample], codec: TileCodec, workers: int, quality: float) -> float:
+    """Bytes of all tiles at a quality, from the sizes of the sampled ones."""
+    total = 0.0
+    for sample in samples:
+        work = partial(_coded_size, sample.pixels, codec, quality)
+        sizes = ordered_map(work, sample.indexes, workers=workers)
+        total += sum(sizes) / len(sample.indexes) * sample.group_size
     return total
 
 

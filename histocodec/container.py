@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 import zlib
 from collections.abc import Iterator
@@ -239,6 +240,8 @@ class Container:
     def _read_at(self, offset: int, length: int) -> bytes:
         if offset > self.size_bytes:
             return b""
+        if hasattr(os, "pread"):  # has no position that threads, or processes after a fork, could disagree about
+            return os.pread(self._file.fileno(), min(length, self.size_bytes - offset), offset)
         with self._lock:
             self._file.seek(offset)
             return self._file.read(min(length, self.size_bytes - offset))

@@ -16,7 +16,7 @@ from .geometry import Region, Size, TileGrid
 from .manifest import GeneratorFacts
 from .package import Package
 from .parallel import core_count, ordered_map
-from .plane import TiledPlane
+from .plane import TileCache, TiledPlane
 
 BICUBIC = "bicubic"
 """As a generator's name: enlarge the base without a network. What comes out is then labelled so."""
@@ -54,10 +54,11 @@ class Decoder:
         self._plain = BicubicGenerator(scale)
         self._blocks = TileGrid(self.container.grids[0].size, self.manifest.prediction.block)
         full_grid = TileGrid(Size(*self.manifest.slide.size), self._blocks.tile * scale)
-        self._planes = [TiledPlane(full_grid, self._reconstruct, capacity_bytes=cache_bytes // 2)]
+        self._cache = TileCache(cache_bytes)
+        self._planes = [TiledPlane(full_grid, self._reconstruct, self._cache)]
         for level, grid in enumerate(self.container.grids):
-            capacity = cache_bytes // 4 if level == 0 else cache_bytes // 8
-            self._planes.append(TiledPlane(grid, partial(self._stored_tile, level), capacity_bytes=capacity))
+            make_tile = partial(self._stored_tile, level)
+            self._planes.append(TiledPlane(grid, make_tile, self._cache, name=level + 1))
         self.levels: tuple[Size, ...] = tuple(plane.grid.size for plane in self._planes)
         """Pixel sizes, level 0 first."""
         self.downsamples: tuple[int, ...] = (1, *(scale * level.downsample for level in self.manifest.base.levels))
@@ -68,7 +69,7 @@ class Decoder:
         """Full pixels a side of a block of the canonical grid: the cheapest unit to read level 0 in."""
 
     @property
-    def is_plain(self) -> bool:
+    def is_bicubic(self) -> bool:
         """Whether bicubic stands in for the file's generator: what is decoded must then be labelled so."""
         return self._wanted == BICUBIC
 
@@ -97,8 +98,7 @@ class Decoder:
 
     def clear_cache(self) -> None:
         """Forget all decoded pixels."""
-        for plane in self._planes:
-            plane.clear()
+        self._cache.clear()
 
     def close(self) -> None:
         """Release the file."""

@@ -20,6 +20,7 @@ from .errors import BudgetError, GeneratorError, SettingsError, UnsupportedResol
 from .generator import Generator
 from .generators import default_generator
 from .geometry import Size
+from .labels import stated_reconstruction
 from .manifest import (
     SOFTWARE,
     BaseFacts,
@@ -67,8 +68,8 @@ class EncodeSettings:
     """Base quality on the codec's scale; needs `ratio` None."""
     embed_generator: bool | None = None
     """None: embed when the package takes less than EMBED_SHARE of the output."""
-    verify: Literal["sample", "none"] = "sample"
-    """Whether to decode a sample of tissue blocks and measure them against the source."""
+    verify: Literal["sample", "all", "none"] = "sample"
+    """Which tissue blocks to decode and measure against the source: `verify_blocks` of them, all, or none."""
     verify_blocks: int = 32
     deidentify: bool = False
     seed: int = 0
@@ -86,8 +87,8 @@ class EncodeSettings:
             raise SettingsError(f"the ratio must be 1 to 1000, found {self.ratio:g}")
         if self.quality is not None:
             QUALITY_SCALES[self.codec].check(self.quality)
-        if self.verify not in ("sample", "none"):
-            raise SettingsError(f"verify must be sample or none, found {self.verify}")
+        if self.verify not in ("sample", "all", "none"):
+            raise SettingsError(f"verify must be sample, all or none, found {self.verify}")
         if self.workers < 1 or self.verify_blocks < 1:
             raise SettingsError("workers and verify_blocks must be at least 1")
 
@@ -198,13 +199,17 @@ def encode(
             if budget is not None and size_bytes > budget:
                 raise BudgetError(budget, size_bytes, f"{path.name}: {size_bytes} bytes, only {budget} are allowed")
     notes = [file.associated_note] if file.associated_note else []
+    if any(step.method == "reconstruction" for step in manifest.slide.lossy_history):
+        notes.append(
+            "the source is itself a reconstruction: what was measured is the distance to that, not to the slide"
+        )
     if generator.digest.startswith("builtin:"):
         notes.append(f"no learned generator: the full resolution is enlarged by {generator.name}, an interpolation")
     if settings.deidentify and file.icc_profile is None and source.icc_profile:
         notes.append("the ICC profile left out: it could not be freed of what identifies the scanner")
     if settings.deidentify and source.path.stem in path.name:
         notes.append(f"the slide's own name is still in the name of the file, {path.name}")
-    if settings.verify == "sample" and measured is None:
+    if settings.verify != "none" and measured is None:
         notes.append("nothing was measured: no block of tissue lies within the slide entirely")
     return EncodeReport(path, size_bytes, coded.total_bytes, manifest, tuple(notes))
 
@@ -257,10 +262,6 @@ class _File:
             round(raw_bytes / tile_bytes, 2),
             f"averaged {self.scale} x {self.scale} to one and coded as {settings.codec}",
         )
-        before = tuple(
-            LossyStep(method, round(raw_bytes / source.size_bytes, 2), "as the source was stored")
-            for method in source.lossy_methods
-        )
         base_size, blocks = source.size.divided(self.scale), self.pyramid.blocks.shape
         properties = deidentified_properties(source.properties) if settings.deidentify else source.properties
         return Manifest(
@@ -275,7 +276,7 @@ class _File:
                 source_bytes=source.size_bytes,
                 deidentified=settings.deidentify,
                 properties=properties,
-                lossy_history=(*before, ours),
+                lossy_history=(*_earlier_steps(source), ours),
             ),
             base=BaseFacts(self.scale, settings.codec, quality, TILE, level_sizes(base_size, TILE)),
             prediction=PredictionFacts(
@@ -315,6 +316,17 @@ class _File:
         manifest = self.manifest(99.99, self.source.size.area // 10 + 1, checksums, measured)
         self.write(out, manifest, tiles, checksums)
         return len(out.getvalue()) - sum(counts) + _OVERHEAD_SLACK
+
+
+def _earlier_steps(source: Source) -> list[LossyStep]:
+    """What the source's pixels went through. Only their last size is known, so only the last step has a ratio."""
+    described = (source.properties.get(key, "") for key in ("tiff.ImageDescription", "ImageDescription"))
+    origins = [origin for origin in map(stated_reconstruction, described) if origin]
+    steps = [LossyStep("reconstruction", None, origin) for origin in origins[:1]]
+    for number, method in enumerate(source.lossy_methods, 1):
+        ratio = round(3 * source.size.area / source.size_bytes, 2) if number == len(source.lossy_methods) else None
+        steps.append(LossyStep(method, ratio, "as the source was stored"))
+    return steps
 
 
 def _code_within(file: _File, budget: int, folder: Path, progress: Progress) -> CodedPyramid:
@@ -360,7 +372,8 @@ def _measure(file: _File, coded: CodedPyramid, progress: Progress) -> QualityFac
     if file.settings.verify == "none":
         return None
     candidates = file.pyramid.whole_tissue_blocks()
-    addresses = spread_sample(candidates, file.settings.verify_blocks, file.settings.seed)
+    count = len(candidates) if file.settings.verify == "all" else file.settings.verify_blocks
+    addresses = spread_sample(candidates, count, file.settings.seed)
     if not addresses:
         return None
     return measure_blocks(
@@ -369,6 +382,7 @@ def _measure(file: _File, coded: CodedPyramid, progress: Progress) -> QualityFac
         file.generator,
         file.pyramid.blocks,
         addresses,
+        method=file.settings.verify,
         workers=file.settings.workers,
         progress=lambda done, total: progress("measuring", done, total),
     )

@@ -6,26 +6,29 @@ from .manifest import Manifest
 
 NOTICE = "not for primary diagnosis"
 
+_PREFIX = "Aperio-compatible histocodec"
+_LONGEST_HISTORY = 4000
+
 
 def generator_label(name: str, digest: str) -> str:
     """`reconstructed by NAME DIGEST`: what everything above the base's resolution carries."""
     return f"reconstructed by {name} {digest}"
 
 
-def reconstruction_label(manifest: Manifest, *, plain: bool = False) -> str:
-    """`generator_label` of the generator that a file names. plain: of bicubic, which stood in for it."""
+def reconstruction_label(manifest: Manifest, *, bicubic: bool = False) -> str:
+    """`generator_label` of the generator that a file names. bicubic: of that, which stood in for it."""
     generator = manifest.prediction.generator
-    if plain:
+    if bicubic:
         return generator_label(f"bicubic-x{generator.scale}", f"builtin:bicubic-x{generator.scale}")
     return generator_label(generator.name, generator.digest)
 
 
-def quality_label(manifest: Manifest, *, plain: bool = False) -> str:
-    """The measured quality in one clause. plain: of bicubic, which stood in for the file's generator."""
+def quality_label(manifest: Manifest, *, bicubic: bool = False) -> str:
+    """The measured quality in one clause. bicubic: of that, which stood in for the file's generator."""
     quality = manifest.quality
     if quality is None:
         return "quality not measured"
-    if plain:
+    if bicubic:
         return f"measured on {quality.blocks} tissue blocks: mean PSNR {quality.bicubic_psnr_db:.2f} dB"
     return (
         f"measured on {quality.blocks} tissue blocks: mean PSNR {quality.psnr_db.mean:.2f} dB, "
@@ -40,12 +43,24 @@ def ignored_layers_label(manifest: Manifest) -> list[str]:
 
 
 def history_label(manifest: Manifest) -> str:
-    """The lossy history, oldest first."""
+    """The lossy history, oldest first. What a file says there may be any text: it is made harmless, and kept short."""
     steps = (
         f"{step.method} {step.ratio:.1f}:1 ({step.derivation})" if step.ratio else f"{step.method} ({step.derivation})"
         for step in manifest.slide.lossy_history
     )
-    return "lossy history: " + "; ".join(steps)
+    return "lossy history: " + _harmless("; ".join(steps))[:_LONGEST_HISTORY]
+
+
+def stated_reconstruction(description: str) -> str | None:
+    """What the description of an image that `decode` wrote says of its origin; None for any other image."""
+    if not description.startswith(_PREFIX) or "reconstructed by" not in description:
+        return None
+    return _harmless(description.partition("\n")[2].partition("|")[0])[:_LONGEST_HISTORY]
+
+
+def _harmless(text: str) -> str:
+    """Printable ASCII, which TIFF demands, without the mark that separates fields."""
+    return "".join(c if " " <= c <= "~" and c != "|" else "?" for c in text)
 
 
 def stored_description(manifest: Manifest, level: int) -> str:
@@ -60,27 +75,29 @@ def stored_description(manifest: Manifest, level: int) -> str:
         f"{width}x{height}, 1/{downsample} of a slide of {slide.size[0]}x{slide.size[1]}; "
         f"finer levels are {reconstruction_label(manifest)}; {NOTICE}"
     )
-    return f"Aperio-compatible histocodec {manifest.version}\r\n{text}{_aperio_keys(manifest, downsample)}"
+    return f"{_PREFIX} {manifest.version}\r\n{text}{_aperio_keys(manifest, downsample)}"
 
 
-def decoded_description(manifest: Manifest, downsample: int, region: str, *, plain: bool = False) -> str:
+def decoded_description(
+    manifest: Manifest, downsample: int, region: str, *, written_as: str, bicubic: bool = False
+) -> str:
     """ImageDescription of a decoded level.
 
-    downsample: full pixels per pixel. region: which part of the slide it is. plain: whether bicubic stood in for the
-    file's generator.
+    downsample: full pixels per pixel. region: which part of the slide it is. written_as: how the output is compressed,
+    which adds to the history if it is lossy. bicubic: whether that stood in for the file's generator.
     """
     if downsample < manifest.base.scale:
-        what = [reconstruction_label(manifest, plain=plain), *ignored_layers_label(manifest)]
-        what.append(quality_label(manifest, plain=plain))
+        what = [reconstruction_label(manifest, bicubic=bicubic), *ignored_layers_label(manifest)]
+        what.append(quality_label(manifest, bicubic=bicubic))
     else:
         what = ["the stored base, averaged from the slide"]
-    text = "; ".join([*what, history_label(manifest), NOTICE, region])
-    return f"Aperio-compatible histocodec {manifest.version}\r\n{text}{_aperio_keys(manifest, downsample)}"
+    text = "; ".join([*what, f"{history_label(manifest)}, then written as {written_as}", NOTICE, region])
+    return f"{_PREFIX} {manifest.version}\r\n{text}{_aperio_keys(manifest, downsample)}"
 
 
 def associated_description(manifest: Manifest, name: str, width: int, height: int) -> str:
     """ImageDescription of an associated image: readers of Aperio files find its name in the second line."""
-    return f"Aperio-compatible histocodec {manifest.version}\r\n{name} {width}x{height}"
+    return f"{_PREFIX} {manifest.version}\r\n{name} {width}x{height}"
 
 
 def described_numbers(manifest: Manifest, level: int) -> dict[str, float]:

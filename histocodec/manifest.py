@@ -167,7 +167,7 @@ class QualityFacts:
     """Fidelity of the reconstruction to the source, measured when the file was made."""
 
     method: str
-    """`sample`: blocks of tissue drawn at random."""
+    """`sample`: blocks of tissue drawn at random; `all`: all of them that lie within the slide entirely."""
     blocks: int
     block_size: int
     """Full pixels a side."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import threading
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -18,14 +19,25 @@ from .errors import GeneratorError, InvalidPackage
 from .networks import Plain, build_network
 from .package import METADATA_KEY, Package, PackageCard
 
+_runners: dict[int, ThreadPoolExecutor] = {}
+
+
+def _runner() -> ThreadPoolExecutor:
+    """The one thread of this process that runs networks, whoever asks.
+
+    A network uses all cores by itself. torch keeps a team of threads for every thread that it is called from, and takes
+    some settings (autocast) from that thread: with one thread there is one team, and one way to compute. By process,
+    since threads do not survive a fork.
+    """
+    return _runners.get(os.getpid()) or _runners.setdefault(os.getpid(), ThreadPoolExecutor(1, "histocodec-network"))
+
 
 class NetworkGenerator:
-    """A `Generator` that runs a network. One call at a time: the network itself uses all cores."""
+    """A `Generator` that runs a network."""
 
     def __init__(self, card: PackageCard, network: Plain, *, digest: str, package: bytes | None, device: str) -> None:
         self.name, self.scale, self.halo = card.name, card.scale, card.halo
         self.digest, self.package = digest, package
-        self._lock = threading.Lock()
         try:
             self._device = torch.device(device)
             self._network = network.to(self._device).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
@@ -33,10 +45,19 @@ class NetworkGenerator:
             raise GeneratorError(f"no device {device} here: {str(error).splitlines()[0]}") from error
 
     def __call__(self, base: Image) -> Image:
+        """As `Generator`. Raises GeneratorError if the device fails, for want of memory for instance."""
+        try:
+            return _runner().submit(self.run, base).result()
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())[:200]
+            raise GeneratorError(f"{self.name} failed on {self._device}: {reason}") from error
+
+    def run(self, base: Image) -> Image:
+        """`__call__` in the calling thread."""
         # One image a pass: a batch could choose another order of summation, and so another rounding.
         # Nor TF32, which convolutions on a GPU use unless told not to: the format promises single precision.
         exact = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
-        with self._lock, exact, torch.inference_mode():
+        with exact, torch.inference_mode():
             x = torch.from_numpy(base).to(self._device).permute(2, 0, 1)[None]
             y = self._network(x.float().div_(255.0))[0]
             levels = y.mul_(255.0).add_(0.5).clamp_(0.0, 255.0).to(torch.uint8)

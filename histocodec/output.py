@@ -90,6 +90,8 @@ def atomic_output(path: Path, *, overwrite: bool) -> Iterator[IO[bytes]]:
             partial.replace(path)
             _sync_folder(path.parent)
         except BaseException:
+            if fcntl is None:
+                file.close()
             partial.unlink(missing_ok=True)
             raise
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import InvalidPackage, UnknownGenerator
+from .layout import MAX_PACKAGE_BYTES
 from .manifest import NAME
 
 METADATA_KEY = "histocodec"
@@ -72,6 +73,8 @@ def find_package(name: str | Path) -> Package:
         if str(name) in (known, package.digest):
             return package
     if Path(name).is_file():
+        if Path(name).stat().st_size > MAX_PACKAGE_BYTES:
+            raise InvalidPackage(f"{name} is not a model package: it has more than {MAX_PACKAGE_BYTES} bytes")
         return Package(Path(name).read_bytes())
     raise UnknownGenerator(
         f"no generator {name}: not a file, and not among those that ship ({', '.join(shipped) or 'none'})"

@@ -31,7 +31,7 @@ def ordered_map(work: Callable[[A], B], items: Iterable[A], *, workers: int) -> 
         with gate.passed():
             return work(item)
 
-    with ThreadPoolExecutor(workers, thread_name_prefix="histocodec") as pool:
+    with ThreadPoolExecutor(workers, thread_name_prefix="histocodec-worker") as pool:
         flying: deque[Future[B]] = deque()
         try:
             for item in items:

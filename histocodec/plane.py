@@ -63,18 +63,28 @@ class ImageCache(Generic[K]):
             self._bytes = 0
 
 
+TileCache = ImageCache[tuple[int, int, int]]
+"""Tiles by plane, column and row."""
+
+
 class TiledPlane:
     """Regions of an image that is made tile by tile."""
 
-    def __init__(self, grid: TileGrid, make_tile: Callable[[int, int], Image], *, capacity_bytes: int) -> None:
-        """make_tile(column, row) gives (tile, tile, 3) uint8 RGB, also where the tile reaches beyond the image."""
+    def __init__(
+        self, grid: TileGrid, make_tile: Callable[[int, int], Image], cache: TileCache | None = None, *, name: int = 0
+    ) -> None:
+        """make_tile(column, row) gives (tile, tile, 3) uint8 RGB, also where the tile reaches beyond the image.
+
+        cache: where tiles are kept; None keeps only the last one. name: tells the planes apart that share a cache.
+        """
         self.grid = grid
         self._make_tile = make_tile
-        self._cache: ImageCache[tuple[int, int]] = ImageCache(capacity_bytes)
+        self._cache = TileCache(0) if cache is None else cache
+        self._name = name
 
     def tile(self, column: int, row: int) -> Image:
         """A whole tile, read-only."""
-        return self._cache.get((column, row), lambda: self._make_tile(column, row))
+        return self._cache.get((self._name, column, row), lambda: self._make_tile(column, row))
 
     def read(self, region: Region) -> Image:
         """(height, width, 3) uint8 RGB of a region within the image. Raises RegionError."""
@@ -89,7 +99,3 @@ class TiledPlane:
             part = self.tile(column, row)[y - tile.y : bottom - tile.y, x - tile.x : right - tile.x]
             out[y - region.y : bottom - region.y, x - region.x : right - region.x] = part
         return out
-
-    def clear(self) -> None:
-        """Forget the tiles that were kept."""
-        self._cache.clear()

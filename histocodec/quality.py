@@ -24,14 +24,15 @@ def measure_blocks(
     blocks: TileGrid,
     addresses: Sequence[tuple[int, int]],
     *,
+    method: str,
     workers: int,
     progress: Callable[[int, int], None],
 ) -> QualityFacts:
     """Reconstruct some blocks as a decoder does, and compare them with the source.
 
     read_full: regions of the source. read_base: regions of the *decoded* base. addresses: (column, row) of blocks that
-    lie within the slide entirely, at least one. PSNR and SSIM as `histocodec.metrics` defines them, PSNR at most
-    PSNR_CAP_DB.
+    lie within the slide entirely, at least one. method: how they were chosen. PSNR and SSIM as `histocodec.metrics`
+    defines them, PSNR at most PSNR_CAP_DB.
     """
     bicubic = BicubicGenerator(generator.scale)
 
@@ -47,7 +48,7 @@ def measure_blocks(
         progress(len(scores), len(addresses))
     psnr_db, ssims, bicubic_db = zip(*scores, strict=True)
     return QualityFacts(
-        method="sample",
+        method=method,
         blocks=len(scores),
         block_size=blocks.tile * generator.scale,
         psnr_db=summarise(psnr_db),

@@ -59,7 +59,7 @@ class PixelSpool:
 
     def read(self, region: Region) -> Image:
         """(height, width, 3) uint8 RGB of a region within the level."""
-        return TiledPlane(self.grid, lambda x, y: self.get(self.grid.index(x, y)), capacity_bytes=0).read(region)
+        return TiledPlane(self.grid, lambda x, y: self.get(self.grid.index(x, y))).read(region)
 
     def close(self) -> None:
         self._file.close()

@@ -2,51 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
-from .container import Container
 from .decode import Decoder
 from .errors import ContainerError, CorruptContainer, GeneratorError, Problem, UnknownGenerator
+from .parallel import core_count, ordered_map
 
 
 def validate(
     path: str | Path, *, deep: bool = False, progress: Callable[[int, int], None] = lambda done, total: None
 ) -> list[Problem]:
-    """The problems of a file; none for a good one. Codes as `container.PROBLEM_CODES` and the specification list them.
+    """The problems of a file; none for a good one. Codes as `layout.PROBLEM_CODES` and the specification list them.
 
     Checks the structure and the manifest, every checksum, and that the generator is at hand and is the one that is
     named. deep: decodes every stored tile and image as well. A structure that cannot be followed ends the search, since
     nothing behind it can be found.
     """
     try:
-        container = Container(path)
+        decoder = Decoder(path)
     except ContainerError as error:
         return list(error.problems)
-    problems: list[Problem] = []
-    with container:
-        total = sum(grid.count for grid in container.grids)
-        done = 0
-        for level, grid in enumerate(container.grids):
-            for index in range(grid.count):
-                try:
-                    if deep:
-                        container.decoded_tile(level, index)
-                    else:
-                        container.tile(level, index)
-                except CorruptContainer as error:
-                    problems += error.problems
-                done += 1
-                progress(done, total)
-        for name in container.manifest.associated:
+    with decoder:
+        container = decoder.container
+
+        def check(piece: tuple[int, int] | str) -> Sequence[Problem]:
+            """A tile by level and index, or an associated image by name."""
             try:
-                if deep:
-                    container.associated_image(name)
+                if isinstance(piece, str):
+                    (container.associated_image if deep else container.associated_jpeg)(piece)
                 else:
-                    container.associated_jpeg(name)
+                    (container.decoded_tile if deep else container.tile)(*piece)
             except CorruptContainer as error:
-                problems += error.problems
-    with Decoder(path) as decoder:
+                return error.problems
+            return ()
+
+        tiles = ((level, index) for level, grid in enumerate(container.grids) for index in range(grid.count))
+        total = sum(grid.count for grid in container.grids) + len(container.manifest.associated)
+        problems: list[Problem] = []
+        pieces: Iterator[tuple[int, int] | str] = chain(tiles, container.manifest.associated)
+        for done, found in enumerate(ordered_map(check, pieces, workers=core_count()), 1):
+            problems += found
+            progress(done, total)
         try:
             decoder.generator  # noqa: B018  (loading it is the check)
         except CorruptContainer as error:

@@ -8,7 +8,6 @@ import hashlib
 import importlib
 import os
 import re
-import resource
 import shutil
 import signal
 import subprocess
@@ -137,7 +136,7 @@ def names(folder: Path) -> set[str]:
 
 
 def threads() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("histocodec")]
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("histocodec-worker")]
 
 
 # What was there before survives
@@ -255,6 +254,7 @@ def test_kill_9_leaves_no_container_and_nothing_after_the_next_run(
 @pytest.mark.parametrize("limit", [50_000, 250_000], ids=["first tile", "second tile"])
 def test_a_disk_that_fills_up_while_reading(slide: Source, out: Path, limit: int) -> None:
     out.write_bytes(OLD)
+    resource = pytest.importorskip("resource")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
     try:
@@ -523,3 +523,11 @@ def test_a_file_whose_generator_is_not_at_hand_still_shows_its_base(slide: Sourc
         with pytest.raises(UnknownGenerator, match=r"packaged-x4 sha256:.*--generator PATH"):
             decoder.read(Region(0, 0, 64, 64), 0)
     assert [problem.code for problem in validate(out)] == ["generator-unknown"]
+
+
+def test_verify_all_measures_every_whole_block_of_tissue(slide: Source, out: Path) -> None:
+    report = encode(slide, out, BICUBIC, EncodeSettings(ratio=None, quality=30, verify="all", verify_blocks=1))
+    assert report.manifest.quality is not None
+    assert report.manifest.quality.method == "all"
+    whole = (slide.size.width // 512) * (slide.size.height // 512)
+    assert 1 < report.manifest.quality.blocks <= whole

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
-import resource
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -21,6 +21,7 @@ from histocodec.encode import EncodeSettings, encode
 from histocodec.errors import NoSpace, OutputError, RegionError, SettingsError
 from histocodec.generator import BicubicGenerator
 from histocodec.geometry import Region
+from histocodec.manifest import LossyStep
 from histocodec.metrics import psnr
 from histocodec.source import open_source
 from histocodec.synthetic import write_slide
@@ -280,6 +281,7 @@ def test_a_picture_too_large_for_its_format(decoder: Decoder, tmp_path: Path, mo
 def test_a_full_disk_leaves_the_old_file(decoder: Decoder, tmp_path: Path, name: str) -> None:
     out, write = tmp_path / name, export_tiff if name == "out.tif" else export_picture
     out.write_bytes(b"old")
+    resource = pytest.importorskip("resource")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
     try:
@@ -298,3 +300,38 @@ def test_a_container_is_not_replaced_by_what_is_decoded_from_it(file: Path, tmp_
         for write in (export_tiff, export_picture):
             with pytest.raises(OutputError, match="is the file that is being read"):
                 write(decoder, link, overwrite=True)
+
+
+def test_a_history_of_any_text_is_made_harmless(container_path: Path, tmp_path: Path) -> None:
+    with Decoder(container_path) as decoder:
+        step = LossyStep("\u4e2d|MPP = 9|", None, "x" * 100_000)
+        slide = dataclasses.replace(decoder.manifest.slide, lossy_history=(step, *decoder.manifest.slide.lossy_history))
+        decoder.manifest = dataclasses.replace(decoder.manifest, slide=slide)
+        export_tiff(decoder, tmp_path / "out.tif")
+        export_picture(decoder, tmp_path / "out.jpg", region=Region(0, 0, 64, 64))
+    with openslide.OpenSlide(tmp_path / "out.tif") as out:
+        assert float(out.properties["openslide.mpp-x"]) == pytest.approx(0.25)
+
+
+def test_a_reconstruction_encoded_again_still_says_what_it_is(container_path: Path, tmp_path: Path) -> None:
+    with Decoder(container_path) as decoder:
+        export_tiff(decoder, tmp_path / "decoded.tif")
+    with open_source(tmp_path / "decoded.tif") as source:
+        report = encode(
+            source, tmp_path / "again.hc.tif", settings=EncodeSettings(ratio=None, quality=30, deidentify=True)
+        )
+    first, *_, last = report.manifest.slide.lossy_history
+    assert first.method == "reconstruction"
+    assert first.derivation.startswith("reconstructed by bicubic-x4 builtin:bicubic-x4")
+    assert "then written as jpeg at quality 85" in first.derivation
+    assert last.method == "ISO_15444_1"
+    assert any("itself a reconstruction" in note for note in report.notes)
+
+
+def test_the_quality_of_a_picture(container_path: Path, tmp_path: Path) -> None:
+    with Decoder(container_path) as decoder:
+        for quality in (20, 95):
+            export_picture(decoder, tmp_path / f"{quality}.jpg", quality=quality, region=Region(0, 0, 128, 128))
+        assert (tmp_path / "20.jpg").stat().st_size < (tmp_path / "95.jpg").stat().st_size
+        with pytest.raises(SettingsError, match="lossless"):
+            export_picture(decoder, tmp_path / "x.png", quality=20)

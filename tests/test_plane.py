@@ -15,12 +15,12 @@ from histocodec.codecs import Image
 from histocodec.errors import RegionError
 from histocodec.geometry import Region, Size, TileGrid
 from histocodec.parallel import ordered_map
-from histocodec.plane import ImageCache, TiledPlane
+from histocodec.plane import ImageCache, TileCache, TiledPlane
 
 IMAGE: Image = np.random.default_rng(0).integers(0, 256, (70, 90, 3)).astype(np.uint8)
 
 
-def plane(capacity_bytes: int, calls: list[tuple[int, int]] | None = None) -> TiledPlane:
+def plane(cache: TileCache, calls: list[tuple[int, int]] | None = None) -> TiledPlane:
     grid = TileGrid(Size(90, 70), 16)
 
     def make(column: int, row: int) -> Image:
@@ -29,32 +29,33 @@ def plane(capacity_bytes: int, calls: list[tuple[int, int]] | None = None) -> Ti
         padded = np.pad(IMAGE, ((0, 16), (0, 16), (0, 0)))
         return padded[row * 16 : row * 16 + 16, column * 16 : column * 16 + 16].copy()
 
-    return TiledPlane(grid, make, capacity_bytes=capacity_bytes)
+    return TiledPlane(grid, make, cache)
 
 
 @given(st.integers(0, 89), st.integers(0, 69), st.data())
 def test_a_region_is_what_the_whole_has_there(x: int, y: int, data: st.DataObject) -> None:
     width, height = data.draw(st.integers(1, 90 - x)), data.draw(st.integers(1, 70 - y))
-    out = plane(10_000).read(Region(x, y, width, height))
+    out = plane(TileCache(10_000)).read(Region(x, y, width, height))
     assert np.array_equal(out, IMAGE[y : y + height, x : x + width])
 
 
 def test_a_region_beyond_the_image_is_refused() -> None:
     with pytest.raises(RegionError, match="90 x 70"):
-        plane(0).read(Region(80, 0, 11, 1))
+        plane(TileCache(0)).read(Region(80, 0, 11, 1))
 
 
 def test_tiles_are_made_once_while_they_fit_and_again_when_not() -> None:
     calls: list[tuple[int, int]] = []
-    roomy = plane(1 << 20, calls)
+    cache = TileCache(1 << 20)
+    roomy = plane(cache, calls)
     roomy.read(Region(0, 0, 90, 70))
     roomy.read(Region(0, 0, 90, 70))
     assert len(calls) == roomy.grid.count
-    roomy.clear()
+    cache.clear()
     roomy.read(Region(0, 0, 1, 1))
     assert len(calls) == roomy.grid.count + 1
     calls.clear()
-    tight = plane(0, calls)
+    tight = plane(TileCache(0), calls)
     tight.read(Region(0, 0, 17, 1))
     tight.read(Region(0, 0, 17, 1))
     assert calls == [(0, 0), (1, 0), (0, 0), (1, 0)]

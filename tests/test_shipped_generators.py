@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from pathlib import Path
@@ -15,6 +16,7 @@ from histocodec.generators import DEFAULT_X4, default_generator, load_generator
 from histocodec.package import MODELS_FOLDER, shipped_packages
 from histocodec.training.evaluate import evaluation_tile, reconstruct, score
 from histocodec.training.patches import read_image
+from histocodec.training.trainer import TrainSettings
 
 DATA = Path(os.environ.get("HISTOCODEC_DATA", Path(__file__).parents[2] / "shared" / "data"))
 needs_data = pytest.mark.skipif(not (DATA / "dev").is_dir(), reason="the development tiles are not here")
@@ -34,6 +36,12 @@ def test_model_cards_and_results_are_those_of_the_packages() -> None:
     for name, package in shipped_packages().items():
         assert results["digests"][name] == package.digest
         assert (MODELS_FOLDER / f"{name}.md").read_text() == model_card(name, package, results)
+
+
+def test_the_trainers_defaults_are_those_that_made_the_package() -> None:
+    training = dict(shipped_packages()[DEFAULT_X4].card.training)
+    training.pop("data")
+    assert training == dataclasses.asdict(TrainSettings())
 
 
 def test_defaults_by_scale() -> None:

@@ -18,7 +18,7 @@ from histocodec.networks import Plain, build_network
 from histocodec.package import Package, PackageCard, find_package
 from histocodec.synthetic import tissue
 from histocodec.training.evaluate import evaluation_tile, score
-from histocodec.training.patches import CodedBases, Tiles, grey_entropy, training_pairs
+from histocodec.training.patches import CodedBases, Tiles, training_pairs
 from histocodec.training.trainer import TrainSettings, train
 
 SMALL = TrainSettings(channels=8, pairs=1, steps=6, batch=2, crop=16, save_every=3, log_every=2, warmup_steps=2)
@@ -48,12 +48,6 @@ def test_pairs_are_seeded_and_coded_bases_differ_from_clean_ones(tiles: Tiles) -
 
     assert draw(1) == draw(1)
     assert draw(1) != draw(2)
-
-
-def test_entropy_of_the_grey_histogram_in_bits() -> None:
-    assert grey_entropy(np.full((32, 32, 3), 99, np.uint8)) == 0
-    ramp = np.arange(256, dtype=np.uint8).repeat(3).reshape(16, 16, 3)
-    assert grey_entropy(ramp) == pytest.approx(8.0)
 
 
 def test_a_resumed_run_ends_in_the_same_weights(tiles: Tiles, tmp_path: Path) -> None:

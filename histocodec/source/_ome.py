@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field
 from xml.etree import ElementTree
 
@@ -44,13 +45,17 @@ def read_ome(xml: str | None, size: Size) -> OmeFacts:
         pixels = image.find("{*}Pixels")
         if pixels is None:
             continue
-        name = next((name for name in ASSOCIATED_NAMES if name in image.get("Name", "").lower()), None)
-        if name is not None:
-            data = pixels.find("{*}TiffData")
-            associated[name] = int(data.get("IFD", "0")) if data is not None else 0
-        elif spacing is None and (pixels.get("SizeX"), pixels.get("SizeY")) == (str(size.width), str(size.height)):
+        is_slide = (pixels.get("SizeX"), pixels.get("SizeY")) == (str(size.width), str(size.height))
+        words = re.split(r"[^a-z]+", image.get("Name", "").lower())
+        name = next((name for name in ASSOCIATED_NAMES if name in words), None)
+        if is_slide and spacing is None:
             spacing = _ome_spacing(pixels)
             power = _ome_objective_power(root, image)
+        elif name is not None and not is_slide:
+            data = pixels.find("{*}TiffData")
+            directory = data.get("IFD", "0") if data is not None else "0"
+            if directory.isdecimal():
+                associated[name] = int(directory)
     return OmeFacts(spacing, power, associated)
 
 

@@ -14,6 +14,7 @@ import tifffile
 from ..codecs import Image
 from ..errors import SourceError, UnreadableSource
 from ..geometry import Size
+from ..layout import TAG_MANIFEST
 from ._ome import read_ome
 from ._resolution import Spacing
 
@@ -21,7 +22,6 @@ from ._resolution import Spacing
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_MANIFEST_TAG = 65301  # as in container.py, which a source must not import; a test holds the two together
 _LONGEST_TILE_PX = 1 << 26  # above this, reading one pixel would cost more memory than reading any sensible region
 _TEXT_TAGS = ("ImageDescription", "Make", "Model", "Software", "DateTime", "Artist", "HostComputer", "Copyright")
 _RGB, _YCBCR = 2, 6
@@ -109,7 +109,7 @@ def read_tiff(path: Path) -> TiffFacts | None:
 
 def _facts(path: Path, tiff: tifffile.TiffFile) -> TiffFacts:
     pages = [page for page in tiff.pages if isinstance(page, tifffile.TiffPage)]
-    if _MANIFEST_TAG in pages[0].tags:
+    if TAG_MANIFEST in pages[0].tags:
         raise UnreadableSource(path, "already a histocodec file; decode it first")
     # Labels and macros are often stripped, and in small cut-outs larger than the slide itself.
     index = max(range(len(pages)), key=lambda i: (pages[i].is_tiled, pages[i].imagewidth * pages[i].imagelength))

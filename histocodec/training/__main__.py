@@ -1,6 +1,6 @@
 """Train the shipped `plain-x4` generator: `python -m histocodec.training --data DATA --run RUN --package FILE`.
 
-DATA holds `train/` and `dev/monuseg` as `shared/data` does. RUN keeps checkpoints and the log: the same command
+DATA ($HISTOCODEC_DATA) holds `train/` and `dev/monuseg`. RUN keeps checkpoints and the log: the same command
 resumes.
 """
 
@@ -37,7 +37,8 @@ def dev_sets(data: Path, scale: int) -> dict[str, list[EvaluationTile]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m histocodec.training", description=__doc__)
-    parser.add_argument("--data", type=Path, default=Path(os.environ.get("HISTOCODEC_DATA", "../shared/data")))
+    given = os.environ.get("HISTOCODEC_DATA")
+    parser.add_argument("--data", type=Path, default=given, required=given is None)
     parser.add_argument("--run", type=Path, default=Path("runs/plain-x4"))
     parser.add_argument("--package", type=Path, default=Path("runs/plain-x4/plain-x4.safetensors"))
     for item in dataclasses.fields(TrainSettings):

@@ -35,14 +35,6 @@ DEFAULT_BASES = (
 )
 
 
-def grey_entropy(image: Image) -> float:
-    """Shannon entropy in bits of the 256-bin histogram of the grey image (ITU-R BT.601 luma, rounded)."""
-    grey = (image.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32) + 0.5).astype(np.uint8)
-    counts = np.bincount(grey.ravel(), minlength=256)
-    share = counts[counts > 0] / grey.size
-    return float(-(share * np.log2(share)).sum())
-
-
 def read_image(path: Path) -> Image:
     """A whole JPEG XL, JPEG or PNG tile as (height, width, 3) uint8 RGB. Raises UnreadableSource."""
     try:

@@ -30,7 +30,7 @@ class TrainSettings:
     scale: int = 4
     channels: int = 64
     pairs: int = 3
-    steps: int = 6000
+    steps: int = 4000
     batch: int = 8
     crop: int = 64
     """Base pixels a side of a training crop, halo aside."""

@@ -28,6 +28,7 @@ DEFAULT_QUALITY = {"jpeg": 85.0, "jp2k": 40.0}
 _TIFF_COMPRESSION = {"jpeg": 7, "deflate": 8, "jp2k": 33005}
 _TILE = 512
 _MAX_PICTURE_PIXELS = 20_000 * 20_000
+_JPEG_QUALITY = 90
 _MAX_JPEG_SIDE = 65_500
 """libjpeg's own limit, a little under the format's."""
 
@@ -61,6 +62,7 @@ def export_tiff(
     path = Path(path)
     check_output(path, overwrite=overwrite, source=decoder.path)
     quality = _checked_quality(compression, quality)
+    written_as = compression if compression == "deflate" else f"{compression} at quality {quality:g}"
     parts = _parts(decoder, level, region)
     grids = [TileGrid(Size(part.region.width, part.region.height), _TILE) for part in parts]
     total = sum(grid.count for grid in grids)
@@ -94,7 +96,7 @@ def export_tiff(
                     planarconfig="contig",
                     compression=_TIFF_COMPRESSION[compression],
                     subfiletype=0 if number == 0 else 1,
-                    description=_description(decoder, part),
+                    description=_description(decoder, part, written_as),
                     resolution=(10000 / mpp, 10000 / mpp),
                     resolutionunit="CENTIMETER",
                     software=SOFTWARE,
@@ -110,22 +112,29 @@ def export_picture(
     decoder: Decoder,
     path: str | Path,
     *,
+    quality: int | None = None,
     level: int = 0,
     region: Region | None = None,
     overwrite: bool = False,
 ) -> None:
     """Write a region of a level as .png or .jpg, atomically; the label is in its metadata.
 
-    region: in pixels of level 0; None for all. Raises as `export_tiff`; RegionError if the picture would be too large.
+    quality: of a .jpg, 1 to 100; 90 if None. region: in pixels of level 0; None for all. Raises as `export_tiff`;
+    RegionError if the picture would be too large.
     """
     path = Path(path)
     check_output(path, overwrite=overwrite, source=decoder.path)
     part = _parts(decoder, level, region)[0]
     is_png = path.suffix.lower() == ".png"
+    if quality is not None and (is_png or not 1 <= quality <= 100):
+        raise SettingsError(
+            "a PNG is lossless: it takes no quality" if is_png else f"quality {quality} is not 1 to 100"
+        )
     pixels, longest = part.region.width * part.region.height, max(part.region.width, part.region.height)
     if pixels > _MAX_PICTURE_PIXELS or (longest > _MAX_JPEG_SIDE and not is_png):
         raise RegionError(f"{part.region.width} x {part.region.height} px are too many for one picture: write a .tif")
-    description = _description(decoder, part)
+    written_as = "PNG, lossless" if is_png else f"JPEG at quality {quality or _JPEG_QUALITY}"
+    description = _description(decoder, part, written_as)
     icc = decoder.container.icc_profile
     picture = PILImage.fromarray(decoder.read(part.region, level))
     dots_per_inch = 25400 / (decoder.mpp * part.downsample)
@@ -137,7 +146,7 @@ def export_picture(
         picture.save(coded, "PNG", pnginfo=text, icc_profile=icc, dpi=(dots_per_inch, dots_per_inch))
     else:
         # JFIF's 16-bit density cannot hold a microscope's; the description states the mpp.
-        picture.save(coded, "JPEG", quality=90, icc_profile=icc, comment=description.encode())
+        picture.save(coded, "JPEG", quality=quality or _JPEG_QUALITY, icc_profile=icc, comment=description.encode())
     with atomic_output(path, overwrite=overwrite) as out:
         out.write(coded.getbuffer())
 
@@ -167,10 +176,12 @@ def _parts(decoder: Decoder, level: int, region: Region | None) -> list[_Part]:
     return parts
 
 
-def _description(decoder: Decoder, part: _Part) -> str:
+def _description(decoder: Decoder, part: _Part, written_as: str) -> str:
     region = part.region
     where = f"region {region.x},{region.y},{region.width},{region.height} of level {part.level}"
-    return decoded_description(decoder.manifest, part.downsample, where, plain=decoder.is_plain)
+    return decoded_description(
+        decoder.manifest, part.downsample, where, written_as=written_as, bicubic=decoder.is_bicubic
+    )
 
 
 def _checked_quality(compression: Compression, quality: float | None) -> float:

@@ -115,7 +115,7 @@ class _AssociatedImages(Mapping[str, PILImage.Image]):
 
 def _properties(decoder: Decoder) -> dict[str, str]:
     manifest = decoder.manifest
-    slide, generator, plain = manifest.slide, manifest.prediction.generator, decoder.is_plain
+    slide, generator, bicubic = manifest.slide, manifest.prediction.generator, decoder.is_bicubic
     # The source's geometry would contradict ours; its own properties under the vendor's prefix stay.
     properties = {k: v for k, v in slide.properties.items() if not k.startswith("openslide.level")}
     properties |= {
@@ -126,10 +126,10 @@ def _properties(decoder: Decoder) -> dict[str, str]:
         "openslide.level-count": str(len(decoder.levels)),
         "histocodec.tier": manifest.tier,
         "histocodec.notice": NOTICE,
-        "histocodec.level[0]": reconstruction_label(manifest, plain=plain),
+        "histocodec.level[0]": reconstruction_label(manifest, bicubic=bicubic),
         "histocodec.generator": generator.name,
         "histocodec.generator-digest": generator.digest,
-        "histocodec.quality": quality_label(manifest, plain=plain),
+        "histocodec.quality": quality_label(manifest, bicubic=bicubic),
         "histocodec.lossy-history": history_label(manifest),
         "histocodec.base-codec": manifest.base.codec,
         "histocodec.base-quality": f"{manifest.base.quality:g}",
