@@ -23,8 +23,9 @@ GOOD_FILL = 0.97
 _AIM = 0.995
 """Share of the budget that estimates aim at: a coding that exceeds it by a hair has to be made again."""
 
-_TISSUE_SAMPLE, _GLASS_SAMPLE, _LEVEL_SAMPLE = 48, 8, 12
-"""Tiles that an estimate of the whole codes."""
+_GLASS_SAMPLE, _LEVEL_SAMPLE = 8, 12
+_TISSUE_SHARE, _TISSUE_SAMPLES = 8, (16, 48)
+"""Tiles that an estimate of the whole codes. Of the tissue one in eight: a small slide is cheap to code once more."""
 
 
 class CodedPyramid:
@@ -130,8 +131,9 @@ def _samples(pyramid: Pyramid, seed: int) -> list[_Sample]:
         everything = range(pixels.grid.count)
         if level == 0:
             has_tissue = [bool(pyramid.tissue_of(index).any()) for index in everything]
+            tissue_sample = min(max(sum(has_tissue) // _TISSUE_SHARE, _TISSUE_SAMPLES[0]), _TISSUE_SAMPLES[1])
             groups = [
-                ([index for index in everything if has_tissue[index]], _TISSUE_SAMPLE),
+                ([index for index in everything if has_tissue[index]], tissue_sample),
                 ([index for index in everything if not has_tissue[index]], _GLASS_SAMPLE),
             ]
         else:

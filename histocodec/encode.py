@@ -7,6 +7,7 @@ import hashlib
 import io
 import math
 from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,7 +71,7 @@ class EncodeSettings:
     """None: embed when the package takes less than EMBED_SHARE of the output."""
     verify: Literal["sample", "all", "none"] = "sample"
     """Which tissue blocks to decode and measure against the source: `verify_blocks` of them, all, or none."""
-    verify_blocks: int = 32
+    verify_blocks: int = 24
     deidentify: bool = False
     seed: int = 0
     """Draws the tiles that rate control and verification look at."""
@@ -163,23 +164,27 @@ def encode(
     """
     path, settings = Path(path), settings or EncodeSettings()
     scale = base_scale(source, settings.base)
-    generator = generator or default_generator(scale)
-    if generator.scale != scale:
+    if generator is not None and generator.scale != scale:
         raise GeneratorError(
             f"generator {generator.name} enlarges {generator.scale} times, the base of {source.path.name} needs {scale}"
         )
-    if settings.embed_generator and generator.package is None:
-        raise SettingsError(f"{generator.name} has no package that could be embedded")
+    if settings.embed_generator and (scale == 2 if generator is None else generator.package is None):
+        raise SettingsError(f"{generator.name if generator else 'bicubic-x2'} has no package that could be embedded")
     check_output(path, overwrite=overwrite, source=source.path)
     raw_bytes = source.size.divided(scale).area * 3
     check_space(path, raw_bytes + raw_bytes // 4)
     budget = None if settings.ratio is None else int(source.size_bytes / settings.ratio)
     folder, workers = path.parent, settings.workers
+    # The default one is loaded while the source is read: importing torch takes seconds.
+    loading = None if generator is not None else _loading_default(scale)
     # Closing a temporary file writes what it still buffers, so errors are caught around the stack.
     with writing_errors(path), ExitStack() as stack:
         pyramid = stack.enter_context(
             Pyramid(source, scale=scale, tile=TILE, block=BLOCK, folder=folder, workers=workers, progress=progress)
         )
+        if generator is None:
+            assert loading is not None
+            generator = loading.result()
         file = _File(source, settings, generator, pyramid, scale).fitted(budget)
         if budget is None:
             assert settings.quality is not None
@@ -212,6 +217,13 @@ def encode(
     if settings.verify != "none" and measured is None:
         notes.append("nothing was measured: no block of tissue lies within the slide entirely")
     return EncodeReport(path, size_bytes, coded.total_bytes, manifest, tuple(notes))
+
+
+def _loading_default(scale: int) -> Future[Generator]:
+    loader = ThreadPoolExecutor(1, thread_name_prefix="histocodec-loader")
+    loading = loader.submit(default_generator, scale)
+    loader.shutdown(wait=False)
+    return loading
 
 
 @dataclass(frozen=True)

@@ -61,9 +61,15 @@ _WINDOW = (_WINDOW / _WINDOW.sum()).astype(np.float32)
 
 def _blur(x: NDArray[np.float32]) -> NDArray[np.float32]:
     """Separable Gaussian, positions where the window lies within the image."""
-    size = _WINDOW.size
-    rows = sum(_WINDOW[k] * x[k : x.shape[0] - size + 1 + k] for k in range(size))
-    assert isinstance(rows, np.ndarray)
-    out = sum(_WINDOW[k] * rows[:, k : rows.shape[1] - size + 1 + k] for k in range(size))
-    assert isinstance(out, np.ndarray)
+    return _blur_rows(_blur_rows(x).T).T
+
+
+def _blur_rows(x: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Along the first axis; the window is symmetric, so rows at the same distance share a product."""
+    reach, height = _WINDOW.size // 2, x.shape[0]
+    out = _WINDOW[reach] * x[reach : height - reach]
+    for k in range(reach):
+        pair = x[k : height - 2 * reach + k] + x[2 * reach - k : height - k]
+        pair *= _WINDOW[k]
+        out += pair
     return out
