@@ -67,7 +67,7 @@ def _blur(x: NDArray[np.float32]) -> NDArray[np.float32]:
 def _blur_rows(x: NDArray[np.float32]) -> NDArray[np.float32]:
     """Along the first axis; the window is symmetric, so rows at the same distance share a product."""
     reach, height = _WINDOW.size // 2, x.shape[0]
-    out = _WINDOW[reach] * x[reach : height - reach]
+    out: NDArray[np.float32] = _WINDOW[reach] * x[reach : height - reach]
     for k in range(reach):
         pair = x[k : height - 2 * reach + k] + x[2 * reach - k : height - k]
         pair *= _WINDOW[k]
