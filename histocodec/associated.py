@@ -8,7 +8,6 @@ from .assemble import AssociatedImage
 from .base import downsample
 from .codecs import Image, encode_tile
 from .geometry import Size
-from .privacy import SAFE_ASSOCIATED
 
 NAMES = ("thumbnail", "label", "macro")
 """Kept, in this order: readers of Aperio files take the first associated image for the thumbnail."""
@@ -30,10 +29,11 @@ def code_associated(
     images: name -> (height, width, 3) uint8 RGB. Returns them in file order, and a note for the user if anything had to
     give way.
     """
-    kept = {name: images[name] for name in NAMES if name in images and (not deidentify or name in SAFE_ASSOCIATED)}
+    kept = {name: images[name] for name in NAMES if name in images}
     if not kept:
         return [], None
-    # What a source calls its thumbnail may show more than the scan; ours is made of nothing else.
+    # A label names the patient, a macro shows the label, and what a source calls its thumbnail may show either: one
+    # made of the base shows the scan alone.
     kept = {"thumbnail": fallback_thumbnail, **({} if deidentify else kept)}
     kept = {name: downsample(image, -(-max(image.shape) // MAX_SIDE)) for name, image in kept.items()}
     limit = math.inf if budget_bytes is None else budget_bytes * BUDGET_SHARE

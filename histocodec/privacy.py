@@ -19,9 +19,6 @@ _SAFE_KEY = re.compile(
 _SAFE_VALUE = re.compile(r"[-+]?[0-9.]{1,24}([eE][-+]?[0-9]+)?|[0-9A-Fa-f]{6}|[a-z-]{1,16}")
 """A number, a colour, or a unit's or vendor's name: an allowed key must not smuggle free text."""
 
-SAFE_ASSOCIATED = frozenset({"thumbnail"})
-"""A label names the patient, and a macro shows the label."""
-
 _COLOUR_TAGS = frozenset(
     b"wtpt bkpt chad chrm lumi gamt rXYZ gXYZ bXYZ rTRC gTRC bTRC kTRC A2B0 A2B1 A2B2 B2A0 B2A1 B2A2".split()
 )
