@@ -1,7 +1,7 @@
-"""PSNR and SSIM of the shipped generators on `dev` and `foreign` tiles: `python -m benchmarks.generators`.
+"""PSNR and SSIM of the shipped generators on whole `dev` and `foreign` tiles: `python -m benchmarks.generators`.
 
-Writes `benchmarks/results/generators.json`; `--table JSON` prints it as Markdown, `--cards` writes the model cards that
-stand beside the packages.
+Writes `benchmarks/results/generators.json` and the model cards that stand beside the packages; `--cards` writes the
+cards again from the results. Networks that take minutes a tile (`rrdb`) are left to `benchmarks.fidelity`.
 """
 
 from __future__ import annotations
@@ -15,79 +15,77 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from benchmarks import fidelity
 from benchmarks.mosaic import default_data
+from histocodec.base import downsample
 from histocodec.codecs import TileCodec
 from histocodec.generators import load_generator
-from histocodec.package import MODELS_FOLDER, Package, shipped_packages
+from histocodec.package import MODELS_FOLDER, Package, PackageCard, shipped_packages
 from histocodec.training.evaluate import evaluation_tile, score
-from histocodec.training.patches import read_image
+from histocodec.training.patches import TILE_SUFFIXES, read_image
 
 RESULTS = Path(__file__).parent / "results" / "generators.json"
 FOLDERS = ("dev/monuseg", "foreign/tnbc", "foreign/brecahad")
-BASES: tuple[tuple[TileCodec | None, float], ...] = (
-    (None, 0.0),
-    ("jp2k", 0.10),
-    ("jp2k", 0.15),
-    ("avif", 0.10),
-    ("avif", 0.15),
-    ("jpeg", 0.15),
-)
-"""Base codec and bits per full pixel: each tile takes the highest quality that fits."""
+AT_20X = " at 20x"
+"""Behind a folder's name: its tiles averaged 2 x 2 before anything else, as a 20x scanner would have given them."""
+BASES: dict[int, tuple[tuple[TileCodec | None, float], ...]] = {
+    4: ((None, 0.0), ("jp2k", 0.10), ("jp2k", 0.15), ("avif", 0.10), ("avif", 0.15), ("jpeg", 0.15)),
+    2: ((None, 0.0), ("jp2k", 0.10), ("jp2k", 0.20), ("avif", 0.10), ("avif", 0.20)),
+}
+"""By scale: base codec and bits per full pixel; each tile takes the highest quality that fits."""
 
 
 def measure(data: Path, names: Sequence[str]) -> dict[str, Any]:
     """One row for each generator, folder and base, as `training.evaluate.Score` defines it."""
     rows = []
+    generators = [load_generator(name) for name in names]
     for folder in FOLDERS:
-        paths = sorted(p for p in (data / folder).iterdir() if p.suffix in {".jxl", ".jpg", ".png"})
-        images = {path.stem: read_image(path) for path in paths}
-        for codec, rate in BASES:
-            tiles: dict[int, Any] = {}
-            for name in names:
-                generator = load_generator(name)
-                if generator.scale not in tiles:
-                    tiles[generator.scale] = [
-                        evaluation_tile(stem, image, generator.scale, codec, rate) for stem, image in images.items()
-                    ]
-                row = {"generator": name, "folder": folder, "codec": codec, "asked_bpp": rate}
-                row |= asdict(score(generator, tiles[generator.scale]))
-                rows.append(row)
-                print(row, file=sys.stderr, flush=True)
-    digests = {name: load_generator(name).digest for name in names}
-    return {"digests": digests, "rows": rows}
+        paths = sorted(p for p in (data / folder).iterdir() if p.suffix in TILE_SUFFIXES)
+        images = [read_image(path) for path in paths]
+        for scale, bases in BASES.items():
+            chosen = [generator for generator in generators if generator.scale == scale]
+            for suffix in ("", AT_20X) if scale == 2 else ("",):
+                seen = [downsample(image, 2) for image in images] if suffix else images
+                for codec, rate in bases:
+                    tiles = [evaluation_tile("", image, scale, codec, rate) for image in seen]
+                    for generator in chosen:
+                        row = {"generator": generator.name, "folder": folder + suffix, "codec": codec}
+                        rows.append({**row, "asked_bpp": rate, **asdict(score(generator, tiles))})
+                        print(rows[-1], file=sys.stderr, flush=True)
+    return {"digests": {g.name: g.digest for g in generators}, "rows": rows}
 
 
-def table(results: dict[str, Any]) -> str:
+def fast_packages() -> dict[str, Package]:
+    """The packages that are measured here."""
+    return {name: package for name, package in shipped_packages().items() if package.card.architecture == "plain"}
+
+
+def table(rows: list[dict[str, Any]]) -> str:
     """The rows as a Markdown table."""
     lines = [
         "| generator | tiles | base | bpp of the base | PSNR dB | bicubic | gain | SSIM | bicubic |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    for row in results["rows"]:
-        base = row["codec"] or "uncoded"
+    for row in rows:
         rate = f"{row['bits_per_full_pixel']:.3f}" if row["codec"] else "-"
         gain = row["psnr_db"] - row["bicubic_psnr_db"]
         lines.append(
-            f"| {row['generator']} | {row['folder']} ({row['tiles']}) | {base} | {rate} | {row['psnr_db']:.2f} "
-            f"| {row['bicubic_psnr_db']:.2f} | **{gain:+.2f}** | {row['ssim']:.3f} | {row['bicubic_ssim']:.3f} |"
+            f"| {row['generator']} | {row['folder']} ({row['tiles']}) | {row['codec'] or 'uncoded'} | {rate} "
+            f"| {row['psnr_db']:.2f} | {row['bicubic_psnr_db']:.2f} | **{gain:+.2f}** "
+            f"| {row['ssim']:.3f} | {row['bicubic_ssim']:.3f} |"
         )
     return "\n".join(lines)
 
 
-def model_card(name: str, package: Package, results: dict[str, Any]) -> str:
-    """The card of a shipped package, from what it states and what was measured."""
+def model_card(name: str, package: Package, results: dict[str, Any], wider: dict[str, Any]) -> str:
+    """The card of a shipped package, from what it states and what was measured.
+
+    results: of this benchmark. wider: of `benchmarks.fidelity`.
+    """
     card = package.card
-    training = dict(card.training)
-    shares = training.pop("data", {})
-    own = {**results, "rows": [row for row in results["rows"] if row["generator"] == name]}
-    folders = ", ".join(f"{folder} ({share:.0%})" for folder, share in shares.items())
-    settings = ", ".join(f"{key} {value}" for key, value in training.items())
-    paragraph = textwrap.fill(
-        f"**Training.** Share of the draws by folder of the training data: {folders}. Every base went through the "
-        f"codec's own `degrade()`. Settings: {settings}. Rerun: `python -m histocodec.training --data DATA`.",
-        width=120,
-        break_on_hyphens=False,
-    )
+    magnification = "40x detail of H&E slides from a 10x base"
+    if card.scale == 2:
+        magnification = "40x detail of H&E slides from a 20x base, and 20x detail from a 10x base,"
     return f"""# {name}
 
 | | |
@@ -97,45 +95,87 @@ def model_card(name: str, package: Package, results: dict[str, Any]) -> str:
 | architecture | `{card.architecture}` {card.hyperparameters}, x{card.scale}, halo {card.halo} base pixels |
 | licence | {card.licence}: parts of the training data are for non-commercial use only |
 
-**What it is for.** Predicting 40x detail of H&E slides from a 10x base that was box-averaged, and coded as jp2k, avif
-or jpeg, or not at all. It is trained with L1 alone: it gives the middle of what is plausible, sharper than
-interpolation and softer than the truth.
+**What it is for.** {_filled(_purpose(card), start=22)}
 
-**What it is not for.** Primary diagnosis. Counting or grading what is smaller than two base pixels (2 um). Stains other
-than H&E, fluorescence, cytology, other magnifications: nothing of that was measured.
+**What it does.** Predicts {magnification} that was box-averaged, and coded as jp2k, avif or jpeg, or not at all.
 
-{paragraph}
+**What it is not for.** Primary diagnosis. Counting or grading what is smaller than two base pixels. Stains other than
+H&E, fluorescence, cytology, other magnifications: nothing of that was measured.
+
+{_filled("**Training.** " + _training(card))}
 
 Data: MoNuSeg and MoNuSAC (CC BY-NC-SA 4.0), BCSS (CC0), TCGA glioblastoma tiles (open access), NuInsSeg and AIDPATH
-(CC BY 4.0). The tiles themselves are not shipped.
+(CC BY 4.0), as far as they are named above. The tiles themselves are not shipped.{_ancestry(card)}
 
-**Measured** (`python -m benchmarks.generators`). PSNR over RGB; SSIM with an 11 x 11 Gaussian window of sigma 1.5, mean
-of the RGB channels; means over tiles. Bicubic enlarges the same decoded base. `dev` shares a source, though no patient,
-with the training data; `foreign` are other labs' scanners, never trained on: expect the latter.
+**Measured.** PSNR over RGB; SSIM with an 11 x 11 Gaussian window of sigma 1.5, mean of the RGB channels; means over
+tiles. Bicubic enlarges the same decoded base. `dev` shares a source, though no patient, with the training data;
+`foreign` are other labs' scanners, never trained on: expect the latter.
 
-{table(own)}
+{_measured(name, results, wider)}
 """
 
 
+def _filled(text: str, start: int = 0) -> str:
+    lines = textwrap.wrap("x" * start + text, width=120, break_on_hyphens=False)
+    return "\n".join(lines)[start:]
+
+
+def _purpose(card: PackageCard) -> str:
+    purpose: str = card.training.get("purpose") or (
+        "The first generator that shipped, kept for the files that name it. It gives the middle of what is plausible."
+    )
+    return purpose
+
+
+def _training(card: PackageCard) -> str:
+    """What a package says of its training: a configuration, or, of the first ones, flat settings."""
+    training = dict(card.training)
+    if "schedule" not in training:
+        shares, how = training.pop("data"), "an earlier trainer; L1 loss"
+    else:
+        shares, how = training["data"]["train"], f"`histocodec train configs/{card.name}.toml`, which has every setting"
+        training = {**training["loss"], **training["schedule"]}
+    folders = ", ".join(f"{folder} ({share:.0%})" for folder, share in shares.items())
+    settings = ", ".join(f"{key} {value}" for key, value in training.items() if value not in (None, False))
+    return (
+        f"Share of the draws by folder of the training data: {folders}. Every base went through the codec's own "
+        f"`degrade()`. Made by {how}. Settings: {settings}."
+    )
+
+
+def _ancestry(card: PackageCard) -> str:
+    if card.architecture != "rrdb":
+        return ""
+    return """
+The weights started from Real-ESRGAN x4plus (BSD-3-Clause). The perceptual loss used VGG16 (CC BY 4.0)."""
+
+
+def _measured(name: str, results: dict[str, Any], wider: dict[str, Any]) -> str:
+    own = [row for row in results["rows"] if row["generator"] == name]
+    parts = [f"Whole tiles (`python -m benchmarks.generators`):\n\n{table(own)}"] if own else []
+    if any(row["method"] == name for row in wider["rows"]):
+        parts.append(
+            f"Beyond PSNR, on the middle {wider['crop']} px of each tile (`python -m benchmarks.fidelity`; columns as "
+            "`benchmarks/README.md`\ndefines them):\n\n" + fidelity.method_table(wider, name)
+        )
+    return "\n\n".join(parts)
+
+
 def main(arguments: list[str] | None = None) -> int:
-    """Run the benchmark, or print what an earlier run measured."""
+    """Run the benchmark, or write the cards from what earlier runs measured."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.generators", description=__doc__)
     parser.add_argument("--data", type=Path, default=default_data())
     parser.add_argument("--out", type=Path, default=RESULTS)
-    parser.add_argument("--table", type=Path, metavar="JSON", help="print these results as Markdown")
     parser.add_argument("--cards", action="store_true", help="write the model cards from the results in --out")
     options = parser.parse_args(arguments)
-    if options.table:
-        print(table(json.loads(options.table.read_text())))
-        return 0
     if not options.cards:
-        results = measure(options.data, list(shipped_packages()))
-        options.out.parent.mkdir(exist_ok=True)
+        results = measure(options.data, list(fast_packages()))
         options.out.write_text(json.dumps(results, indent=1) + "\n")
     results = json.loads(options.out.read_text())
+    wider = json.loads(fidelity.RESULTS.read_text())
     for name, package in shipped_packages().items():
-        (MODELS_FOLDER / f"{name}.md").write_text(model_card(name, package, results))
-    print(table(results))
+        (MODELS_FOLDER / f"{name}.md").write_text(model_card(name, package, results, wider))
+    print(table(results["rows"]))
     return 0
 
 

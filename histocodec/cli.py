@@ -23,7 +23,7 @@ from .errors import HistocodecError
 from .generators import load_generator
 from .geometry import Region
 from .package import shipped_packages
-from .report import container_facts, encode_facts, package_facts, render
+from .report import container_facts, encode_facts, package_facts, package_summary, render
 from .source import open_source
 from .validate import validate
 from .version import __version__
@@ -211,6 +211,39 @@ def demo_command(
     _print(facts, as_json=False)
 
 
+@app.command("train")
+def train_command(
+    config: Annotated[Path, typer.Argument(help="A TOML file: configs/ has those of the generators that ship.")],
+    data: Annotated[
+        Path, typer.Option(envvar="HISTOCODEC_DATA", help="The folder that the configuration's paths are relative to.")
+    ] = Path(),
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Default: RUN/NAME.safetensors.")] = None,
+    run: Annotated[
+        Path | None, typer.Option(help="Keeps checkpoints, log and figures; resumes. [default: runs/NAME]")
+    ] = None,
+    device: _Device = "cpu",
+    overwrite: _Overwrite = False,
+) -> None:
+    """Train a generator; the model package that comes out is for `encode --generator`."""
+    from .training import load_config, run_training  # imports torch, which most commands do without
+
+    settings = load_config(config)
+    folder = run or Path("runs") / settings.name
+    target = output or folder / f"{settings.name}.safetensors"
+    with _bar() as progress:
+
+        def say(stage: str, done: int, total: int, row: dict[str, float]) -> None:
+            progress(stage, done, total)
+            if row:
+                numbers = "  ".join(f"{key} {value:.5g}" for key, value in row.items())
+                typer.echo(numbers, err=True)
+
+        package = run_training(
+            settings, target, data=data, folder=folder, device=device, overwrite=overwrite, progress=say
+        )
+    _print({"output": str(target), **package_summary(package), "digest": package.digest}, as_json=False)
+
+
 @app.command("models")
 def models_command(as_json: _Json = False) -> None:
     """List the generators that ship, with their measured quality."""
@@ -218,7 +251,8 @@ def models_command(as_json: _Json = False) -> None:
     if not packages:
         typer.echo("No learned generator ships with this version.", err=True)
     if packages or as_json:
-        _print({name: package_facts(package) for name, package in packages.items()}, as_json)
+        facts = package_facts if as_json else package_summary
+        _print({name: facts(package) for name, package in packages.items()}, as_json)
 
 
 def _default_output(slide: Path) -> Path:

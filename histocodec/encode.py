@@ -168,8 +168,8 @@ def encode(
         raise GeneratorError(
             f"generator {generator.name} enlarges {generator.scale} times, the base of {source.path.name} needs {scale}"
         )
-    if settings.embed_generator and (scale == 2 if generator is None else generator.package is None):
-        raise SettingsError(f"{generator.name if generator else 'bicubic-x2'} has no package that could be embedded")
+    if settings.embed_generator and generator is not None and generator.package is None:
+        raise SettingsError(f"{generator.name} has no package that could be embedded")
     check_output(path, overwrite=overwrite, source=source.path)
     raw_bytes = source.size.divided(scale).area * 3
     check_space(path, raw_bytes + raw_bytes // 4)

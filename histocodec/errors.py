@@ -19,6 +19,7 @@
     │   ├── NotAContainer         not a BigTIFF with a histocodec manifest
     │   ├── UnsupportedVersion    written by a later version of the format
     │   └── CorruptContainer      its parts contradict each other, or are damaged
+    ├── TrainingDiverged          the loss of a training run is no longer a number
     └── GeneratorError            the learned decoder
         ├── UnknownGenerator      no generator of that name or digest at hand
         ├── GeneratorMismatch     a generator, but not the one that the file names
@@ -142,6 +143,10 @@ class UnsupportedVersion(ContainerError):
 
 class CorruptContainer(ContainerError):
     """The file's parts contradict each other, or are damaged."""
+
+
+class TrainingDiverged(HistocodecError):
+    """The loss of a training run is no longer a number."""
 
 
 class GeneratorError(HistocodecError):

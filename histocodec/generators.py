@@ -8,10 +8,11 @@ from pathlib import Path
 from .generator import BicubicGenerator, Generator
 from .package import Package, find_package
 
-DEFAULT_X4 = "plain-x4"
+DEFAULTS = {4: "fidelity-x4", 2: "fidelity-x2"}
+"""By scale: what a slide is encoded with unless told otherwise."""
 
 
-def load_generator(name: str | Path | Package = DEFAULT_X4, *, device: str = "cpu") -> Generator:
+def load_generator(name: str | Path | Package = DEFAULTS[4], *, device: str = "cpu") -> Generator:
     """A generator that is ready to run.
 
     name: `bicubic-x2`, `bicubic-x4`, a shipped package's name or digest, the path of a package, or a Package.
@@ -33,5 +34,5 @@ def _built(package: Package, device: str) -> Generator:
 
 
 def default_generator(scale: int) -> Generator:
-    """What a slide is encoded with unless told otherwise: the shipped network for 4, bicubic for 2."""
-    return load_generator(DEFAULT_X4 if scale == 4 else f"bicubic-x{scale}")
+    """What a slide is encoded with unless told otherwise."""
+    return load_generator(DEFAULTS[scale])

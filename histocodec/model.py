@@ -6,7 +6,6 @@ import dataclasses
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,7 +15,7 @@ from safetensors.torch import save as save_tensors
 
 from .codecs import Image
 from .errors import GeneratorError, InvalidPackage
-from .networks import Plain, build_network
+from .networks import Network, build_network
 from .package import METADATA_KEY, Package, PackageCard
 
 _runners: dict[int, ThreadPoolExecutor] = {}
@@ -35,7 +34,7 @@ def _runner() -> ThreadPoolExecutor:
 class NetworkGenerator:
     """A `Generator` that runs a network."""
 
-    def __init__(self, card: PackageCard, network: Plain, *, digest: str, package: bytes | None, device: str) -> None:
+    def __init__(self, card: PackageCard, network: Network, *, digest: str, package: bytes | None, device: str) -> None:
         self.name, self.scale, self.halo = card.name, card.scale, card.halo
         self.digest, self.package = digest, package
         try:
@@ -87,9 +86,9 @@ def build_generator(package: Package, device: str = "cpu") -> NetworkGenerator:
     return NetworkGenerator(card, network, digest=package.digest, package=package.data, device=device)
 
 
-def save_package(path: Path, network: torch.nn.Module, card: PackageCard) -> Package:
-    """Write the weights in half precision, with the card."""
-    weights = {key: value.detach().half().contiguous() for key, value in network.state_dict().items()}
-    package = Package(save_tensors(weights, metadata={METADATA_KEY: json.dumps(dataclasses.asdict(card))}))
-    path.write_bytes(package.data)
-    return package
+def package_bytes(network: torch.nn.Module, card: PackageCard) -> bytes:
+    """A model package: the weights in half precision, with the card. Raises ValueError for weights beyond its range."""
+    weights = {key: value.detach().cpu().half().contiguous() for key, value in network.state_dict().items()}
+    if not all(value.isfinite().all() for value in weights.values()):
+        raise ValueError(f"{card.name}: weights that half precision cannot hold")
+    return save_tensors(weights, metadata={METADATA_KEY: json.dumps(dataclasses.asdict(card))})

@@ -1,13 +1,18 @@
 """The networks of the generators.
 
-Every network here uses *valid* convolutions: the input carries a halo of `network.halo` pixels on each side, and
-nothing is padded inside. What a pixel of the output depends on is then the same wherever the cut between blocks runs.
+Each is given the base with a halo of `network.halo` pixels on every side and returns the inner part, enlarged. Blocks
+of one canonical grid go in, so what a pixel is does not depend on what was asked for; how little the cut between blocks
+shows is the halo's business: none of it in `Plain`, next to none in `RRDBNet`, which sees further than its halo.
+
+Input: (n, 3, h + 2 halo, w + 2 halo) float32 RGB in 0..1. Output: (n, 3, h * scale, w * scale), not clipped.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -15,36 +20,115 @@ from torch.nn import functional
 class Plain(nn.Module):
     """3 x 3 convolutions at the base's resolution, then one pixel shuffle.
 
-    `pairs` residual pairs of convolutions of `channels` features between a head and a tail. The tail predicts the
-    difference to the input enlarged by repetition. Receptive field: one pixel of halo a convolution.
+    `pairs` residual pairs of convolutions of `channels` features between a head and a tail, all valid: nothing is
+    padded, so the halo is all that a pixel depends on. The tail predicts the difference to the input enlarged by
+    repetition. With `fold` 2, all of it runs on the base folded to half its size and four times its channels.
 
-    scale: 2 or 4. channels: 1 to 512. pairs: 0 to 31. Raises ValueError otherwise.
-    Input: (n, 3, h + 2 halo, w + 2 halo) float32 RGB in 0..1. Output: (n, 3, h * scale, w * scale), not clipped.
+    scale: 2 or 4. channels: 1 to 512. pairs: 0 to 31. fold: 1 or 2; blocks must have a multiple of it on each side, and
+    the halo, `fold` pixels a convolution, at most 64. Raises ValueError otherwise.
     """
 
-    def __init__(self, scale: int, channels: int, pairs: int) -> None:
+    def __init__(self, scale: int, channels: int, pairs: int, fold: int = 1) -> None:
         super().__init__()
-        if scale not in (2, 4) or not 1 <= channels <= 512 or not 0 <= pairs <= 31:
-            raise ValueError(f"no such network: scale {scale}, channels {channels}, pairs {pairs}")
-        self.scale = scale
-        self.halo = 2 * pairs + 2
-        self.head = nn.Conv2d(3, channels, 3)
+        if scale not in (2, 4) or not 1 <= channels <= 512 or not 0 <= pairs <= 31 or fold not in (1, 2):
+            raise ValueError(f"no such network: scale {scale}, channels {channels}, pairs {pairs}, fold {fold}")
+        self.scale, self.fold = scale, fold
+        self.halo = fold * (2 * pairs + 2)
+        if self.halo > 64:
+            raise ValueError(f"a halo of at most 64 base pixels, found {self.halo}")
+        self.head = nn.Conv2d(3 * fold * fold, channels, 3)
         self.body = nn.ModuleList(nn.Conv2d(channels, channels, 3) for _ in range(2 * pairs))
-        self.tail = nn.Conv2d(channels, 3 * scale * scale, 3)
+        self.tail = nn.Conv2d(channels, 3 * (scale * fold) ** 2, 3)
 
     def forward(self, base: Tensor) -> Tensor:
-        x = functional.leaky_relu(self.head(base), 0.1)
+        """As the module says."""
+        x = functional.leaky_relu(self.head(functional.pixel_unshuffle(base, self.fold)), 0.1)
         for first, second in zip(self.body[0::2], self.body[1::2], strict=True):
             y = functional.leaky_relu(first(x), 0.1)
             x = functional.leaky_relu(second(y) + x[:, :, 2:-2, 2:-2], 0.1)
         inner = base[:, :, self.halo : -self.halo, self.halo : -self.halo]
-        repeated = inner.repeat_interleave(self.scale * self.scale, dim=1)
-        return functional.pixel_shuffle(self.tail(x) + repeated, self.scale)
+        repeated = functional.interpolate(inner, scale_factor=self.scale, mode="nearest")
+        return functional.pixel_shuffle(self.tail(x), self.scale * self.fold) + repeated
 
 
-ARCHITECTURES = {"plain": Plain}
+class DenseBlock(nn.Module):
+    """Five 3 x 3 convolutions, each of which sees all that came before; the last, times 0.2, is added to the input."""
+
+    def __init__(self, features: int, growth: int) -> None:
+        super().__init__()
+        for k in range(1, 6):
+            out = features if k == 5 else growth
+            self.add_module(f"conv{k}", nn.Conv2d(features + (k - 1) * growth, out, 3, padding=1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        seen = [x]
+        for k in range(1, 5):
+            seen.append(functional.leaky_relu(self.get_submodule(f"conv{k}")(torch.cat(seen, 1)), 0.2))
+        out: Tensor = x + 0.2 * self.get_submodule("conv5")(torch.cat(seen, 1))
+        return out
 
 
-def build_network(architecture: str, hyperparameters: dict[str, Any]) -> Plain:
-    """The network that a model package states. Raises KeyError or TypeError if there is no such network."""
+class ResidualDenseBlock(nn.Module):
+    """Three dense blocks; their result, times 0.2, is added to the input."""
+
+    def __init__(self, features: int, growth: int) -> None:
+        super().__init__()
+        self.rdb1, self.rdb2, self.rdb3 = (DenseBlock(features, growth) for _ in range(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = x + 0.2 * self.rdb3(self.rdb2(self.rdb1(x)))
+        return out
+
+
+class RRDBNet(nn.Module):
+    """The generator of ESRGAN and Real-ESRGAN (Wang et al. 2018, 2021), x4.
+
+    Residual-in-residual dense blocks between a first and a last convolution at the base's resolution, then twice an
+    enlargement by repetition and a convolution. Every convolution pads with zeros, as those of the published weights
+    do: it sees up to 15 pixels a block, far more than any halo, so the zeros at a block's edge reach its inner part,
+    weakly (benchmarks/NOTES.md has the measured seams).
+
+    blocks: 1 to 64. features: 1 to 256. growth: 1 to 128. halo: 0 to 64 base pixels. Raises ValueError otherwise.
+    """
+
+    scale = 4
+
+    def __init__(self, blocks: int, features: int, growth: int, halo: int) -> None:
+        super().__init__()
+        if not 1 <= blocks <= 64 or not 1 <= features <= 256 or not 1 <= growth <= 128 or not 0 <= halo <= 64:
+            raise ValueError(f"no such network: blocks {blocks}, features {features}, growth {growth}, halo {halo}")
+        self.halo = halo
+        self.conv_first = nn.Conv2d(3, features, 3, padding=1)
+        self.body = nn.ModuleList(ResidualDenseBlock(features, growth) for _ in range(blocks))
+        self.conv_body = nn.Conv2d(features, features, 3, padding=1)
+        self.conv_up1 = nn.Conv2d(features, features, 3, padding=1)
+        self.conv_up2 = nn.Conv2d(features, features, 3, padding=1)
+        self.conv_hr = nn.Conv2d(features, features, 3, padding=1)
+        self.conv_last = nn.Conv2d(features, 3, 3, padding=1)
+
+    def forward(self, base: Tensor) -> Tensor:
+        """As the module says."""
+        first = self.conv_first(base)
+        x = first
+        for block in self.body:
+            x = block(x)
+        x = first + self.conv_body(x)
+        margin = min(self.halo, _SEEN)
+        x = functional.pad(x, [margin - self.halo] * 4)  # crops
+        for conv in (self.conv_up1, self.conv_up2):
+            x = functional.leaky_relu(conv(functional.interpolate(x, scale_factor=2, mode="nearest")), 0.2)
+        x = self.conv_last(functional.leaky_relu(self.conv_hr(x), 0.2))
+        return functional.pad(x, [-4 * margin] * 4)
+
+
+_SEEN = 2
+"""Base pixels, rounded up, that the four convolutions after the body see on each side: 1/2 + 1/4 + 1/4 + 1/4."""
+
+
+Network = Plain | RRDBNet
+ARCHITECTURES: dict[str, Callable[..., Network]] = {"plain": Plain, "rrdb": RRDBNet}
+
+
+def build_network(architecture: str, hyperparameters: dict[str, Any]) -> Network:
+    """The network that a model package states. Raises KeyError, TypeError or ValueError if there is no such network."""
     return ARCHITECTURES[architecture](**hyperparameters)

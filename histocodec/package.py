@@ -68,14 +68,18 @@ def shipped_packages() -> dict[str, Package]:
 
 def find_package(name: str | Path) -> Package:
     """A package by the name or digest of a shipped one, or by path. Raises UnknownGenerator."""
-    shipped = shipped_packages()
-    for known, package in shipped.items():
-        if str(name) in (known, package.digest):
-            return package
+    shipped = {path.stem: path for path in MODELS_FOLDER.glob("*.safetensors")}
+    if str(name) in shipped:
+        return Package(shipped[str(name)].read_bytes())
+    if str(name).startswith("sha256:"):
+        for path in sorted(shipped.values(), key=lambda p: p.stat().st_size):  # one is large, and seldom asked for
+            package = Package(path.read_bytes())
+            if package.digest == str(name):
+                return package
     if Path(name).is_file():
         if Path(name).stat().st_size > MAX_PACKAGE_BYTES:
             raise InvalidPackage(f"{name} is not a model package: it has more than {MAX_PACKAGE_BYTES} bytes")
         return Package(Path(name).read_bytes())
     raise UnknownGenerator(
-        f"no generator {name}: not a file, and not among those that ship ({', '.join(shipped) or 'none'})"
+        f"no generator {name}: not a file, and not among those that ship ({', '.join(sorted(shipped)) or 'none'})"
     )

@@ -86,8 +86,22 @@ def package_facts(package: Package) -> dict[str, object]:
         "architecture": card.architecture,
         "hyperparameters": card.hyperparameters,
         "licence": card.licence,
+        "purpose": card.training.get("purpose"),
         "measured": card.measured,
     }
+
+
+def package_summary(package: Package) -> dict[str, object]:
+    """`package_facts` for people: the digest shortened, the measured quality in a sentence for each set and base."""
+    facts = package_facts(package)
+    facts["digest"] = package.digest[:23] + "..."
+    facts["measured"] = [
+        f"{tiles}, {base}: {score['psnr_db']:.2f} dB, {score['psnr_db'] - score['bicubic_psnr_db']:+.2f} over bicubic; "
+        f"SSIM {score['ssim']:.3f}, {score['ssim'] - score['bicubic_ssim']:+.3f}"
+        for tiles, bases in package.card.measured.items()
+        for base, score in bases.items()
+    ]
+    return facts
 
 
 def render(facts: Mapping[str, object]) -> str:

@@ -19,7 +19,7 @@ from histocodec.errors import GeneratorMismatch, RegionError, UnknownGenerator
 from histocodec.generator import BicubicGenerator
 from histocodec.generators import load_generator
 from histocodec.geometry import Region, Size
-from histocodec.model import NetworkGenerator, build_generator, save_package
+from histocodec.model import NetworkGenerator, build_generator, package_bytes
 from histocodec.networks import build_network
 from histocodec.package import Package, PackageCard
 from histocodec.source import open_source
@@ -30,13 +30,13 @@ FULL = Size(1161, 907)
 
 
 @pytest.fixture(scope="module")
-def package(tmp_path_factory: pytest.TempPathFactory) -> Package:
+def package() -> Package:
     """A small network with random weights: its pixels mean nothing, but where they come from does."""
     torch.manual_seed(3)
     hyperparameters = {"scale": 4, "channels": 12, "pairs": 2}
     network = build_network("plain", hyperparameters)
     card = PackageCard("random-x4", "plain", hyperparameters, 4, network.halo, "CC0-1.0")
-    return save_package(tmp_path_factory.mktemp("model") / "random-x4.safetensors", network, card)
+    return Package(package_bytes(network, card))
 
 
 @pytest.fixture(scope="module")

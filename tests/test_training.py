@@ -1,141 +1,307 @@
-"""Training: the pairs are what a decoder sees, runs resume exactly, packages round-trip."""
+"""Training runs: exact resume, every loss, clear errors with nothing overwritten, packages that the codec takes."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
+from training_inputs import config, tables, vgg_weights, write_data
+from typer.testing import CliRunner
 
-from histocodec.base import downsample
-from histocodec.errors import InvalidPackage, SettingsError, UnknownGenerator, UnreadableSource
+from histocodec.cli import app
+from histocodec.encode import EncodeSettings, encode
+from histocodec.errors import (
+    GeneratorError,
+    HistocodecError,
+    OutputExists,
+    SettingsError,
+    TrainingDiverged,
+    UnreadableSource,
+    UnsupportedResolution,
+)
 from histocodec.generators import load_generator
 from histocodec.geometry import Size
-from histocodec.model import build_generator, save_package
-from histocodec.networks import Plain, build_network
-from histocodec.package import Package, PackageCard, find_package
-from histocodec.synthetic import tissue
-from histocodec.training.evaluate import evaluation_tile, score
-from histocodec.training.patches import CodedBases, Tiles, training_pairs
-from histocodec.training.trainer import TrainSettings, train
+from histocodec.networks import build_network
+from histocodec.package import Package
+from histocodec.source import open_source
+from histocodec.synthetic import tissue, write_slide
+from histocodec.training.config import load_config
+from histocodec.training.muon import Muon, orthogonalised
+from histocodec.training.patches import collect_patches
+from histocodec.training.run import run_training
+from histocodec.training.trainer import Row, Run
 
-SMALL = TrainSettings(channels=8, pairs=1, steps=6, batch=2, crop=16, save_every=3, log_every=2, warmup_steps=2)
+RRDB = {
+    "architecture": "rrdb",
+    "hyperparameters": {"blocks": 1, "features": 8, "growth": 4, "halo": 4},
+    "while_training": {"halo": 0},
+}
+GAN = {
+    "network": RRDB,
+    "loss": {
+        "pixel": 2.0,
+        "perceptual": 1.0,
+        "adversarial": 0.1,
+        "vgg": "vgg.safetensors",
+        "discriminator_features": 4,
+    },
+}
 
 
 @pytest.fixture(scope="module")
-def tiles() -> Tiles:
-    image = tissue(Size(400, 400), seed=1)
-    return Tiles((image,), np.array([1.0]))
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("data")
+    write_data(root)
+    save_file(vgg_weights(16), root / "vgg.safetensors")
+    return root
 
 
-def test_an_uncoded_pair_is_the_original_and_its_box_average(tiles: Tiles) -> None:
-    rng = np.random.default_rng(2)
-    pairs = training_pairs(tiles, rng, scale=4, halo=3, crop=16, bases=(CodedBases(None, 1.0),))
-    for _ in range(12):
-        base, full = next(pairs)
-        assert base.shape == (22, 22, 3)
-        assert full.shape == (64, 64, 3)
-        assert np.array_equal(downsample(full, 4), base[3:-3, 3:-3])
+def train(data: Path, folder: Path, stop_at: int | None = None, **changes: Any) -> Path:
+    """A run; interrupted, as by Ctrl-C, when step `stop_at` is logged."""
 
-
-def test_pairs_are_seeded_and_coded_bases_differ_from_clean_ones(tiles: Tiles) -> None:
-    def draw(seed: int) -> list[bytes]:
-        coded = (CodedBases("jp2k", 1.0, 24.0, 30.0),)
-        pairs = training_pairs(tiles, np.random.default_rng(seed), scale=4, halo=2, crop=16, bases=coded)
-        return [base.tobytes() + full.tobytes() for base, full in (next(pairs) for _ in range(8))]
-
-    assert draw(1) == draw(1)
-    assert draw(1) != draw(2)
-
-
-def test_a_resumed_run_ends_in_the_same_weights(tiles: Tiles, tmp_path: Path) -> None:
-    def no_evaluation(network: torch.nn.Module) -> dict[str, float]:
-        return {}
-
-    def stop(row: dict[str, float]) -> None:
-        if row["step"] == 4:
+    def progress(stage: str, done: int, total: int, row: Row) -> None:
+        if stage == "training" and done == stop_at:
             raise KeyboardInterrupt
 
-    once = train(SMALL, tiles, tmp_path / "once", evaluate=no_evaluation, progress=lambda row: None)
+    output = folder / "out.safetensors"
+    run_training(config(**changes), output, data=data, folder=folder, progress=progress)
+    return output
+
+
+@pytest.mark.parametrize(
+    "changes", [{"schedule__expansion": 2}, {"schedule__optimiser": "adam"}, GAN], ids=["muon", "adam", "gan"]
+)
+def test_a_resumed_run_ends_in_the_same_package(data: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
+    once = train(data, tmp_path / "once", **changes)
     with pytest.raises(KeyboardInterrupt):
-        train(SMALL, tiles, tmp_path / "twice", evaluate=no_evaluation, progress=stop)
-    twice = train(SMALL, tiles, tmp_path / "twice", evaluate=no_evaluation, progress=lambda row: None)
-    for a, b in zip(once.parameters(), twice.parameters(), strict=True):
-        assert torch.equal(a, b)
+        train(data, tmp_path / "twice", stop_at=4, **changes)
+    assert not (tmp_path / "twice" / "out.safetensors").exists()
+    assert train(data, tmp_path / "twice", **changes).read_bytes() == once.read_bytes()
+    assert load_generator(once).halo == 4
     rows = [json.loads(line) for line in (tmp_path / "once" / "metrics.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == [2, 4, 6]
-    other = TrainSettings(**{**SMALL.__dict__, "seed": 2})
-    with pytest.raises(SettingsError, match="other settings"):
-        train(other, tiles, tmp_path / "once", evaluate=no_evaluation, progress=lambda row: None)
+    assert "uncoded dB" in rows[1]
+    assert ("discriminator" in rows[0]) == ("loss" in changes)
 
 
-def test_an_empty_training_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UnreadableSource, match="no training tile"):
-        Tiles.from_folders({tmp_path: 1.0})
+def test_a_run_leaves_its_configuration_log_and_figures(data: Path, tmp_path: Path) -> None:
+    train(data, tmp_path)
+    stated = json.loads((tmp_path / "config.json").read_text())
+    assert stated["config"]["schedule"]["steps"] == 6
+    assert stated["config"]["augment"]["colour"] == 0.5  # defaults as well
+    assert stated["environment"]["torch"] == torch.__version__
+    assert stated["patches"] == {"kept": 2 + 1, "dropped": 1}  # the tile of 440 px makes two patches
+    for name in ("entropy.png", "training.png"):
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_network_sees_its_halo_and_no_further() -> None:
+def test_the_package_states_what_was_measured_and_encodes(data: Path, tmp_path: Path, slide_path: Path) -> None:
+    output = train(data, tmp_path)
+    generator = load_generator(output)
+    assert (generator.name, generator.scale, generator.halo) == ("tiny-x4", 4, 4)
+    measured = load_measured(output)["dev"]
+    assert list(measured) == ["uncoded", "jp2k at 0.10 bpp", "jp2k at 0.15 bpp"]
+    assert measured["uncoded"]["tiles"] == 1
+    with open_source(slide_path) as source:
+        report = encode(source, tmp_path / "slide.hc.tif", generator, EncodeSettings(verify="none"))
+    assert report.manifest.prediction.generator.name == "tiny-x4"
+
+
+def load_measured(output: Path) -> dict[str, Any]:
+    return Package(output.read_bytes()).card.measured
+
+
+def test_the_command_trains_resumes_and_refuses_to_replace(data: Path, tmp_path: Path) -> None:
+    settings = tmp_path / "tiny.toml"
+    settings.write_text(
+        'name = "tiny-x2"\nlicence = "CC0-1.0"\n'
+        "[network]\narchitecture = 'plain'\nhyperparameters = { scale = 2, channels = 4, pairs = 0, fold = 2 }\n"
+        "[data]\ntrain = { train = 1 }\nmeasure = ['dev']\nentropy_bits = 3\n"
+        "[schedule]\nsteps = 2\nbatch = 1\ncrop = 16\nlog_every = 1\n"
+        "[[bases]]\ncodec = 'avif'\nshare = 1\nquality = [40, 60]\n"
+    )
+    command = ["train", str(settings), "--data", str(data), "--run", str(tmp_path / "run")]
+    first = CliRunner().invoke(app, command)
+    assert first.exit_code == 0, first.output
+    assert "sha256:" in first.output
+    package = tmp_path / "run" / "tiny-x2.safetensors"
+    assert load_generator(package).halo == 4
+    again = CliRunner().invoke(app, command)
+    assert isinstance(again.exception, OutputExists)
+
+
+def test_training_improves(data: Path, tmp_path: Path) -> None:
+    rows: list[Row] = []
+
+    def progress(stage: str, done: int, total: int, row: Row) -> None:
+        if row:
+            rows.append(row)
+
+    settings = config(schedule__steps=60, schedule__log_every=30, schedule__watch_every=30)
+    run_training(settings, tmp_path / "p", data=data, folder=tmp_path, progress=progress)
+    assert rows[-1]["uncoded dB"] > rows[0]["uncoded dB"]
+
+
+def test_weights_to_start_from(data: Path, tmp_path: Path) -> None:
+    start = train(data, tmp_path / "a")
+    settings = config(network__start=str(start), schedule__steps=1, schedule__learning_rate=1e-9)
+    run_training(settings, tmp_path / "b.safetensors", data=data, folder=tmp_path / "b")
+    before, after = load_file(start), load_file(tmp_path / "b.safetensors")
+    assert torch.allclose(before["body.0.weight"].float(), after["body.0.weight"].float(), atol=1e-3)
+
+
+Break = Callable[[Path, Path], dict[str, Any]]
+
+
+def all_glass(data: Path, folder: Path) -> dict[str, Any]:
+    return {"data__entropy_bits": 8.0}
+
+
+def empty_folder(data: Path, folder: Path) -> dict[str, Any]:
+    (folder / "empty").mkdir()
+    return {"data__train": {str(folder / "empty"): 1.0}}
+
+
+def nothing_to_measure(data: Path, folder: Path) -> dict[str, Any]:
+    return {"data__measure": ["no-such-folder"]}
+
+
+def other_architecture(data: Path, folder: Path) -> dict[str, Any]:
+    network = build_network("rrdb", {"blocks": 1, "features": 4, "growth": 4, "halo": 2})
+    save_file(network.state_dict(), folder / "rrdb.safetensors")
+    return {"network__start": str(folder / "rrdb.safetensors")}
+
+
+def other_scale(data: Path, folder: Path) -> dict[str, Any]:
+    network = build_network("plain", {"scale": 2, "channels": 8, "pairs": 1})
+    save_file(network.state_dict(), folder / "x2.safetensors")
+    return {"network__start": str(folder / "x2.safetensors")}
+
+
+def wrong_resolution(data: Path, folder: Path) -> dict[str, Any]:
+    write_slide(folder / "slide.tif", tissue(Size(512, 512), seed=4))
+    return {"data__train": {str(folder / "slide.tif"): 1.0}, "data__mpp": 0.5}
+
+
+def no_such_scale(data: Path, folder: Path) -> dict[str, Any]:
+    return {"network__hyperparameters": {"scale": 3, "channels": 8, "pairs": 1}}
+
+
+def no_vgg(data: Path, folder: Path) -> dict[str, Any]:
+    return {"loss": {"perceptual": 1.0, "vgg": "no-such-file"}}
+
+
+def patches_too_small(data: Path, folder: Path) -> dict[str, Any]:
+    return {"schedule__crop": 200}
+
+
+@pytest.mark.parametrize(
+    ("broken", "error", "words"),
+    [
+        (all_glass, SettingsError, "all glass"),
+        (empty_folder, UnreadableSource, "no tile"),
+        (nothing_to_measure, UnreadableSource, "no tile"),
+        (other_architecture, SettingsError, "another architecture"),
+        (other_scale, SettingsError, "another architecture or scale"),
+        (wrong_resolution, UnsupportedResolution, "wrong scale"),
+        (no_such_scale, SettingsError, "no such network"),
+        (no_vgg, SettingsError, "loss.vgg"),
+        (patches_too_small, SettingsError, "no patch has"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused(
+    data: Path, tmp_path: Path, broken: Break, error: type[HistocodecError], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        train(data, tmp_path / "run", **broken(data, tmp_path))
+    assert not list(tmp_path.glob("run/*.safetensors"))
+
+
+def test_a_checkpoint_of_something_else_stays_as_it_is(data: Path, tmp_path: Path) -> None:
+    train(data, tmp_path)
+    (tmp_path / "out.safetensors").unlink()
+    before = (tmp_path / "checkpoint.pt").read_bytes()
+    with pytest.raises(SettingsError, match=r"another configuration .seed"):
+        train(data, tmp_path, seed=2)
+    with pytest.raises(SettingsError, match="another configuration"):
+        train(data, tmp_path, network=RRDB)
+    assert (tmp_path / "checkpoint.pt").read_bytes() == before
+    (tmp_path / "checkpoint.pt").write_bytes(before[:500])
+    with pytest.raises(SettingsError, match="not a checkpoint"):
+        train(data, tmp_path)
+
+
+def test_a_run_that_diverges_stops_and_keeps_its_last_checkpoint(data: Path, tmp_path: Path) -> None:
+    changes: dict[str, Any] = {"schedule__save_every": 2, "schedule__optimiser": "adam"}
+    run = Run(config(**changes), tmp_path)
+    patches = collect_patches(config().data, data, 1)
+    broken = False
+
+    def progress(row: Row) -> None:
+        nonlocal broken
+        if row["step"] == 4 and not broken:
+            broken = True
+            with torch.no_grad():
+                next(run.network.parameters()).fill_(float("nan"))
+
+    with pytest.raises(TrainingDiverged, match="step 4"):
+        run.train(patches, watch=lambda network: {}, progress=progress)
+    assert Run(config(**changes), tmp_path).step in (2, 4)
+
+
+def test_a_device_that_is_not_here_is_named(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(GeneratorError, match="no device"):
+        run_training(config(), tmp_path / "p", data=data, folder=tmp_path, device="nonsense")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"schedule__stesp": 3}, "stesp"),
+        ({"schedule__steps": "many"}, "schedule.steps"),
+        ({"schedule__steps": 0}, "schedule.steps"),
+        ({"bases": []}, "bases"),
+        ({"bases": [{"codec": "jp2k", "share": 1.0, "quality": [5.0, 30.0]}]}, "quality 5"),
+        ({"bases": [{"codec": "webp", "share": 1.0}]}, "webp"),
+        ({"data__train": {}}, "data.train"),
+        ({"loss": {"pixel": 0.0}}, "all three weights"),
+        ({"loss": {"perceptual": 1.0}}, "loss.vgg"),
+        ({"name": "a/b"}, "name"),
+        ({"network__architecture": "unet"}, "unet"),
+    ],
+)
+def test_a_configuration_says_what_is_wrong_with_it(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(SettingsError, match=words):
+        config(**changes)
+
+
+def test_a_configuration_that_is_no_toml_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text("name = ")
+    for path in (tmp_path / "a.toml", tmp_path / "missing.toml"):
+        with pytest.raises(SettingsError, match=path.name):
+            load_config(path)
+
+
+def test_muon_steps_are_orthogonal_whatever_the_gradients_scale() -> None:
     torch.manual_seed(0)
-    network = Plain(scale=4, channels=6, pairs=2)
-    assert network.halo == 6
-    base = torch.rand(1, 3, 20, 20)
-    out = network(base)
-    assert out.shape == (1, 3, 32, 32)
-    beyond = base.clone()
-    beyond[:, :, :, -1] = 0  # 7 base pixels to the right of the first output column's base pixel plus its halo
-    assert torch.equal(network(beyond)[..., :28], out[..., :28])
-    assert not torch.equal(network(beyond)[..., 28:], out[..., 28:])
+    for rows, columns in ((6, 20), (20, 6)):
+        values = torch.linalg.svdvals(orthogonalised(torch.randn(rows, columns)))
+        assert values.min() > 0.6
+        assert values.max() < 1.3
+    steps = []
+    for scale in (1.0, 1e-3):
+        weight = torch.nn.Parameter(torch.zeros(4, 2, 3, 3))
+        weight.grad = scale * torch.arange(72.0).reshape(4, 2, 3, 3).sin()
+        Muon([weight], lr=0.1).step()
+        steps.append(weight.detach().clone())
+    assert torch.allclose(steps[0], steps[1], atol=1e-5)
+    assert steps[0].norm() > 0
 
 
-def test_a_package_states_its_network_and_its_digest_is_its_bytes(tmp_path: Path) -> None:
-    network = build_network("plain", {"scale": 2, "channels": 4, "pairs": 0})
-    card = PackageCard("tiny-x2", "plain", {"scale": 2, "channels": 4, "pairs": 0}, 2, 2, "CC0-1.0")
-    package = save_package(tmp_path / "tiny.safetensors", network, card)
-    found = find_package(tmp_path / "tiny.safetensors")
-    assert found.digest == package.digest
-    assert found.card == card
-    generator = load_generator(tmp_path / "tiny.safetensors")
-    assert (generator.name, generator.scale, generator.halo) == ("tiny-x2", 2, 2)
-    image = np.random.default_rng(0).integers(0, 256, (24, 24, 3)).astype(np.uint8)
-    with torch.inference_mode():
-        x = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
-        y = network.half().float()(x)[0].permute(1, 2, 0)
-        expected = (y * 255 + 0.5).clamp(0, 255).to(torch.uint8).numpy()
-    assert np.abs(generator(image).astype(int) - expected).max() <= 1
-
-
-@pytest.mark.parametrize("damage", ["cut", "card", "weights", "architecture", "halo"])
-def test_a_package_that_cannot_be_trusted_is_refused(tmp_path: Path, damage: str) -> None:
-    hyperparameters = {"scale": 4, "channels": 4, "pairs": 0}
-    card = PackageCard("tiny", "plain", hyperparameters, 4, 2, "CC0-1.0")
-    network = build_network("plain", hyperparameters)
-    if damage == "architecture":
-        card = PackageCard("tiny", "fancy", hyperparameters, 4, 2, "CC0-1.0")
-    if damage == "weights":
-        card = PackageCard("tiny", "plain", {**hyperparameters, "channels": 5}, 4, 2, "CC0-1.0")
-    if damage == "halo":
-        card = PackageCard("tiny", "plain", hyperparameters, 4, 1, "CC0-1.0")
-    data = save_package(tmp_path / "p", network, card).data
-    if damage == "cut":
-        data = data[:-100]
-    if damage == "card":
-        data = data.replace(b'"architecture', b'"architexture').replace(b'architecture\\"', b'architexture\\"')
-    with pytest.raises(InvalidPackage):
-        build_generator(Package(data))
-
-
-def test_a_generator_that_nobody_knows_is_named() -> None:
-    with pytest.raises(UnknownGenerator, match="no-such-thing"):
-        load_generator("no-such-thing")
-
-
-def test_scores_compare_with_bicubic_on_the_same_base() -> None:
-    image = tissue(Size(256, 256), seed=3)
-    clean, coded = evaluation_tile("a", image, 4), evaluation_tile("b", image, 4, "jp2k", 0.1)
-    assert coded.bits_per_full_pixel == pytest.approx(0.1, rel=0.1)
-    assert coded.bits_per_full_pixel <= 0.1
-    bicubic = score(load_generator("bicubic-x4"), [clean, coded])
-    assert bicubic.psnr_db == bicubic.bicubic_psnr_db
-    assert bicubic.tiles == 2
+def test_defaults_leave_nothing_out() -> None:
+    assert set(tables()) <= {"name", "licence", "network", "data", "schedule", "bases"}

@@ -24,6 +24,24 @@ class EvaluationTile:
     """Of the coded base; 0 for an uncoded one."""
 
 
+MEASURED_BASES: dict[int, tuple[tuple[TileCodec | None, float], ...]] = {
+    4: ((None, 0.0), ("jp2k", 0.10), ("jp2k", 0.15)),
+    2: ((None, 0.0), ("jp2k", 0.10), ("jp2k", 0.20)),
+}
+"""By scale: base codec and bits per full pixel that every generator is measured with."""
+
+
+def base_name(codec: TileCodec | None, bits_per_full_pixel: float) -> str:
+    """`uncoded`, or the codec and its rate."""
+    return f"{codec} at {bits_per_full_pixel:.2f} bpp" if codec else "uncoded"
+
+
+def centre(image: Image, side: int) -> Image:
+    """The middle `side` x `side` pixels, or what there is of them."""
+    top, left = (max(0, (length - side) // 2) for length in image.shape[:2])
+    return image[top : top + side, left : left + side]
+
+
 def code_at_rate(base: Image, codec: TileCodec, budget_bytes: float) -> tuple[Image, int]:
     """The decoded base at the highest quality whose codestream fits into `budget_bytes`, and its bytes.
 

@@ -1,8 +1,8 @@
-"""Training pairs: tiles -> augmented crops -> (base as a decoder sees it, original)."""
+"""The patches that training draws from: cut from tiles and slides, filtered by entropy, held in memory."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,29 +10,42 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
-from ..base import degrade
-from ..codecs import Image, TileCodec
-from ..errors import UnreadableSource
+from ..codecs import Image
+from ..errors import SettingsError, UnreadableSource, UnsupportedResolution
+from ..geometry import Region
+from ..source import open_source
+from .config import DataConfig
+from .entropy import entropy_bits
 
-Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+TILE_SUFFIXES = frozenset({".jxl", ".jpg", ".jpeg", ".png"})
+"""Whole pictures, read at once; everything else is opened as a slide."""
+
+SLIDE_SUFFIXES = frozenset(
+    {".svs", ".tif", ".tiff", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".svslide", ".dcm"}
+)
+
+_TOLERANCE = 1.3
+"""How far a slide's resolution may be off, as a factor."""
 
 
 @dataclass(frozen=True, slots=True)
-class CodedBases:
-    """How often each base codec is used, and in which range of qualities (uniform)."""
+class Patch:
+    """One patch that is kept."""
 
-    codec: TileCodec | None
-    share: float
-    low: float = 0.0
-    high: float = 0.0
+    image: Image
+    entropy_bits: float
 
 
-DEFAULT_BASES = (
-    CodedBases(None, 0.25),
-    CodedBases("jp2k", 0.45, 24.0, 36.0),
-    CodedBases("avif", 0.15, 35, 80),
-    CodedBases("jpeg", 0.15, 30, 90),
-)
+@dataclass(frozen=True, slots=True)
+class Patches:
+    """What is trained on, and what the filter saw."""
+
+    kept: tuple[Patch, ...]
+    weights: NDArray[np.float64]
+    """Of each kept patch in the draw; they sum to one."""
+    dropped_entropy_bits: tuple[float, ...]
+    dropped_samples: tuple[Patch, ...]
+    """A few of the dropped ones, for the picture."""
 
 
 def read_image(path: Path) -> Image:
@@ -46,84 +59,83 @@ def read_image(path: Path) -> Image:
     return np.ascontiguousarray(image[..., :3])
 
 
-@dataclass(frozen=True, slots=True)
-class Tiles:
-    """Whole training tiles, each with its weight in the draw."""
+def collect_patches(
+    data: DataConfig, root: Path, seed: int, progress: Callable[[str, int, int], None] | None = None
+) -> Patches:
+    """Read every tile and slide of `data.train`, cut them into patches and apply the entropy filter.
 
-    images: tuple[Image, ...]
-    weights: NDArray[np.float64]
-
-    @classmethod
-    def from_folders(cls, folders: dict[Path, float]) -> Tiles:
-        """Every tile below each folder; a folder's tiles are drawn in proportion to its weight and their area.
-
-        Raises UnreadableSource if a folder has no tile.
-        """
-        images: list[Image] = []
-        weights: list[float] = []
-        for folder, weight in folders.items():
-            found = [read_image(p) for p in sorted(folder.iterdir()) if p.suffix in {".jxl", ".jpg", ".png"}]
-            if not found:
-                raise UnreadableSource(folder, "no training tile (.jxl, .jpg, .png) in this folder")
-            area = sum(image.size for image in found)
-            images += found
-            weights += [weight * image.size / area for image in found]
-        share = np.array(weights)
-        return cls(tuple(images), share / share.sum())
-
-
-def augment(image: Image, rng: np.random.Generator) -> Image:
-    """One of the eight symmetries of the square, and a light shift of each channel's gain and gamma."""
-    image = np.rot90(image, k=int(rng.integers(4)))
-    if rng.random() < 0.5:
-        image = image[:, ::-1]
-    if rng.random() < 0.5:
-        levels = np.linspace(0.0, 1.0, 256)
-        gain = rng.uniform(0.92, 1.08) * rng.uniform(0.96, 1.04, 3)
-        gamma = rng.uniform(0.85, 1.18) * rng.uniform(0.95, 1.05, 3)
-        table = np.clip(255.0 * gain * levels[:, None] ** gamma + 0.5, 0, 255).astype(np.uint8)
-        image = np.stack([table[image[..., c], c] for c in range(3)], axis=-1)
-    return np.ascontiguousarray(image)
-
-
-def training_pairs(
-    tiles: Tiles,
-    rng: np.random.Generator,
-    *,
-    scale: int,
-    halo: int,
-    crop: int,
-    region: int = 1000,
-    crops_per_region: int = 6,
-    bases: tuple[CodedBases, ...] = DEFAULT_BASES,
-) -> Iterator[Pair]:
-    """Endless (base, original) pairs.
-
-    base: (crop + 2 halo, crop + 2 halo, 3) uint8; original: (crop * scale, crop * scale, 3) uint8, the centre of it.
-    The base is coded as one tile of up to `region` full px, so that its codestream is like those that are stored.
+    root: the folder that the paths of `data` are relative to. A path's share is spread over its patches by area.
+    Raises UnreadableSource for what cannot be read or holds nothing, UnsupportedResolution for a slide of another
+    resolution, SettingsError if no patch is left: an empty, or an all-glass, training set.
     """
-    need = (crop + 2 * halo) * scale
-    usable = [i for i, image in enumerate(tiles.images) if min(image.shape[:2]) >= need]
-    weights = tiles.weights[usable] / tiles.weights[usable].sum()
-    shares = np.array([b.share for b in bases])
-    while True:
-        image = tiles.images[usable[int(rng.choice(len(usable), p=weights))]]
-        side_y, side_x = (min(region, side) for side in image.shape[:2])
-        # A random origin moves the box average and the codec's grid over the tile.
-        top = int(rng.integers(image.shape[0] - side_y + 1))
-        left = int(rng.integers(image.shape[1] - side_x + 1))
-        full = augment(image[top : top + side_y, left : left + side_x], rng)
-        shift_y, shift_x = (int(v) for v in rng.integers(0, min(scale, 1 + (min(full.shape[:2]) - need) % scale), 2))
-        full = full[shift_y:, shift_x:]
-        choice = bases[int(rng.choice(len(bases), p=shares / shares.sum()))]
-        quality = rng.uniform(choice.low, choice.high)
-        base = degrade(full, scale, choice.codec, quality if choice.codec == "jp2k" else round(quality))
-        for _ in range(crops_per_region):
-            base_y = int(rng.integers(full.shape[0] // scale - crop - 2 * halo + 1))
-            base_x = int(rng.integers(full.shape[1] // scale - crop - 2 * halo + 1))
-            full_y, full_x = (base_y + halo) * scale, (base_x + halo) * scale
-            side = crop + 2 * halo
-            yield (
-                base[base_y : base_y + side, base_x : base_x + side],
-                full[full_y : full_y + crop * scale, full_x : full_x + crop * scale],
+    kept: list[Patch] = []
+    weights: list[float] = []
+    dropped: list[float] = []
+    samples: list[Patch] = []
+    for name, share in data.train.items():
+        files = _files(root / name)
+        own: list[Patch] = []
+        for number, path in enumerate(files):
+            taken = 0
+            for image in _cut(path, data, np.random.default_rng([seed, number])):
+                patch = Patch(image, entropy_bits(image))
+                if patch.entropy_bits > data.entropy_bits:
+                    own.append(patch)
+                    taken += 1
+                    if path.suffix.lower() not in TILE_SUFFIXES and taken == data.patches_per_slide:
+                        break
+                else:
+                    dropped.append(patch.entropy_bits)
+                    if len(samples) < 24:
+                        samples.append(patch)
+            if progress:
+                progress(name, number + 1, len(files))
+        area = sum(patch.image.size for patch in own)
+        kept += own
+        weights += [share * patch.image.size / area for patch in own]
+    if not sum(weights):
+        best = max(dropped, default=0.0)
+        raise SettingsError(
+            f"no patch to train on: {len(dropped)} were read, and the highest entropy among them, {best:.2f} bits, is "
+            f"not above data.entropy_bits = {data.entropy_bits:g}. Is it all glass?"
+        )
+    total = np.array(weights)
+    return Patches(tuple(kept), total / total.sum(), tuple(dropped), tuple(samples))
+
+
+def _files(path: Path) -> list[Path]:
+    """The tiles and slides at a path, in order of their names."""
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise UnreadableSource(path, "no such file or folder to train on")
+    found = [p for p in sorted(path.iterdir()) if p.suffix.lower() in TILE_SUFFIXES | SLIDE_SUFFIXES]
+    if not found:
+        raise UnreadableSource(path, "no tile (.jxl, .jpg, .png) or slide in this folder")
+    return found
+
+
+def _cut(path: Path, data: DataConfig, rng: np.random.Generator) -> Iterator[Image]:
+    """The patches of a file: a tile's in order, a slide's in random order."""
+    if path.suffix.lower() in TILE_SUFFIXES:
+        image = read_image(path)
+        for y in _starts(image.shape[0], data.patch):
+            for x in _starts(image.shape[1], data.patch):
+                yield image[y : y + data.patch, x : x + data.patch]
+        return
+    with open_source(path) as source:
+        if not data.mpp / _TOLERANCE <= source.mpp <= data.mpp * _TOLERANCE:
+            raise UnsupportedResolution(
+                path, f"expected about {data.mpp:g} um/px (data.mpp), found {source.mpp:g}: the wrong scale"
             )
+        width, height = source.size.width, source.size.height
+        corners = [(x, y) for y in _starts(height, data.patch) for x in _starts(width, data.patch)]
+        for index in rng.permutation(len(corners)):
+            x, y = corners[index]
+            yield source.read(Region(x, y, min(data.patch, width), min(data.patch, height)))
+
+
+def _starts(side: int, patch: int) -> list[int]:
+    """Where patches begin along a side: as many as it takes to cover it, evenly spread; 0 if it is shorter."""
+    count = max(1, -(-side // patch))
+    return [round(k * (side - patch) / (count - 1)) for k in range(count)] if count > 1 else [0]

@@ -1,161 +1,266 @@
-"""The training loop: L1, Adam, cosine decay, averaged weights, exact resume."""
+"""The training loop: rates, averaged weights, checkpoints, exact resume."""
 
 from __future__ import annotations
 
 import json
 import math
-import platform
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
-from ..errors import SettingsError
-from ..networks import build_network
-from .patches import Pair, Tiles, training_pairs
-
-
-@dataclass(frozen=True)
-class TrainSettings:
-    """One run, completely: the same settings, data and machine give the same weights."""
-
-    scale: int = 4
-    channels: int = 64
-    pairs: int = 3
-    steps: int = 4000
-    batch: int = 8
-    crop: int = 64
-    """Base pixels a side of a training crop, halo aside."""
-    learning_rate: float = 1e-3
-    final_learning_rate: float = 1e-6
-    warmup_steps: int = 100
-    average: float = 0.998
-    """Decay of the exponential moving average of the weights; the average is what ships."""
-    seed: int = 1
-    log_every: int = 100
-    save_every: int = 100
-
+from ..errors import GeneratorError, SettingsError, TrainingDiverged
+from ..networks import Network, build_network
+from .config import ScheduleConfig, TrainConfig, as_tables
+from .discriminator import UNetDiscriminator
+from .expansion import effective, expand
+from .losses import PerceptualLoss, discriminator_loss, generator_loss
+from .muon import Muon
+from .pairs import Pair, training_pairs
+from .patches import Patches
 
 T = TypeVar("T")
-Evaluate = Callable[[torch.nn.Module], dict[str, float]]
+Weights = dict[str, Tensor]
+Row = dict[str, float]
 
 
-def train(
-    settings: TrainSettings,
-    tiles: Tiles,
-    folder: Path,
-    *,
-    evaluate: Evaluate,
-    progress: Callable[[dict[str, float]], None],
-) -> torch.nn.Module:
-    """Train a `plain` network and return it with averaged weights; resumes from `folder/checkpoint.pt`.
+class Run:
+    """One training run: its networks, their optimisers, and where it stands.
 
-    Writes config.json, metrics.jsonl and the checkpoint into `folder`. Raises SettingsError if the folder holds a
-    checkpoint of other settings, FloatingPointError if the loss is no longer a number.
+    folder: keeps `metrics.jsonl` and `checkpoint.pt`; a checkpoint that is there is resumed, exactly.
+    start: weights to start from. vgg: the file of the perceptual loss, if it has a weight.
+    device: as torch names it. Raises SettingsError if the folder's checkpoint is of another configuration, or if
+    `start` does not fit the network; GeneratorError if there is no such device or network.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    checkpoint_path = folder / "checkpoint.pt"
-    hyperparameters = {"scale": settings.scale, "channels": settings.channels, "pairs": settings.pairs}
-    torch.manual_seed(settings.seed)
-    network = build_network("plain", hyperparameters)
-    averaged = build_network("plain", hyperparameters)
-    averaged.load_state_dict(network.state_dict())
-    optimiser = torch.optim.Adam(network.parameters(), lr=settings.learning_rate, betas=(0.9, 0.99))
-    step, spent_s = 0, 0.0
-    if checkpoint_path.exists():
-        checkpoint = torch.load(checkpoint_path, weights_only=True)
-        if checkpoint["settings"] != asdict(settings):
-            raise SettingsError(f"{checkpoint_path} was written with other settings: resume with the same, or move it")
-        network.load_state_dict(checkpoint["network"])
-        averaged.load_state_dict(checkpoint["averaged"])
-        optimiser.load_state_dict(checkpoint["optimiser"])
-        step, spent_s = checkpoint["step"], checkpoint["spent_s"]
-    else:
-        environment = {"torch": torch.__version__, "numpy": np.__version__, "machine": platform.machine()}
-        (folder / "config.json").write_text(json.dumps({**asdict(settings), **environment}, indent=1) + "\n")
 
-    def batches() -> Iterator[tuple[Tensor, Tensor]]:
-        return _batches(settings, tiles, network.halo, first_step=step)
+    def __init__(
+        self,
+        config: TrainConfig,
+        folder: Path,
+        *,
+        start: Weights | None = None,
+        vgg: Path | None = None,
+        device: str = "cpu",
+    ) -> None:
+        self.config, self.folder = config, folder
+        self.step, self.spent_s = 0, 0.0
+        try:
+            self.device = torch.empty(0, device=device).device
+        except (RuntimeError, AssertionError) as error:
+            raise GeneratorError(f"no device {device} here: {str(error).splitlines()[0]}") from error
+        torch.manual_seed(config.seed)
+        self.network, self.averaged = self._built(start), self._built(start)
+        self.averaged.load_state_dict(self.network.state_dict())
+        if config.schedule.expansion:
+            expand(self.network, config.schedule.expansion)
+        self.optimisers = _optimisers(config.schedule, self.network)
+        self.perceptual = PerceptualLoss(vgg).to(self.device) if vgg and config.loss.perceptual else None
+        self.critic: UNetDiscriminator | None = None
+        self.critic_optimiser: torch.optim.Optimizer | None = None
+        if config.loss.adversarial:
+            self.critic = UNetDiscriminator(config.loss.discriminator_features).to(self.device)
+            rate = config.schedule.adam_learning_rate
+            self.critic_optimiser = torch.optim.Adam(self.critic.parameters(), rate, betas=(0.9, 0.99))
+        self._rates = [group["lr"] for group in self._groups()]
+        self._resume()
 
-    for base, full in _prefetched(batches):
-        if step >= settings.steps:
-            break
-        started = time.monotonic()
-        rate = _learning_rate(settings, step)
-        for group in optimiser.param_groups:
-            group["lr"] = rate
-        loss = functional.l1_loss(network(base), full)
-        if not math.isfinite(loss.item()):
-            raise FloatingPointError(f"the loss is {loss.item()} at step {step}: lower the learning rate")
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimiser.step()
-        step += 1
-        keep = min(settings.average, step / (step + 10))
+    def train(self, patches: Patches, *, watch: Callable[[Network], Row], progress: Callable[[Row], None]) -> Network:
+        """Train to the last step and return the network with averaged weights.
+
+        The network is as it trained: with the hyperparameters of `while_training`.
+        watch: measures the averaged network. progress: is given each row that is logged.
+        Raises TrainingDiverged if the loss is no longer a number; the last checkpoint stays as it was.
+        """
+        schedule = self.config.schedule
+        for base, full in _prefetched(lambda: self._batches(patches)):
+            if self.step >= schedule.steps:
+                break
+            started = time.monotonic()
+            losses = self._advance(base.to(self.device), full.to(self.device))
+            self.spent_s += time.monotonic() - started
+            last = self.step == schedule.steps
+            if self.step % schedule.log_every == 0 or last:
+                row: Row = {"step": self.step, "seconds": round(self.spent_s, 1), **losses}
+                if self.step % schedule.watch_every == 0 or last:
+                    row |= watch(self.averaged)
+                with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as log:
+                    log.write(json.dumps(row) + "\n")
+                progress(row)
+            if self.step % schedule.save_every == 0 or last:
+                self._save()
+        return self.averaged
+
+    def _built(self, start: Weights | None) -> Network:
+        network = self.config.network
+        try:
+            built = build_network(network.architecture, {**network.hyperparameters, **network.while_training})
+        except (TypeError, ValueError) as error:
+            raise SettingsError(f"network.hyperparameters: {error}") from error
+        if start is not None:
+            try:
+                built.load_state_dict(start)
+            except RuntimeError as error:
+                reason = " ".join(str(error).split())[:300]
+                raise SettingsError(f"network.start: weights of another architecture or scale: {reason}") from error
+        layout = torch.channels_last if self.device.type == "cuda" else torch.contiguous_format
+        return built.to(self.device).to(memory_format=layout)  # type: ignore[call-overload,no-any-return]
+
+    def _groups(self) -> Iterator[dict[str, Any]]:
+        for optimiser in (*self.optimisers, self.critic_optimiser):
+            if optimiser is not None:
+                yield from optimiser.param_groups
+
+    def _advance(self, base: Tensor, full: Tensor) -> Row:
+        """One step on one batch; the losses by name."""
+        loss = self.config.loss
+        share = _rate_share(self.config.schedule, self.step)
+        for group, rate in zip(self._groups(), self._rates, strict=True):
+            group["lr"] = rate * share
+        adversarial = self.critic is not None and self.step >= loss.adversarial_from_step
+        mixed = torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda")
+        with mixed:
+            made = self.network(base)
+            losses = {"pixel": functional.l1_loss(made, full)}
+            total = loss.pixel * losses["pixel"]
+            if self.perceptual is not None:
+                losses["perceptual"] = self.perceptual(made, full)
+                total = total + loss.perceptual * losses["perceptual"]
+            if adversarial:
+                assert self.critic is not None
+                self.critic.requires_grad_(False)
+                real = self.critic(full) if loss.relativistic else None
+                losses["adversarial"] = generator_loss(self.critic(made), real)
+                total = total + loss.adversarial * losses["adversarial"]
+        self._check(losses)
+        _descend(total, self.network.parameters(), self.optimisers)
+        if adversarial:
+            assert self.critic is not None
+            assert self.critic_optimiser is not None
+            self.critic.requires_grad_(True)
+            with mixed:
+                losses["discriminator"] = discriminator_loss(
+                    self.critic(made.detach()), self.critic(full), relativistic=loss.relativistic
+                )
+            self._check(losses)
+            _descend(losses["discriminator"], self.critic.parameters(), [self.critic_optimiser])
+        self.step += 1
+        keep = min(self.config.schedule.average, self.step / (self.step + 10))
         with torch.no_grad():
-            for mean, value in zip(averaged.parameters(), network.parameters(), strict=True):
-                mean.lerp_(value, 1 - keep)
-        spent_s += time.monotonic() - started
-        if step % settings.log_every == 0 or step == settings.steps:
-            row: dict[str, float] = {"step": step, "seconds": round(spent_s, 1), "loss": loss.item(), "rate": rate}
-            if step % (5 * settings.log_every) == 0 or step == settings.steps:
-                row |= evaluate(averaged)
-            with (folder / "metrics.jsonl").open("a") as log:
-                log.write(json.dumps(row) + "\n")
-            progress(row)
-        if step % settings.save_every == 0 or step == settings.steps:
-            state: dict[str, Any] = {
-                "settings": asdict(settings),
-                "network": network.state_dict(),
-                "averaged": averaged.state_dict(),
-                "optimiser": optimiser.state_dict(),
-                "step": step,
-                "spent_s": spent_s,
-            }
-            partial = checkpoint_path.with_suffix(".partial")
-            torch.save(state, partial)
-            partial.replace(checkpoint_path)
-    return averaged
+            for name, mean in self.averaged.named_parameters():
+                mean.lerp_(effective(self.network, name), 1 - keep)
+        return {name: value.item() for name, value in losses.items()}
+
+    def _check(self, losses: dict[str, Tensor]) -> None:
+        for name, value in losses.items():
+            if not math.isfinite(value.item()):
+                raise TrainingDiverged(
+                    f"the {name} loss is {value.item()} at step {self.step}: lower the learning rate; "
+                    f"the checkpoint in {self.folder} is the last good one"
+                )
+
+    def _batches(self, patches: Patches) -> Iterator[tuple[Tensor, Tensor]]:
+        """From the current step on.
+
+        The stream of pairs restarts at every multiple of so many steps, seeded by the step: a resumed run sees the very
+        batches that an uninterrupted one would have seen.
+        """
+        config, first = self.config, self.step
+        step = first - first % _STEPS_PER_SEED
+        while True:
+            rng = np.random.default_rng([config.seed, step])
+            pairs = training_pairs(
+                patches,
+                rng,
+                scale=self.network.scale,
+                halo=self.network.halo,
+                crop=config.schedule.crop,
+                bases=config.bases,
+                settings=config.augment,
+            )
+            shuffled = _shuffled(pairs, rng, 4 * config.schedule.batch)
+            for _ in range(_STEPS_PER_SEED):
+                batch = [next(shuffled) for _ in range(config.schedule.batch)]
+                if step >= first:
+                    yield _stack([base for base, _ in batch]), _stack([full for _, full in batch])
+                step += 1
+
+    def _parts(self) -> dict[str, Any]:
+        """Everything with a state, by name."""
+        parts: dict[str, Any] = {"network": self.network, "averaged": self.averaged}
+        parts |= {f"optimiser_{k}": optimiser for k, optimiser in enumerate(self.optimisers)}
+        if self.critic is not None:
+            parts |= {"critic": self.critic, "critic_optimiser": self.critic_optimiser}
+        return parts
+
+    def _save(self) -> None:
+        state = {name: part.state_dict() for name, part in self._parts().items()}
+        state |= {"config": as_tables(self.config), "step": self.step, "spent_s": self.spent_s}
+        partial = self.folder / "checkpoint.partial"
+        torch.save(state, partial)
+        partial.replace(self.folder / "checkpoint.pt")
+
+    def _resume(self) -> None:
+        path = self.folder / "checkpoint.pt"
+        if not path.exists():
+            return
+        try:
+            state = torch.load(path, weights_only=True, map_location=self.device)
+            config = state["config"]
+        except Exception as error:  # torch.load raises whatever unpickling does
+            raise SettingsError(f"{path}: not a checkpoint of histocodec: {error}") from error
+        if config != as_tables(self.config):
+            changed = sorted(key for key, value in as_tables(self.config).items() if config.get(key) != value)
+            raise SettingsError(
+                f"{path} is of another configuration ({', '.join(changed)} differ): "
+                "resume with the same one, or train in another folder (--run)"
+            )
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+        self.step, self.spent_s = state["step"], state["spent_s"]
 
 
-def _learning_rate(settings: TrainSettings, step: int) -> float:
-    """Linear warm-up, then half a cosine down to the final rate."""
-    if step < settings.warmup_steps:
-        return settings.learning_rate * (step + 1) / settings.warmup_steps
-    done = (step - settings.warmup_steps) / max(1, settings.steps - settings.warmup_steps)
-    fade = 0.5 * (1 + math.cos(math.pi * done))
-    return settings.final_learning_rate + fade * (settings.learning_rate - settings.final_learning_rate)
-
-
-# A generator of pairs restarts at every multiple of this many steps, seeded by the step: that is what makes a resumed
-# run see the very batches that an uninterrupted one would have seen.
 _STEPS_PER_SEED = 100
 
 
-def _batches(settings: TrainSettings, tiles: Tiles, halo: int, *, first_step: int) -> Iterator[tuple[Tensor, Tensor]]:
-    step = first_step - first_step % _STEPS_PER_SEED
-    while True:
-        rng = np.random.default_rng([settings.seed, step])
-        pairs = training_pairs(tiles, rng, scale=settings.scale, halo=halo, crop=settings.crop)
-        shuffled = _shuffled(pairs, rng, 4 * settings.batch)
-        for _ in range(_STEPS_PER_SEED):
-            batch = [next(shuffled) for _ in range(settings.batch)]
-            if step >= first_step:
-                yield _stack([b for b, _ in batch]), _stack([f for _, f in batch])
-            step += 1
+def _optimisers(schedule: ScheduleConfig, network: nn.Module) -> list[torch.optim.Optimizer]:
+    """Muon for the convolutions but the last, whose rows are the output's channels, and Adam for the rest."""
+    if schedule.optimiser == "adam":
+        return [torch.optim.Adam(network.parameters(), schedule.learning_rate, betas=(0.9, 0.99))]
+    matrices: list[Tensor] = []
+    others: list[Tensor] = []
+    for name, parameter in network.named_parameters():
+        last = name.startswith(("tail", "conv_last"))
+        (matrices if parameter.dim() > 1 and not last else others).append(parameter)
+    adam = torch.optim.Adam(others, schedule.adam_learning_rate, betas=(0.9, 0.99))
+    return [Muon(matrices, schedule.learning_rate), adam]
+
+
+def _descend(loss: Tensor, parameters: Iterable[Tensor], optimisers: list[torch.optim.Optimizer]) -> None:
+    for optimiser in optimisers:
+        optimiser.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+    for optimiser in optimisers:
+        optimiser.step()
+
+
+def _rate_share(schedule: ScheduleConfig, step: int) -> float:
+    """Of the learning rate: linear warm-up, then half a cosine down to the final share."""
+    if step < schedule.warmup_steps:
+        return (step + 1) / schedule.warmup_steps
+    done = (step - schedule.warmup_steps) / max(1, schedule.steps - schedule.warmup_steps)
+    return schedule.final_share + (1 - schedule.final_share) * 0.5 * (1 + math.cos(math.pi * done))
 
 
 def _shuffled(pairs: Iterator[Pair], rng: np.random.Generator, depth: int) -> Iterator[Pair]:
-    """Mix crops of neighbouring regions, so that a batch is not of one tile."""
+    """Mix crops of neighbouring patches, so that a batch is not of one patch."""
     held = [next(pairs) for _ in range(depth)]
     for pair in pairs:
         at = int(rng.integers(depth))
@@ -164,7 +269,7 @@ def _shuffled(pairs: Iterator[Pair], rng: np.random.Generator, depth: int) -> It
 
 
 def _stack(images: list[Any]) -> Tensor:
-    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float().div_(255.0)
+    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float().div_(255.0).contiguous()
 
 
 def _prefetched(batches: Callable[[], Iterator[T]]) -> Iterator[T]:

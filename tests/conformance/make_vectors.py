@@ -115,6 +115,8 @@ RECIPES = {
     "jp2k-x4-embedded": Recipe(
         (540, 60), 4, "jp2k", "an embedded `plain` network, two blocks of tissue, one of glass", generator="plain"
     ),
+    "jp2k-x2-folded": Recipe((270, 30), 2, "jp2k", "an embedded `plain` network that folds", generator="folded"),
+    "jp2k-x4-rrdb": Recipe((540, 60), 4, "jp2k", "an embedded `rrdb` network", generator="rrdb"),
 }
 
 
@@ -134,33 +136,56 @@ def painted(width: int, height: int, seed: int) -> Image:
     return image.astype(np.uint8)
 
 
-def network_package() -> Package:
-    """A `plain` network of 4 channels and one pair, with weights that half precision holds exactly."""
+Shapes = dict[str, tuple[tuple[int, ...], int]]
+"""Of the weights by layer: the shape, and the spread of the numbers in 1/1024."""
+
+
+def network_package(kind: str = "plain") -> Package:
+    """A small network with random weights that half precision holds exactly; `kind` names one of `_NETWORKS`."""
+    architecture, hyperparameters, scale, halo, shapes = _NETWORKS[kind]
     rng = np.random.Generator(np.random.PCG64(4))
 
-    def weights(*shape: int, spread: int) -> NDArray[np.float16]:
+    def weights(shape: tuple[int, ...], spread: int) -> NDArray[np.float16]:
         return (rng.integers(-spread, spread + 1, shape) / 1024).astype(np.float16)
 
-    tensors = {
-        "head.weight": weights(4, 3, 3, 3, spread=300),
-        "head.bias": weights(4, spread=100),
-        "body.0.weight": weights(4, 4, 3, 3, spread=250),
-        "body.0.bias": weights(4, spread=100),
-        "body.1.weight": weights(4, 4, 3, 3, spread=250),
-        "body.1.bias": weights(4, spread=100),
-        "tail.weight": weights(48, 4, 3, 3, spread=60),
-        "tail.bias": weights(48, spread=20),
-    }
+    tensors = {}
+    for layer, (shape, spread) in shapes.items():
+        tensors[f"{layer}.weight"] = weights(shape, spread)
+        tensors[f"{layer}.bias"] = weights(shape[:1], 20 if layer == "tail" else 100)
     card = PackageCard(
-        name="vector-plain-x4",
-        architecture="plain",
-        hyperparameters={"scale": 4, "channels": 4, "pairs": 1},
-        scale=4,
-        halo=4,
+        name=f"vector-{kind}-x{scale}",
+        architecture=architecture,
+        hyperparameters=hyperparameters,
+        scale=scale,
+        halo=halo,
         licence="Apache-2.0",
         training={"data": "none: random weights, to test decoders"},
     )
     return Package(save_tensors(tensors, metadata={METADATA_KEY: json.dumps(dataclasses.asdict(card))}))
+
+
+def _plain_shapes(channels: int, fold: int, scale: int) -> Shapes:
+    body = ((channels, channels, 3, 3), 250)
+    tail = ((3 * (scale * fold) ** 2, channels, 3, 3), 60)
+    return {"head": ((channels, 3 * fold * fold, 3, 3), 300), "body.0": body, "body.1": body, "tail": tail}
+
+
+def _rrdb_shapes(features: int, growth: int) -> Shapes:
+    square = ((features, features, 3, 3), 200)
+    shapes: Shapes = {"conv_first": ((features, 3, 3, 3), 300)}
+    for m, k in np.ndindex(3, 5):
+        out = growth if k < 4 else features
+        shapes[f"body.0.rdb{m + 1}.conv{k + 1}"] = ((out, features + k * growth, 3, 3), 200)
+    shapes |= dict.fromkeys(("conv_body", "conv_up1", "conv_up2", "conv_hr"), square)
+    return {**shapes, "conv_last": ((3, features, 3, 3), 200)}
+
+
+_NETWORKS: dict[str, tuple[str, dict[str, int], int, int, Shapes]] = {
+    "plain": ("plain", {"scale": 4, "channels": 4, "pairs": 1}, 4, 4, _plain_shapes(4, 1, 4)),
+    "folded": ("plain", {"scale": 2, "channels": 6, "pairs": 1, "fold": 2}, 2, 8, _plain_shapes(6, 2, 2)),
+    "rrdb": ("rrdb", {"blocks": 1, "features": 4, "growth": 3, "halo": 3}, 4, 3, _rrdb_shapes(4, 3)),
+}
+"""Architecture, hyperparameters, scale, halo and weights, by the name that recipes use."""
 
 
 def build(recipe: Recipe, seed: int) -> bytes:
@@ -174,7 +199,7 @@ def build(recipe: Recipe, seed: int) -> bytes:
     tiles = [_tiles(picture, recipe.codec) for picture in pictures]
     associated = [_associated(name, seed) for name in recipe.associated]
     blocks = TileGrid(full.divided(scale), BLOCK)
-    package = network_package() if recipe.generator == "plain" else None
+    package = network_package(recipe.generator) if recipe.generator in _NETWORKS else None
     tissue_map = _map(base, blocks) if recipe.tissue_map else None
     profile = FAKE_PROFILE if recipe.profile else None
     checksums = checksum_table(tiles, associated, tissue_map, profile)

@@ -121,7 +121,7 @@ class SecondDecoder:
             package = self._frame(self._bytes(first[65302]))
             if "sha256:" + hashlib.sha256(package).hexdigest() != generator["digest"]:
                 raise Refused("not the generator that the manifest names")
-            network = Plain(package)
+            network = Network(package)
         elif generator["digest"] != f"builtin:bicubic-x{self.scale}":
             raise Refused(f"no generator {generator['digest']}")
         rows, columns = -(-base.shape[0] // block), -(-base.shape[1] // block)
@@ -163,17 +163,17 @@ class Bicubic:
         return np.asarray(np.clip(rounded, 0, 255), np.uint8)
 
 
-class Plain:
-    """Section 7.2: the network of an embedded package."""
+class Network:
+    """Section 7: the network of an embedded package."""
 
     def __init__(self, package: bytes) -> None:
         (length,) = struct.unpack_from("<Q", package)
         header = json.loads(package[8 : 8 + length])
         card = json.loads(header.pop("__metadata__")["histocodec"])
-        if card["architecture"] != "plain":
+        self.run = {"plain": self._plain, "rrdb": self._rrdb}.get(card["architecture"])
+        if self.run is None:
             raise Refused(f"no architecture {card['architecture']}")
-        self.scale, self.pairs = card["hyperparameters"]["scale"], card["hyperparameters"]["pairs"]
-        self.halo = 2 * self.pairs + 2
+        self.settings, self.scale, self.halo = card["hyperparameters"], card["scale"], card["halo"]
         self.weights: dict[str, Floats] = {}
         for name, tensor in header.items():
             start, end = (8 + length + offset for offset in tensor["data_offsets"])
@@ -181,17 +181,48 @@ class Plain:
             self.weights[name] = np.frombuffer(package[start:end], kind).astype(np.float32).reshape(tensor["shape"])
 
     def __call__(self, part: Pixels) -> Pixels:
-        base = part.transpose(2, 0, 1).astype(np.float32) / np.float32(255)
-        x = _leaky(self._convolved("head", base))
-        for pair in range(self.pairs):
-            y = _leaky(self._convolved(f"body.{2 * pair}", x))
-            x = _leaky(self._convolved(f"body.{2 * pair + 1}", y) + x[:, 2:-2, 2:-2])
-        s, h = self.scale, self.halo
-        inner = base[:, h:-h, h:-h]
-        tail = self._convolved("tail", x) + inner.repeat(s * s, axis=0)
-        _, height, width = inner.shape
-        shuffled = tail.reshape(3, s, s, height, width).transpose(3, 1, 4, 2, 0).reshape(height * s, width * s, 3)
-        return np.asarray(np.clip(np.floor(shuffled * np.float32(255) + np.float32(0.5)), 0, 255), np.uint8)
+        assert self.run is not None
+        out = self.run(part.transpose(2, 0, 1).astype(np.float32) / np.float32(255)).transpose(1, 2, 0)
+        return np.asarray(np.clip(np.floor(out * np.float32(255) + np.float32(0.5)), 0, 255), np.uint8)
+
+    def _plain(self, base: Floats) -> Floats:
+        """Section 7.2."""
+        fold, pairs = self.settings.get("fold", 1), self.settings["pairs"]
+        channels, rows, columns = base.shape
+        x = base.reshape(channels, rows // fold, fold, columns // fold, fold).transpose(0, 2, 4, 1, 3)
+        x = _leaky(self._convolved("head", x.reshape(-1, rows // fold, columns // fold)), 0.1)
+        for pair in range(pairs):
+            y = _leaky(self._convolved(f"body.{2 * pair}", x), 0.1)
+            x = _leaky(self._convolved(f"body.{2 * pair + 1}", y) + x[:, 2:-2, 2:-2], 0.1)
+        tail, s, h = self._convolved("tail", x), self.scale * fold, self.halo
+        _, height, width = tail.shape
+        spread = tail.reshape(3, s, s, height, width).transpose(0, 3, 1, 4, 2).reshape(3, height * s, width * s)
+        return np.asarray(spread + base[:, h:-h, h:-h].repeat(self.scale, 1).repeat(self.scale, 2), np.float32)
+
+    def _rrdb(self, base: Floats) -> Floats:
+        """Section 7.3."""
+
+        def padded(layer: str, x: Floats) -> Floats:
+            return self._convolved(layer, np.pad(x, ((0, 0), (1, 1), (1, 1))))
+
+        def dense(name: str, x: Floats) -> Floats:
+            seen = x
+            for k in range(1, 5):
+                seen = np.concatenate([seen, _leaky(padded(f"{name}.conv{k}", seen), 0.2)])
+            return np.asarray(x + np.float32(0.2) * padded(f"{name}.conv5", seen))
+
+        first = x = padded("conv_first", base)
+        for b in range(self.settings["blocks"]):
+            y = x
+            for m in (1, 2, 3):
+                y = dense(f"body.{b}.rdb{m}", y)
+            x = np.asarray(x + np.float32(0.2) * y)
+        x = np.asarray(first + padded("conv_body", x))
+        for layer in ("conv_up1", "conv_up2"):
+            x = _leaky(padded(layer, x.repeat(2, 1).repeat(2, 2)), 0.2)
+        x = padded("conv_last", _leaky(padded("conv_hr", x), 0.2))
+        beyond = 4 * self.halo
+        return x[:, beyond : x.shape[1] - beyond, beyond : x.shape[2] - beyond]
 
     def _convolved(self, layer: str, x: Floats) -> Floats:
         weight, bias = self.weights[f"{layer}.weight"], self.weights[f"{layer}.bias"]
@@ -201,8 +232,8 @@ class Plain:
         return np.asarray(total + bias[:, None, None], np.float32)
 
 
-def _leaky(x: Floats) -> Floats:
-    return np.where(x > 0, x, x * np.float32(0.1)).astype(np.float32)
+def _leaky(x: Floats, slope: float) -> Floats:
+    return np.where(x > 0, x, x * np.float32(slope)).astype(np.float32)
 
 
 def main(path: Path, folder: Path) -> None:

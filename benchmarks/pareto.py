@@ -1,0 +1,212 @@
+"""What quality costs: networks of several sizes after the same short training, `python -m benchmarks.pareto`.
+
+Trains each of `CANDIDATES` as configs/fidelity-x4.toml says, but for a few hundred steps, and measures quality and
+speed of each, of the generators that ship and of the 23-block RRDBNet. Writes results/pareto.json, .md and .png. Run it
+on an idle machine: quality that is known is kept, speed is always measured again. `--tables` only derives the table and
+the picture.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.mosaic import default_data
+from histocodec.model import NetworkGenerator, build_generator
+from histocodec.networks import Network, Plain, RRDBNet, build_network
+from histocodec.package import Package, PackageCard, find_package
+from histocodec.training import load_config, run_training
+from histocodec.training.evaluate import evaluation_tile, score
+from histocodec.training.patches import TILE_SUFFIXES, read_image
+
+RESULTS = Path(__file__).parent / "results" / "pareto.json"
+CONFIG = Path(__file__).parents[1] / "configs" / "fidelity-x4.toml"
+CANDIDATES: dict[str, dict[str, int]] = {
+    "24 channels, 2 pairs": {"channels": 24, "pairs": 2},
+    "40 channels, 2 pairs": {"channels": 40, "pairs": 2},
+    "48 channels, 4 pairs": {"channels": 48, "pairs": 4},
+    "56 channels, 3 pairs": {"channels": 56, "pairs": 3},
+    "80 channels, 3 pairs": {"channels": 80, "pairs": 3},
+    "96 channels, 3 pairs, folded": {"channels": 96, "pairs": 3, "fold": 2},
+}
+SHIPPED = ("plain-x4", "fidelity-x4")
+RRDB = "RRDBNet, 23 blocks"
+SIDE = 192
+"""Base pixels a side of the one pass that is timed."""
+
+
+def train(data: Path, folder: Path, steps: int) -> dict[str, Path]:
+    """The packages of the candidates; what was trained before is taken as it is."""
+    base = load_config(CONFIG)
+    packages = {}
+    for name, settings in CANDIDATES.items():
+        slug = name.replace(", ", "-").replace(" ", "")
+        config = msgspec.structs.replace(
+            base,
+            name=slug,
+            network=msgspec.structs.replace(base.network, hyperparameters={"scale": 4, **settings}),
+            data=msgspec.structs.replace(base.data, measure=["dev/monuseg"], measure_crop=256),
+            schedule=msgspec.structs.replace(base.schedule, steps=steps, watch_every=steps),
+        )
+        packages[name] = folder / f"{slug}.safetensors"
+        if not packages[name].exists():
+            run_training(config, packages[name], data=data, folder=folder / slug)
+            print(name, file=sys.stderr, flush=True)
+    return packages
+
+
+def quality(generator: NetworkGenerator, data: Path) -> dict[str, float]:
+    """Mean gains over bicubic in dB, on whole tiles."""
+    found = {}
+    for folder, step in (("dev/monuseg", 1), ("foreign/tnbc", 3)):
+        paths = sorted(p for p in (data / folder).iterdir() if p.suffix in TILE_SUFFIXES)[::step]
+        images = [read_image(path) for path in paths]
+        for codec, rate in ((None, 0.0), ("jp2k", 0.10)):
+            result = score(generator, [evaluation_tile("", image, 4, codec, rate) for image in images])  # type: ignore[arg-type]
+            name = f"{folder}, {'coded' if codec else 'uncoded'}"
+            found[name] = round(result.psnr_db - result.bicubic_psnr_db, 3)
+    return found
+
+
+def speed(network: Network) -> dict[str, float]:
+    """Work and speed for each megapixel of output.
+
+    gflop_per_mpx: multiplications and additions of the convolutions, without halos. mpx_per_s: the best of several
+    passes over SIDE x SIDE base pixels at once. mpx_per_s_block: of canonical blocks of 128 base pixels, halo and
+    conversion to 8 bits included, as a decoder runs them.
+    """
+    network = network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    whole = RRDBNet(23, 64, 32, 0).eval() if isinstance(network, RRDBNet) else network  # a pass needs no halo
+    card = PackageCard("timed", "", {}, 4, network.halo, "")
+    generator = NetworkGenerator(card, network, digest="", package=None, device="cpu")
+    counter = FlopCounterMode(display=False)
+    with torch.inference_mode(), counter:
+        whole(torch.rand(1, 3, 64 + 2 * whole.halo, 64 + 2 * whole.halo))
+    flop = counter.get_total_flops()
+    if isinstance(whole, Plain):
+        flop = sum(p.numel() for p in whole.parameters() if p.dim() == 4) * 2 * (64 // whole.fold) ** 2
+    x = torch.rand(1, 3, SIDE + 2 * whole.halo, SIDE + 2 * whole.halo).to(memory_format=torch.channels_last)
+    block = np.random.default_rng(0).integers(0, 256, (128 + 2 * network.halo,) * 2 + (3,)).astype(np.uint8)
+    repeats = 2 if isinstance(network, RRDBNet) else 15
+    with torch.inference_mode():
+        one_pass = _best(lambda: whole(x), repeats)
+    one_block = _best(lambda: generator(block), repeats)
+    return {
+        "gflop_per_mpx": round(flop / (64 * 64 * 16) / 1e3, 2),
+        "mpx_per_s": round(SIDE * SIDE * 16 / one_pass / 1e6, 4),
+        "mpx_per_s_block": round(128 * 128 * 16 / one_block / 1e6, 4),
+    }
+
+
+def _best(call: Any, repeats: int) -> float:
+    call()
+    seconds = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - started)
+    return min(seconds)
+
+
+def measure(packages: dict[str, Path], data: Path, old: dict[str, Any]) -> list[dict[str, Any]]:
+    """A row for each network; quality that was measured before is kept."""
+    rows = []
+    known = {row["network"]: row for row in old.get("rows", [])}
+    found = {name: Package(path.read_bytes()) for name, path in packages.items()}
+    found |= {name: find_package(name) for name in SHIPPED}
+    for name, package in found.items():
+        row: dict[str, Any] = {"network": name, "digest": package.digest, "bytes": len(package.data)}
+        row["parameters"] = sum(p.numel() for p in _network(package).parameters())
+        before = known.get(name, {})
+        gains = before.get("gain_db") if before.get("digest") == package.digest else None
+        row["gain_db"] = gains or quality(build_generator(package), data)
+        rows.append(row)
+        print(row, file=sys.stderr, flush=True)
+    rows.append({"network": RRDB, "parameters": sum(p.numel() for p in RRDBNet(23, 64, 32, 8).parameters())})
+    for row in rows:  # all in one go: their ratios are what counts
+        is_rrdb = row["network"] == RRDB
+        row |= speed(RRDBNet(23, 64, 32, 8) if is_rrdb else _network(found[row["network"]]))
+    for row in rows:
+        row["times_rrdb"] = round(row["mpx_per_s"] / rows[-1]["mpx_per_s"], 1)
+        row["times_rrdb_block"] = round(row["mpx_per_s_block"] / rows[-1]["mpx_per_s_block"], 1)
+    return rows
+
+
+def _network(package: Package) -> Network:
+    return build_network(package.card.architecture, package.card.hyperparameters)
+
+
+def table(results: dict[str, Any]) -> str:
+    """The rows as Markdown."""
+    lines = [
+        f"Candidates after {results['steps']} steps; {', '.join(SHIPPED)} as they ship. Gains over bicubic in dB.",
+        "",
+        "| network | parameters | GFLOP / Mpx | Mpx/s | x RRDBNet | Mpx/s in blocks | x RRDBNet | dev, uncoded "
+        "| dev, jp2k 0.10 | tnbc, uncoded | tnbc, jp2k 0.10 |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in sorted(results["rows"], key=lambda r: r["gflop_per_mpx"]):
+        gains = [f"{gain:+.2f}" for gain in row.get("gain_db", {}).values()] or ["-"] * 4
+        lines.append(
+            f"| {row['network']} | {row['parameters']:,} | {row['gflop_per_mpx']:.1f} | {row['mpx_per_s']:.3g} "
+            f"| {row['times_rrdb']:.1f} | {row['mpx_per_s_block']:.3g} | {row['times_rrdb_block']:.1f} | "
+            + " | ".join(gains)
+            + " |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def figure(results: dict[str, Any], path: Path) -> None:
+    """Gain over work, uncoded and coded."""
+    drawn = Figure(figsize=(9, 4.2), layout="constrained")
+    for axes, base in zip(drawn.subplots(1, 2), ("uncoded", "coded"), strict=True):
+        for row in results["rows"]:
+            if "gain_db" not in row:
+                continue
+            x, y = row["gflop_per_mpx"], row["gain_db"][f"dev/monuseg, {base}"]
+            shipped = row["network"] in SHIPPED
+            axes.plot(x, y, "*" if shipped else "o", color="C3" if shipped else "C0", markersize=11 if shipped else 6)
+            axes.annotate(row["network"], (x, y), xytext=(4, 5), textcoords="offset points", fontsize=7)
+        title = "uncoded base" if base == "uncoded" else "base in jp2k at 0.10 bpp"
+        axes.set(xlabel="GFLOP per output megapixel", ylabel="gain over bicubic, dB (dev/monuseg)", title=title)
+        axes.set_xlim(0, 1.35 * max(r["gflop_per_mpx"] for r in results["rows"] if "gain_db" in r))
+        axes.grid(alpha=0.3)
+    FigureCanvasAgg(drawn)
+    drawn.savefig(path, dpi=110)
+
+
+def main() -> int:
+    """Train what is not trained yet, measure, write."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.pareto", description=__doc__)
+    parser.add_argument("--data", type=Path, default=default_data())
+    parser.add_argument("--run", type=Path, default=Path("runs/pareto"))
+    parser.add_argument("--steps", type=int, default=250)
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--tables", action="store_true")
+    options = parser.parse_args()
+    old = json.loads(options.out.read_text()) if options.out.exists() else {}
+    if not options.tables:
+        options.run.mkdir(parents=True, exist_ok=True)
+        packages = train(options.data, options.run, options.steps)
+        rows = measure(packages, options.data, old)
+        old = {"steps": options.steps, "torch": torch.__version__, "threads": torch.get_num_threads(), "rows": rows}
+        options.out.write_text(json.dumps(old, indent=1) + "\n")
+    options.out.with_suffix(".md").write_text(table(old))
+    figure(old, options.out.with_suffix(".png"))
+    print(table(old))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

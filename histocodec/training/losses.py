@@ -1,0 +1,90 @@
+"""The terms of the loss: features of a VGG network, and the two sides of the adversarial game."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..errors import SettingsError
+
+# torchvision's numbering: convolutions by stage; a max pooling follows each stage.
+_VGG16 = ((0, 2), (5, 7), (10, 12, 14), (17, 19, 21), (24, 26, 28))
+_VGG19 = ((0, 2), (5, 7), (10, 12, 14, 16), (19, 21, 23, 25), (28, 30, 32, 34))
+_STAGE_WEIGHTS = (0.1, 0.1, 1.0, 1.0, 1.0)
+"""Of Real-ESRGAN (Wang et al. 2021)."""
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class PerceptualLoss(nn.Module):
+    """L1 between VGG features (Johnson et al. 2016), as Real-ESRGAN weighs them.
+
+    The last convolution of each of the five stages, before its activation; weights 0.1, 0.1, 1, 1, 1. VGG16 or VGG19
+    (Simonyan and Zisserman 2014), told apart by the names of their tensors.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """path: safetensors with `features.N.weight` and `.bias` in torchvision's numbering. Raises SettingsError."""
+        super().__init__()
+        try:
+            tensors = load_file(path)
+        except (OSError, SafetensorError) as error:
+            raise SettingsError(f"loss.vgg: {path}: no safetensors that can be read: {error}") from error
+        self.stages = _VGG19 if "features.34.weight" in tensors else _VGG16
+        self.convolutions = nn.ModuleDict()
+        for index in (i for stage in self.stages for i in stage):
+            weight, bias = (tensors.get(f"features.{index}.{part}") for part in ("weight", "bias"))
+            if weight is None or bias is None or weight.dim() != 4 or bias.shape != weight.shape[:1]:
+                raise SettingsError(f"loss.vgg: {path}: no convolution features.{index}, which VGG16 and VGG19 have")
+            conv = nn.Conv2d(weight.shape[1], weight.shape[0], 3, padding=1)
+            conv.load_state_dict({"weight": weight.float(), "bias": bias.float()})
+            self.convolutions[str(index)] = conv
+        self.mean: Tensor
+        self.std: Tensor
+        self.register_buffer("mean", torch.tensor(_MEAN).reshape(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(_STD).reshape(1, 3, 1, 1))
+        self.requires_grad_(False)
+
+    def features(self, image: Tensor) -> list[Tensor]:
+        """(n, 3, h, w) RGB in 0..1 -> the last convolution of each stage."""
+        x = (image - self.mean) / self.std
+        found = []
+        for number, stage in enumerate(self.stages):
+            if number:
+                x = functional.max_pool2d(x, 2)
+            for index in stage:
+                before = self.convolutions[str(index)](x)
+                x = functional.relu(before)
+            found.append(before)
+        return found
+
+    def forward(self, made: Tensor, real: Tensor) -> Tensor:
+        """Both (n, 3, h, w) RGB in 0..1, at least 16 px a side -> a scalar."""
+        with torch.no_grad():
+            wanted = self.features(real)
+        total = torch.zeros((), device=made.device)
+        for weight, a, b in zip(_STAGE_WEIGHTS, self.features(made), wanted, strict=True):
+            total = total + weight * functional.l1_loss(a, b)
+        return total
+
+
+def generator_loss(made: Tensor, real: Tensor | None) -> Tensor:
+    """What the generator pays for what the discriminator makes of its images.
+
+    made: logits of realness, a pixel each. Non-saturating (Goodfellow et al. 2014): - log sigmoid(made).
+    real: logits of the originals, for the relativistic average loss (Jolicoeur-Martineau 2018); None without it.
+    """
+    if real is None:
+        return functional.softplus(-made).mean()
+    return (functional.softplus(real - made.mean()) + functional.softplus(-(made - real.mean()))).mean() / 2
+
+
+def discriminator_loss(made: Tensor, real: Tensor, *, relativistic: bool) -> Tensor:
+    """What the discriminator pays: - log sigmoid(real) - log(1 - sigmoid(made)); see `generator_loss`."""
+    if not relativistic:
+        return (functional.softplus(-real) + functional.softplus(made)).mean()
+    return (functional.softplus(-(real - made.mean())) + functional.softplus(made - real.mean())).mean() / 2

@@ -1,0 +1,32 @@
+"""Measuring a generator: on the base that a decoder would see, beside bicubic from the same base."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from histocodec.generators import load_generator
+from histocodec.geometry import Size
+from histocodec.synthetic import tissue
+from histocodec.training.evaluate import base_name, centre, evaluation_tile, score
+
+
+def test_scores_compare_with_bicubic_on_the_same_base() -> None:
+    image = tissue(Size(256, 256), seed=3)
+    clean, coded = evaluation_tile("a", image, 4), evaluation_tile("b", image, 4, "jp2k", 0.1)
+    assert coded.bits_per_full_pixel == pytest.approx(0.1, rel=0.1)
+    assert coded.bits_per_full_pixel <= 0.1
+    bicubic = score(load_generator("bicubic-x4"), [clean, coded])
+    assert bicubic.psnr_db == bicubic.bicubic_psnr_db
+    assert bicubic.tiles == 2
+
+
+def test_the_centre_of_an_image() -> None:
+    image = np.arange(5 * 4 * 3, dtype=np.uint8).reshape(5, 4, 3)
+    assert np.array_equal(centre(image, 2), image[1:3, 1:3])
+    assert np.array_equal(centre(image, 9), image)
+
+
+def test_bases_have_names() -> None:
+    assert base_name(None, 0.0) == "uncoded"
+    assert base_name("jp2k", 0.1) == "jp2k at 0.10 bpp"
