@@ -41,7 +41,8 @@ from histocodec.training.evaluate import EvaluationTile, base_name, centre, eval
 from histocodec.training.patches import TILE_SUFFIXES, read_image
 
 RESULTS = Path(__file__).parent / "results" / "fidelity.json"
-FOLDERS = ("dev/monuseg", "foreign/tnbc", "foreign/brecahad")
+FOLDERS = {"dev/monuseg": 1, "foreign/tnbc": 3, "foreign/brecahad": 1}
+"""Which tiles are compared: every one, or every third."""
 FIGURE_TILES = ("TCGA-AC-A2FO-01A-01-TS1", "TCGA-EJ-A46H-01A-03-TSC", "TCGA-FG-A4MU-01B-01-TS1")
 FIGURE_SIDE = 160
 
@@ -133,8 +134,8 @@ def measure(
     """A row for each image and method, and the images of the figure by tile and method."""
     rows: list[dict[str, Any]] = []
     shown: dict[str, dict[str, Image]] = {}
-    for folder in FOLDERS:
-        paths = sorted(p for p in (data / folder).iterdir() if p.suffix in TILE_SUFFIXES)[:most]
+    for folder, step in FOLDERS.items():
+        paths = sorted(p for p in (data / folder).iterdir() if p.suffix in TILE_SUFFIXES)[::step][:most]
         for path in paths:
             image = centre(read_image(path), crop)
             mask_path = data / f"{folder}_nuclei" / f"{path.stem}.png"
@@ -182,6 +183,11 @@ def tables(results: dict[str, Any]) -> str:
             own = [r for r in own if method == "original" or (r["scale"] == 4 and r["base"] == "uncoded")]
             parts.append(_line(f"{name} ({len(own)})", method, own))
     return "\n".join(parts) + "\n"
+
+
+def summary(results: dict[str, Any]) -> str:
+    """Markdown: every method at 4x on uncoded bases, by folder."""
+    return "\n".join([_header("tiles", "method"), *_body(results["rows"], 4, "uncoded")])
 
 
 def method_table(results: dict[str, Any], method: str) -> str:

@@ -1,7 +1,7 @@
 """PSNR and SSIM of the shipped generators on whole `dev` and `foreign` tiles: `python -m benchmarks.generators`.
 
 Writes `benchmarks/results/generators.json` and the model cards that stand beside the packages; `--cards` writes the
-cards again from the results. Networks that take minutes a tile (`rrdb`) are left to `benchmarks.fidelity`.
+cards again from the results. Rows of packages that have not changed are kept; delete the file to measure all. Networks that take minutes a tile (`rrdb`) are left to `benchmarks.fidelity`.
 """
 
 from __future__ import annotations
@@ -35,10 +35,16 @@ BASES: dict[int, tuple[tuple[TileCodec | None, float], ...]] = {
 """By scale: base codec and bits per full pixel; each tile takes the highest quality that fits."""
 
 
-def measure(data: Path, names: Sequence[str]) -> dict[str, Any]:
-    """One row for each generator, folder and base, as `training.evaluate.Score` defines it."""
-    rows = []
+def measure(data: Path, names: Sequence[str], known: dict[str, Any]) -> dict[str, Any]:
+    """One row for each generator, folder and base, as `training.evaluate.Score` defines it.
+
+    known: results of an earlier run; the rows of a package that has not changed since are kept.
+    """
     generators = [load_generator(name) for name in names]
+    digests = {generator.name: generator.digest for generator in generators}
+    kept = [name for name, digest in known.get("digests", {}).items() if digests.get(name) == digest]
+    rows = [row for row in known.get("rows", []) if row["generator"] in kept]
+    generators = [generator for generator in generators if generator.name not in kept]
     for folder in FOLDERS:
         paths = sorted(p for p in (data / folder).iterdir() if p.suffix in TILE_SUFFIXES)
         images = [read_image(path) for path in paths]
@@ -52,7 +58,7 @@ def measure(data: Path, names: Sequence[str]) -> dict[str, Any]:
                         row = {"generator": generator.name, "folder": folder + suffix, "codec": codec}
                         rows.append({**row, "asked_bpp": rate, **asdict(score(generator, tiles))})
                         print(rows[-1], file=sys.stderr, flush=True)
-    return {"digests": {g.name: g.digest for g in generators}, "rows": rows}
+    return {"digests": digests, "rows": rows}
 
 
 def fast_packages() -> dict[str, Package]:
@@ -169,7 +175,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--cards", action="store_true", help="write the model cards from the results in --out")
     options = parser.parse_args(arguments)
     if not options.cards:
-        results = measure(options.data, list(fast_packages()))
+        known = json.loads(options.out.read_text()) if options.out.exists() else {}
+        results = measure(options.data, list(fast_packages()), known)
         options.out.write_text(json.dumps(results, indent=1) + "\n")
     results = json.loads(options.out.read_text())
     wider = json.loads(fidelity.RESULTS.read_text())

@@ -34,8 +34,7 @@ RESULTS = Path(__file__).parent / "results" / "pareto.json"
 CONFIG = Path(__file__).parents[1] / "configs" / "fidelity-x4.toml"
 CANDIDATES: dict[str, dict[str, int]] = {
     "24 channels, 2 pairs": {"channels": 24, "pairs": 2},
-    "40 channels, 2 pairs": {"channels": 40, "pairs": 2},
-    "48 channels, 4 pairs": {"channels": 48, "pairs": 4},
+    "40 channels, 3 pairs": {"channels": 40, "pairs": 3},
     "56 channels, 3 pairs": {"channels": 56, "pairs": 3},
     "80 channels, 3 pairs": {"channels": 80, "pairs": 3},
     "96 channels, 3 pairs, folded": {"channels": 96, "pairs": 3, "fold": 2},
@@ -191,7 +190,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pareto", description=__doc__)
     parser.add_argument("--data", type=Path, default=default_data())
     parser.add_argument("--run", type=Path, default=Path("runs/pareto"))
-    parser.add_argument("--steps", type=int, default=250)
+    parser.add_argument("--steps", type=int, default=150)
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--tables", action="store_true")
     options = parser.parse_args()

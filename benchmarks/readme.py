@@ -7,7 +7,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from . import generators, speed
+from histocodec.generators import DEFAULTS
+
+from . import fidelity, generators, speed
 
 README = Path(__file__).parents[1] / "README.md"
 SPEED = Path(__file__).parent / "results" / "speed.json"
@@ -15,14 +17,16 @@ SPEED = Path(__file__).parent / "results" / "speed.json"
 
 def generator_summary(results: dict[str, Any]) -> str:
     """One row a base, one column a folder: PSNR, gain over bicubic, SSIM."""
-    folders = list(dict.fromkeys(row["folder"] for row in results["rows"]))
-    counts = {row["folder"]: row["tiles"] for row in results["rows"]}
+    rows = [row for row in results["rows"] if row["generator"] in DEFAULTS.values()]
+    folders = [folder for folder in dict.fromkeys(row["folder"] for row in rows) if not folder.endswith(generators.AT_20X)]
+    rows = [row for row in rows if row["folder"] in folders]
+    counts = {row["folder"]: row["tiles"] for row in rows}
     lines = [
         "| generator, base | " + " | ".join(f"{folder} ({counts[folder]} tiles)" for folder in folders) + " |",
         "|---|" + "---|" * len(folders),
     ]
     groups: dict[str, dict[str, str]] = {}
-    for row in results["rows"]:
+    for row in rows:
         base = f"{row['codec']} at {row['asked_bpp']:.2f} bpp" if row["codec"] else "uncoded"
         gain = row["psnr_db"] - row["bicubic_psnr_db"]
         cell = f"{row['psnr_db']:.2f} dB (**{gain:+.2f}**), SSIM {row['ssim']:.3f} ({row['bicubic_ssim']:.3f})"
@@ -35,6 +39,7 @@ def filled(text: str) -> str:
     """The README with every table made anew."""
     tables = {
         "generators": generator_summary(json.loads(generators.RESULTS.read_text())),
+        "fidelity": fidelity.summary(json.loads(fidelity.RESULTS.read_text())),
         "speed": speed.table(json.loads(SPEED.read_text())).strip(),
     }
     for name, table in tables.items():

@@ -335,7 +335,7 @@ def test_a_missing_default_generator(
     run: Run, slide: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     monkeypatch.setattr(histocodec.package, "MODELS_FOLDER", tmp_path_factory.mktemp("no models"))
-    assert "no generator plain-x4" in run("encode", slide).sentence()
+    assert "no generator fidelity-x4" in run("encode", slide).sentence()
 
 
 @pytest.mark.parametrize(

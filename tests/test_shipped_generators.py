@@ -13,8 +13,12 @@ from benchmarks import fidelity
 from benchmarks.generators import RESULTS, fast_packages, model_card
 from histocodec.base import degrade
 from histocodec.codecs import TILE_CODECS, Image, TileCodec
+from histocodec.encode import EncodeSettings, encode
 from histocodec.generators import DEFAULTS, default_generator, load_generator
+from histocodec.geometry import Size
 from histocodec.package import MODELS_FOLDER, shipped_packages
+from histocodec.source import open_source
+from histocodec.synthetic import tissue, write_slide
 from histocodec.training.config import as_tables, load_config
 from histocodec.training.evaluate import evaluation_tile, reconstruct, score
 from histocodec.training.patches import read_image
@@ -57,6 +61,15 @@ def test_the_configurations_are_those_that_made_the_packages(name: str) -> None:
 def test_defaults_by_scale() -> None:
     assert default_generator(4).name == "fidelity-x4"
     assert default_generator(2).name == "fidelity-x2"
+
+
+def test_a_20x_slide_decodes_with_the_network_for_it(tmp_path: Path) -> None:
+    write_slide(tmp_path / "slide.tif", tissue(Size(700, 600), seed=6), mpp=0.5)
+    with open_source(tmp_path / "slide.tif") as source:
+        report = encode(source, tmp_path / "slide.hc.tif", settings=EncodeSettings(ratio=None, quality=35))
+    assert report.manifest.base.scale == 2
+    assert report.manifest.prediction.generator.name == "fidelity-x2"
+    assert not any("interpolation" in note for note in report.notes)
 
 
 @pytest.mark.parametrize("name", sorted(DEFAULTS.values()))

@@ -56,7 +56,8 @@ def _coloured(image: Image, rng: np.random.Generator) -> Image:
     gain = rng.uniform(0.92, 1.08) * rng.uniform(0.96, 1.04, 3)
     gamma = rng.uniform(0.85, 1.18) * rng.uniform(0.95, 1.05, 3)
     table = np.clip(255.0 * gain * levels[:, None] ** gamma + 0.5, 0, 255).astype(np.uint8)
-    return table[image, np.arange(3)]
+    coloured: Image = table[image, np.arange(3)]
+    return coloured
 
 
 def _filtered(image: Image, change: ImageFilter.Filter) -> Image:

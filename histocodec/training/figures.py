@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,10 @@ _COLUMNS = 6
 
 def entropy_figure(patches: Patches, threshold_bits: float, path: Path) -> None:
     """The histogram of the patches' entropies, and examples of kept and dropped ones, as a PNG."""
-    figure = Figure(figsize=(11, 8.5), layout="constrained")
-    parts: Any = figure.subfigures(3, 1, height_ratios=[1.1, 1, 1])
-    top, middle, bottom = parts
-    axes: Axes = top.subplots()
+    galleries = 1 + bool(patches.dropped_samples)
+    figure = Figure(figsize=(11, 3 + 2.9 * galleries), layout="constrained")
+    parts: Any = figure.subfigures(1 + galleries, 1)
+    axes: Axes = parts[0].subplots()
     kept = [patch.entropy_bits for patch in patches.kept]
     bins = np.linspace(0, 8, 65).tolist()
     axes.hist([kept, patches.dropped_entropy_bits], bins, stacked=True, label=["kept", "dropped"], color=["C0", "C7"])
@@ -31,13 +32,14 @@ def entropy_figure(patches: Patches, threshold_bits: float, path: Path) -> None:
     axes.set_title(f"{len(kept)} patches kept, {len(patches.dropped_entropy_bits)} dropped")
     ranked = sorted(patches.kept, key=lambda patch: patch.entropy_bits)
     spread = [ranked[i] for i in np.linspace(0, len(ranked) - 1, 2 * _COLUMNS).round().astype(int)]
-    _gallery(middle, "kept, from the lowest entropy to the highest", spread)
-    _gallery(bottom, "dropped", list(patches.dropped_samples[: 2 * _COLUMNS]))
+    _gallery(parts[1], "kept, from the lowest entropy to the highest", spread)
+    if patches.dropped_samples:
+        _gallery(parts[2], "dropped", list(patches.dropped_samples[: 2 * _COLUMNS]))
     _save(figure, path)
 
 
 def _gallery(figure: Any, title: str, patches: list[Patch]) -> None:
-    figure.suptitle(title if patches else f"{title}: none", fontsize=11)
+    figure.suptitle(title, fontsize=11)
     for number, axes in enumerate(figure.subplots(2, _COLUMNS).flat):
         axes.axis("off")
         if number < len(patches):
@@ -46,25 +48,29 @@ def _gallery(figure: Any, title: str, patches: list[Patch]) -> None:
             axes.set_title(f"{patches[number].entropy_bits:.2f}", fontsize=8, pad=2)
 
 
-def training_figure(metrics: Path, path: Path, title: str) -> None:
-    """The watched gains over bicubic and the losses over the steps of a run's metrics.jsonl, as a PNG."""
+def training_figure(metrics: Path, path: Path, title: str, bicubic_db: Mapping[str, float]) -> None:
+    """PSNR of the watched tiles and the losses over the steps of a run's metrics.jsonl, as a PNG.
+
+    bicubic_db: PSNR of bicubic on the watched tiles, by the names that the rows use.
+    """
     rows = [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines()]
-    figure = Figure(figsize=(9, 6), layout="constrained")
-    above, below = figure.subplots(2, 1, sharex=True)
-    for name in sorted({key for row in rows for key in row if key.endswith(" dB")}):
+    figure = Figure(figsize=(9, 2.4 * (1 + len(bicubic_db)) + 0.6), layout="constrained")
+    panels = figure.subplots(1 + len(bicubic_db), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, (name, interpolated) in zip(panels, bicubic_db.items(), strict=False):
         watched = [row for row in rows if name in row]
-        above.plot([row["step"] for row in watched], [row[name] for row in watched], ".-", label=name)
-    above.set(ylabel="PSNR of the watched tiles, dB", title=title)
-    above.grid(alpha=0.3)
-    if above.lines:
-        above.legend()
+        axes.plot([row["step"] for row in watched], [row[name] for row in watched], ".-", label="watched tiles")
+        axes.axhline(interpolated, color="C7", linestyle="--", label="bicubic")
+        axes.set(ylabel=f"PSNR,\n{name}")
+        axes.legend(loc="lower right")
     for name in ("pixel", "perceptual", "adversarial", "discriminator"):
         losses = [row for row in rows if name in row]
         if losses:
-            below.plot([row["step"] for row in losses], [row[name] for row in losses], label=name)
-    below.set(xlabel="step", ylabel="loss, unweighted", yscale="log")
-    below.grid(alpha=0.3)
-    below.legend()
+            panels[-1].plot([row["step"] for row in losses], [row[name] for row in losses], label=name)
+    panels[0].set(title=title)
+    panels[-1].set(xlabel="step", ylabel="loss, unweighted", yscale="log")
+    panels[-1].legend(loc="lower left")
+    for axes in panels:
+        axes.grid(alpha=0.3)
     _save(figure, path)
 
 

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 
 from ..errors import SettingsError, UnreadableSource
-from ..generator import Generator
+from ..generator import BicubicGenerator, Generator
 from ..metrics import psnr
 from ..model import NetworkGenerator, build_generator, package_bytes
 from ..networks import Network, build_network
@@ -62,15 +62,15 @@ def run_training(
     entropy_figure(patches, config.data.entropy_bits, folder / "entropy.png")
     watched = _watched(config, data, run.network.scale)
 
+    bicubic = BicubicGenerator(run.network.scale)
+    bicubic_db = {f"{name} dB": _mean_psnr(bicubic, tiles) for name, tiles in watched.items()}
+
     def watch(network: Network) -> Row:
         generator = NetworkGenerator(_card(config, network), network, digest="", package=None, device=device)
-        return {
-            f"{name} dB": round(float(np.mean([psnr(t.full, reconstruct(generator, t.base)) for t in tiles])), 3)
-            for name, tiles in watched.items()
-        }
+        return {f"{name} dB": round(_mean_psnr(generator, tiles), 3) for name, tiles in watched.items()}
 
     def log(row: Row) -> None:
-        training_figure(folder / "metrics.jsonl", folder / "training.png", config.name)
+        training_figure(folder / "metrics.jsonl", folder / "training.png", config.name, bicubic_db)
         say("training", int(row["step"]), config.schedule.steps, row)
 
     trained = run.train(patches, watch=watch, progress=log)
@@ -131,6 +131,10 @@ def _watched(config: TrainConfig, data: Path, scale: int) -> dict[str, list[Eval
         base_name(codec, rate): [evaluation_tile("", image, scale, codec, rate) for image in images]
         for codec, rate in MEASURED_BASES[scale][:2]
     }
+
+
+def _mean_psnr(generator: Generator, tiles: list[EvaluationTile]) -> float:
+    return float(np.mean([psnr(tile.full, reconstruct(generator, tile.base)) for tile in tiles]))
 
 
 def _measured(

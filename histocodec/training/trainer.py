@@ -79,15 +79,17 @@ class Run:
         Raises TrainingDiverged if the loss is no longer a number; the last checkpoint stays as it was.
         """
         schedule = self.config.schedule
+        since: list[Row] = []
         for base, full in _prefetched(lambda: self._batches(patches)):
             if self.step >= schedule.steps:
                 break
             started = time.monotonic()
-            losses = self._advance(base.to(self.device), full.to(self.device))
+            since.append(self._advance(base.to(self.device), full.to(self.device)))
             self.spent_s += time.monotonic() - started
             last = self.step == schedule.steps
             if self.step % schedule.log_every == 0 or last:
-                row: Row = {"step": self.step, "seconds": round(self.spent_s, 1), **losses}
+                row: Row = {"step": self.step, "seconds": round(self.spent_s, 1), **_means(since)}
+                since = []
                 if self.step % schedule.watch_every == 0 or last:
                     row |= watch(self.averaged)
                 with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as log:
@@ -224,6 +226,12 @@ class Run:
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
         self.step, self.spent_s = state["step"], state["spent_s"]
+
+
+def _means(rows: list[Row]) -> Row:
+    """Of each loss over the steps since the last row that was logged."""
+    names = {name for row in rows for name in row}
+    return {name: float(np.mean([row[name] for row in rows if name in row])) for name in sorted(names)}
 
 
 _STEPS_PER_SEED = 100
