@@ -18,7 +18,9 @@ SPEED = Path(__file__).parent / "results" / "speed.json"
 def generator_summary(results: dict[str, Any]) -> str:
     """One row a base, one column a folder: PSNR, gain over bicubic, SSIM."""
     rows = [row for row in results["rows"] if row["generator"] in DEFAULTS.values()]
-    folders = [folder for folder in dict.fromkeys(row["folder"] for row in rows) if not folder.endswith(generators.AT_20X)]
+    folders = [
+        folder for folder in dict.fromkeys(row["folder"] for row in rows) if not folder.endswith(generators.AT_20X)
+    ]
     rows = [row for row in rows if row["folder"] in folders]
     counts = {row["folder"]: row["tiles"] for row in rows}
     lines = [

@@ -87,8 +87,8 @@ def build_generator(package: Package, device: str = "cpu") -> NetworkGenerator:
 
 
 def package_bytes(network: torch.nn.Module, card: PackageCard) -> bytes:
-    """A model package: the weights in half precision, with the card. Raises ValueError for weights beyond its range."""
+    """A model package: the weights in half precision, with the card. Raises InvalidPackage if they do not fit into it."""
     weights = {key: value.detach().cpu().half().contiguous() for key, value in network.state_dict().items()}
     if not all(value.isfinite().all() for value in weights.values()):
-        raise ValueError(f"{card.name}: weights that half precision cannot hold")
+        raise InvalidPackage(f"{card.name}: weights that half precision cannot hold")
     return save_tensors(weights, metadata={METADATA_KEY: json.dumps(dataclasses.asdict(card))})

@@ -67,5 +67,5 @@ def test_weights_that_half_precision_cannot_hold_are_not_packaged() -> None:
     network = build_network("plain", {"scale": 4, "channels": 4, "pairs": 0})
     with torch.no_grad():
         next(network.parameters()).fill_(1e6)
-    with pytest.raises(ValueError, match="half precision"):
+    with pytest.raises(InvalidPackage, match="half precision"):
         package_bytes(network, PackageCard("tiny", "plain", {}, 4, 2, "CC0-1.0"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -34,7 +35,7 @@ from histocodec.training.config import load_config
 from histocodec.training.muon import Muon, orthogonalised
 from histocodec.training.patches import collect_patches
 from histocodec.training.run import run_training
-from histocodec.training.trainer import Row, Run
+from histocodec.training.trainer import Row, Run, rate_share
 
 RRDB = {
     "architecture": "rrdb",
@@ -265,6 +266,7 @@ def test_a_device_that_is_not_here_is_named(data: Path, tmp_path: Path) -> None:
         ({"schedule__stesp": 3}, "stesp"),
         ({"schedule__steps": "many"}, "schedule.steps"),
         ({"schedule__steps": 0}, "schedule.steps"),
+        ({"schedule__restarts": [9]}, "restarts"),
         ({"bases": []}, "bases"),
         ({"bases": [{"codec": "jp2k", "share": 1.0, "quality": [5.0, 30.0]}]}, "quality 5"),
         ({"bases": [{"codec": "webp", "share": 1.0}]}, "webp"),
@@ -301,6 +303,16 @@ def test_muon_steps_are_orthogonal_whatever_the_gradients_scale() -> None:
         steps.append(weight.detach().clone())
     assert torch.allclose(steps[0], steps[1], atol=1e-5)
     assert steps[0].norm() > 0
+
+
+def test_the_rate_warms_up_falls_and_restarts() -> None:
+    schedule = config(schedule__steps=100, schedule__warmup_steps=4, schedule__restarts=[60]).schedule
+    shares = [rate_share(schedule, step) for step in range(100)]
+    assert shares[:5] == [0.25, 0.5, 0.75, 1.0, 1.0]
+    assert shares[59] < 0.01
+    assert shares[60] == pytest.approx(0.6)
+    assert shares[99] < 0.01
+    assert all(a > b for a, b in itertools.pairwise(shares[4:60]))
 
 
 def test_defaults_leave_nothing_out() -> None:

@@ -118,6 +118,10 @@ class ScheduleConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     final_share: Fraction = 1e-3
     """Of the learning rate that is left at the end of the half cosine."""
     warmup_steps: Annotated[int, Meta(ge=0)] = 50
+    restarts: list[int] = []
+    """Steps, ascending, at which the learning rate is raised again (SGDR, Loshchilov and Hutter 2017)."""
+    restart_share: Fraction = 0.6
+    """Of the last peak that each restart goes back to."""
     average: Annotated[float, Meta(ge=0, lt=1)] = 0.998
     """Decay of the exponential moving average of the weights; the average is what ships."""
     log_every: Count = 50
@@ -186,6 +190,9 @@ def _problems(config: TrainConfig) -> list[str]:
                     found.append(f"bases: {base.codec}: {error}")
             if base.quality[0] > base.quality[1]:
                 found.append(f"bases: {base.codec}: quality from low to high expected, found {base.quality}")
+    ends = [0, *config.schedule.restarts, config.schedule.steps]
+    if sorted(set(ends)) != ends:
+        found.append(f"schedule.restarts: ascending steps between 0 and {config.schedule.steps} expected")
     loss = config.loss
     if not loss.pixel + loss.perceptual + loss.adversarial:
         found.append("loss: all three weights are 0")

@@ -122,7 +122,7 @@ class Run:
     def _advance(self, base: Tensor, full: Tensor) -> Row:
         """One step on one batch; the losses by name."""
         loss = self.config.loss
-        share = _rate_share(self.config.schedule, self.step)
+        share = rate_share(self.config.schedule, self.step)
         for group, rate in zip(self._groups(), self._rates, strict=True):
             group["lr"] = rate * share
         adversarial = self.critic is not None and self.step >= loss.adversarial_from_step
@@ -259,12 +259,15 @@ def _descend(loss: Tensor, parameters: Iterable[Tensor], optimisers: list[torch.
         optimiser.step()
 
 
-def _rate_share(schedule: ScheduleConfig, step: int) -> float:
-    """Of the learning rate: linear warm-up, then half a cosine down to the final share."""
+def rate_share(schedule: ScheduleConfig, step: int) -> float:
+    """Of the learning rate: linear warm-up, then half a cosine down to the final share; anew at each restart."""
     if step < schedule.warmup_steps:
         return (step + 1) / schedule.warmup_steps
-    done = (step - schedule.warmup_steps) / max(1, schedule.steps - schedule.warmup_steps)
-    return schedule.final_share + (1 - schedule.final_share) * 0.5 * (1 + math.cos(math.pi * done))
+    ends = [schedule.warmup_steps, *schedule.restarts, schedule.steps]
+    cycle = sum(step >= end for end in schedule.restarts)
+    done = (step - ends[cycle]) / max(1, ends[cycle + 1] - ends[cycle])
+    peak = schedule.restart_share**cycle
+    return peak * (schedule.final_share + (1 - schedule.final_share) * 0.5 * (1 + math.cos(math.pi * done)))
 
 
 def _shuffled(pairs: Iterator[Pair], rng: np.random.Generator, depth: int) -> Iterator[Pair]:
