@@ -1,7 +1,8 @@
 """PSNR and SSIM of the shipped generators on whole `dev` and `foreign` tiles: `python -m benchmarks.generators`.
 
 Writes `benchmarks/results/generators.json` and the model cards that stand beside the packages; `--cards` writes the
-cards again from the results. Rows of packages that have not changed are kept; delete the file to measure all. Networks that take minutes a tile (`rrdb`) are left to `benchmarks.fidelity`.
+cards again from the results. Rows of packages that have not changed are kept; delete the file to measure all. Networks
+that take minutes a tile (`rrdb`) are left to `benchmarks.fidelity`.
 """
 
 from __future__ import annotations

@@ -87,7 +87,7 @@ def build_generator(package: Package, device: str = "cpu") -> NetworkGenerator:
 
 
 def package_bytes(network: torch.nn.Module, card: PackageCard) -> bytes:
-    """A model package: the weights in half precision, with the card. Raises InvalidPackage if they do not fit into it."""
+    """A model package: the weights in half precision, with the card. Raises InvalidPackage if they do not fit."""
     weights = {key: value.detach().cpu().half().contiguous() for key, value in network.state_dict().items()}
     if not all(value.isfinite().all() for value in weights.values()):
         raise InvalidPackage(f"{card.name}: weights that half precision cannot hold")

@@ -48,7 +48,8 @@ def glass(size: int, rng: np.random.Generator) -> Image:
     y, x = np.mgrid[0:size, 0:size].astype(np.float32)
     plane = colour + y[..., None] * slope[0] + x[..., None] * slope[1]
     noise = rng.normal(0, rng.uniform(0.3, 2.5), (size, size, 3))
-    return np.clip(plane + noise + 0.5, 0, 255).astype(np.uint8)
+    noisy: Image = np.clip(plane + noise + 0.5, 0, 255).astype(np.uint8)
+    return noisy
 
 
 def _coloured(image: Image, rng: np.random.Generator) -> Image:
