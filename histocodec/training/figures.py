@@ -43,7 +43,7 @@ def _gallery(figure: Any, title: str, patches: list[Patch]) -> None:
     for number, axes in enumerate(figure.subplots(2, _COLUMNS).flat):
         axes.axis("off")
         if number < len(patches):
-            step = max(1, patches[number].image.shape[0] // 256)
+            step = max(1, patches[number].image.shape[0] // 128)
             axes.imshow(patches[number].image[::step, ::step])
             axes.set_title(f"{patches[number].entropy_bits:.2f}", fontsize=8, pad=2)
 
