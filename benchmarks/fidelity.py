@@ -1,6 +1,6 @@
 """Fidelity beyond PSNR, and the paper's comparison: `python -m benchmarks.fidelity --data DATA`.
 
-Every method reconstructs the middle of every development and foreign tile from the same base; original and
+Every method reconstructs the middle of development and foreign tiles (`FOLDERS`) from the same base; original and
 reconstruction are compared by the measures of `MEASURES`. Writes `results/fidelity.json` (a row an image),
 `results/fidelity.md` (its tables) and `results/fidelity.png` (as the paper's Figure 5); `--tables` makes the tables
 again from the rows.

@@ -115,8 +115,8 @@ Data: MoNuSeg and MoNuSAC (CC BY-NC-SA 4.0), BCSS (CC0), TCGA glioblastoma tiles
 (CC BY 4.0), as far as they are named above. The tiles themselves are not shipped.{_ancestry(card)}
 
 **Measured.** PSNR over RGB; SSIM with an 11 x 11 Gaussian window of sigma 1.5, mean of the RGB channels; means over
-tiles. Bicubic enlarges the same decoded base. `dev` shares a source, though no patient, with the training data;
-`foreign` are other labs' scanners, never trained on: expect the latter.
+tiles. Bicubic enlarges the same decoded base. `dev` shares a source with the training data, though, as far as names
+tell, no patient; `foreign` are other labs' scanners, never trained on: expect the latter.
 
 {_measured(name, results, wider)}
 """

@@ -77,9 +77,10 @@ class NucleiJudge:
 
     def __init__(self, path: Path = WEIGHTS) -> None:
         self._network = NucleiNet()
-        self._network.load_state_dict(
-            {k: v.float() for k, v in load_file(path).items() if v.is_floating_point()}, strict=False
-        )
+        weights = {key: value.float() for key, value in load_file(path).items()}
+        missing, unknown = self._network.load_state_dict(weights, strict=False)
+        if unknown or not all(name.endswith("num_batches_tracked") for name in missing):  # which only training needs
+            raise ValueError(f"{path}: weights of another network")
         self._network.eval()
 
     @torch.inference_mode()

@@ -56,7 +56,7 @@ def train(data: Path, folder: Path, steps: int) -> dict[str, Path]:
             name=slug,
             network=msgspec.structs.replace(base.network, hyperparameters={"scale": 4, **settings}),
             data=msgspec.structs.replace(base.data, measure=["dev/monuseg"], measure_crop=256),
-            schedule=msgspec.structs.replace(base.schedule, steps=steps, watch_every=steps),
+            schedule=msgspec.structs.replace(base.schedule, steps=steps, restarts=[], watch_every=steps),
         )
         packages[name] = folder / f"{slug}.safetensors"
         if not packages[name].exists():

@@ -230,7 +230,7 @@ def train_command(
     settings = load_config(config)
     folder = run or Path("runs") / settings.name
     target = output or folder / f"{settings.name}.safetensors"
-    with _bar() as progress:
+    with _bar(f"the same command goes on from the last checkpoint in {folder}") as progress:
 
         def say(stage: str, done: int, total: int, row: dict[str, float]) -> None:
             progress(stage, done, total)
@@ -274,7 +274,7 @@ def _print(facts: dict[str, object], as_json: bool) -> None:
 
 
 @contextmanager
-def _bar() -> Iterator[Callable[[str, int, int], None]]:
+def _bar(lost: str = "nothing was written") -> Iterator[Callable[[str, int, int], None]]:
     """A progress bar on stderr for each stage; silent where stderr is not a terminal."""
     columns = TextColumn("{task.description:>10}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     with ProgressBar(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
@@ -288,7 +288,7 @@ def _bar() -> Iterator[Callable[[str, int, int], None]]:
         try:
             yield progress
         except KeyboardInterrupt:
-            raise _Interrupted("interrupted; nothing was written") from None
+            raise _Interrupted(f"interrupted; {lost}") from None
 
 
 @app.callback(invoke_without_command=True)

@@ -131,4 +131,6 @@ ARCHITECTURES: dict[str, Callable[..., Network]] = {"plain": Plain, "rrdb": RRDB
 
 def build_network(architecture: str, hyperparameters: dict[str, Any]) -> Network:
     """The network that a model package states. Raises KeyError, TypeError or ValueError if there is no such network."""
+    if not all(type(value) is int for value in hyperparameters.values()):  # 8.0 would pass every comparison
+        raise TypeError(f"hyperparameters are whole numbers, found {hyperparameters}")
     return ARCHITECTURES[architecture](**hyperparameters)

@@ -8,10 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
+import numpy as np
 import pytest
+import tifffile
 import torch
 from safetensors.torch import load_file, save_file
-from training_inputs import config, tables, vgg_weights, write_data
+from training_inputs import config, vgg_weights, write_data, write_tiles
 from typer.testing import CliRunner
 
 from histocodec.cli import app
@@ -19,6 +22,7 @@ from histocodec.encode import EncodeSettings, encode
 from histocodec.errors import (
     GeneratorError,
     HistocodecError,
+    MissingResolution,
     OutputExists,
     SettingsError,
     TrainingDiverged,
@@ -193,6 +197,26 @@ def no_such_scale(data: Path, folder: Path) -> dict[str, Any]:
     return {"network__hyperparameters": {"scale": 3, "channels": 8, "pairs": 1}}
 
 
+def only_while_training(data: Path, folder: Path) -> dict[str, Any]:
+    return {"network__while_training": {"channels": 4}}
+
+
+def no_resolution(data: Path, folder: Path) -> dict[str, Any]:
+    tifffile.imwrite(folder / "slide.tif", tissue(Size(512, 512), seed=4), tile=(256, 256), photometric="rgb")
+    return {"data__train": {str(folder / "slide.tif"): 1.0}}
+
+
+def grey_tile(data: Path, folder: Path) -> dict[str, Any]:
+    (folder / "grey").mkdir()
+    (folder / "grey" / "0.png").write_bytes(imagecodecs.png_encode(np.zeros((300, 300), np.uint8)))
+    return {"data__measure": ["dev", str(folder / "grey")]}
+
+
+def tiny_tile(data: Path, folder: Path) -> dict[str, Any]:
+    write_tiles(folder / "tiny", [tissue(Size(64, 64), seed=1)[:40]])
+    return {"data__measure": [str(folder / "tiny")]}
+
+
 def no_vgg(data: Path, folder: Path) -> dict[str, Any]:
     return {"loss": {"perceptual": 1.0, "vgg": "no-such-file"}}
 
@@ -211,6 +235,10 @@ def patches_too_small(data: Path, folder: Path) -> dict[str, Any]:
         (other_scale, SettingsError, "another architecture or scale"),
         (wrong_resolution, UnsupportedResolution, "wrong scale"),
         (no_such_scale, SettingsError, "no such network"),
+        (only_while_training, SettingsError, "network.while_training"),
+        (no_resolution, MissingResolution, "states no micrometres"),
+        (grey_tile, UnreadableSource, "expected 8-bit RGB"),
+        (tiny_tile, UnreadableSource, "at least 64 px"),
         (no_vgg, SettingsError, "loss.vgg"),
         (patches_too_small, SettingsError, "no patch has"),
     ],
@@ -237,22 +265,37 @@ def test_a_checkpoint_of_something_else_stays_as_it_is(data: Path, tmp_path: Pat
         train(data, tmp_path)
 
 
-def test_a_run_that_diverges_stops_and_keeps_its_last_checkpoint(data: Path, tmp_path: Path) -> None:
-    changes: dict[str, Any] = {"schedule__save_every": 2, "schedule__optimiser": "adam"}
+@pytest.mark.parametrize("broken", ["weights", "gradient"])
+def test_a_run_that_diverges_stops_and_keeps_its_last_checkpoint(data: Path, tmp_path: Path, broken: str) -> None:
+    changes: dict[str, Any] = {"schedule__save_every": 2, "schedule__log_every": 1, "schedule__optimiser": "adam"}
     run = Run(config(**changes), tmp_path)
     patches = collect_patches(config().data, data, 1)
-    broken = False
 
     def progress(row: Row) -> None:
-        nonlocal broken
-        if row["step"] == 4 and not broken:
-            broken = True
-            with torch.no_grad():
-                next(run.network.parameters()).fill_(float("nan"))
+        if row["step"] == 3:
+            first = next(run.network.parameters())
+            if broken == "gradient":
+                first.register_hook(lambda gradient: gradient * float("inf"))  # type: ignore[no-untyped-call]
+            else:
+                with torch.no_grad():
+                    first.fill_(float("nan"))
 
-    with pytest.raises(TrainingDiverged, match="step 4"):
+    with pytest.raises(TrainingDiverged, match="step 3"):
         run.train(patches, watch=lambda network: {}, progress=progress)
-    assert Run(config(**changes), tmp_path).step in (2, 4)
+    again = Run(config(**changes), tmp_path)
+    assert again.step == 2
+    assert all(value.isfinite().all() for value in again.network.state_dict().values())
+
+
+def test_the_log_of_a_resumed_run_has_each_step_once(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        train(data, tmp_path, stop_at=5, schedule__log_every=1)
+    with (tmp_path / "metrics.jsonl").open("a") as log:
+        log.write('{"step": 6, "cut o')  # as a kill leaves it
+    train(data, tmp_path, schedule__log_every=1)
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6]
+    assert [row["step"] for row in rows if "uncoded dB" in row] == [4, 6]
 
 
 def test_a_device_that_is_not_here_is_named(data: Path, tmp_path: Path) -> None:
@@ -273,6 +316,10 @@ def test_a_device_that_is_not_here_is_named(data: Path, tmp_path: Path) -> None:
         ({"data__train": {}}, "data.train"),
         ({"loss": {"pixel": 0.0}}, "all three weights"),
         ({"loss": {"perceptual": 1.0}}, "loss.vgg"),
+        ({"augment": {"jpeg_quality": [95, 70]}}, "jpeg_quality"),
+        ({"augment": {"noise_levels": [5.0, 1.0]}}, "noise_levels"),
+        ({"data__measure": ["train"]}, "trained on as well"),
+        ({"loss": {"adversarial": 1.0}, "schedule__crop": 20}, "schedule.crop"),
         ({"name": "a/b"}, "name"),
         ({"network__architecture": "unet"}, "unet"),
     ],
@@ -313,7 +360,3 @@ def test_the_rate_warms_up_falls_and_restarts() -> None:
     assert shares[60] == pytest.approx(0.6)
     assert shares[99] < 0.01
     assert all(a > b for a, b in itertools.pairwise(shares[4:60]))
-
-
-def test_defaults_leave_nothing_out() -> None:
-    assert set(tables()) <= {"name", "licence", "network", "data", "schedule", "bases"}

@@ -5,6 +5,7 @@ Unknown keys are errors: a misspelt setting must not train for a night with its 
 
 from __future__ import annotations
 
+import json
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -64,6 +65,7 @@ class AugmentConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     blur: Fraction = 0.0
     blur_sigma: tuple[float, float] = (0.3, 0.9)
     sharpen: Fraction = 0.0
+    """Of the patches that were not blurred."""
     sharpen_percent: tuple[float, float] = (20.0, 90.0)
     noise: Fraction = 0.0
     noise_levels: tuple[float, float] = (1.0, 5.0)
@@ -126,7 +128,7 @@ class ScheduleConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Decay of the exponential moving average of the weights; the average is what ships."""
     log_every: Count = 50
     watch_every: Count = 250
-    """Steps between measurements on the watched tiles."""
+    """Steps between measurements on the watched tiles; each is logged."""
     watch_crop: Annotated[int, Meta(ge=64)] = 512
     """Full pixels a side of the middle of a watched tile that is measured."""
     save_every: Count = 100
@@ -177,6 +179,8 @@ def _problems(config: TrainConfig) -> list[str]:
     found = []
     if not NAME.fullmatch(config.name):
         found.append(f"name: letters, digits and ._+- expected, found {config.name!a:.80}")
+    if both := set(config.data.train) & set(config.data.measure):
+        found.append(f"data.measure: {', '.join(sorted(both))} would be trained on as well")
     if not config.data.train or not sum(config.data.train.values()):
         found.append("data.train: at least one tile, slide or folder with a share above 0 expected")
     if not config.bases or not sum(base.share for base in config.bases):
@@ -190,6 +194,13 @@ def _problems(config: TrainConfig) -> list[str]:
                     found.append(f"bases: {base.codec}: {error}")
             if base.quality[0] > base.quality[1]:
                 found.append(f"bases: {base.codec}: quality from low to high expected, found {base.quality}")
+    for name in ("resample_range", "blur_sigma", "sharpen_percent", "noise_levels", "jpeg_quality"):
+        low, high = getattr(config.augment, name)
+        if not 0 <= low <= high or (name == "jpeg_quality" and not 1 <= low <= high <= 100):
+            found.append(f"augment.{name}: from low to high expected, found {[low, high]}")
+    crop, hyperparameters = config.schedule.crop, config.network.hyperparameters
+    if crop % hyperparameters.get("fold", 1) or (config.loss.adversarial and crop % 8):
+        found.append(f"schedule.crop: a multiple of the network's fold, and of 8 with a critic, expected, found {crop}")
     ends = [0, *config.schedule.restarts, config.schedule.steps]
     if sorted(set(ends)) != ends:
         found.append(f"schedule.restarts: ascending steps between 0 and {config.schedule.steps} expected")
@@ -203,5 +214,5 @@ def _problems(config: TrainConfig) -> list[str]:
 
 def as_tables(config: TrainConfig) -> dict[str, Any]:
     """The configuration as JSON values, defaults included: what a run and a package record."""
-    tables: dict[str, Any] = msgspec.to_builtins(config)
+    tables: dict[str, Any] = json.loads(msgspec.json.encode(config))
     return tables

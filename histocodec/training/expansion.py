@@ -17,8 +17,9 @@ class _Expansion(nn.Module):
     def __init__(self, weight: Tensor, factor: int) -> None:
         super().__init__()
         rows, columns = weight.flatten(1).shape
-        self.wide = nn.Parameter(torch.randn(factor * rows, columns) / columns**0.5)
-        self.narrow = nn.Parameter(torch.zeros(rows, factor * rows))  # so that training starts from the weight itself
+        # Drawn on the CPU, so that a seed means the same on every device.
+        self.wide = nn.Parameter((torch.randn(factor * rows, columns) / columns**0.5).to(weight))
+        self.narrow = nn.Parameter(weight.new_zeros(rows, factor * rows))  # training starts from the weight itself
 
     def forward(self, weight: Tensor) -> Tensor:
         return weight + (self.narrow @ self.wide).reshape(weight.shape)

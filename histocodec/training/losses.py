@@ -38,7 +38,7 @@ class PerceptualLoss(nn.Module):
         self.convolutions = nn.ModuleDict()
         for index in (i for stage in self.stages for i in stage):
             weight, bias = (tensors.get(f"features.{index}.{part}") for part in ("weight", "bias"))
-            if weight is None or bias is None or weight.dim() != 4 or bias.shape != weight.shape[:1]:
+            if weight is None or bias is None or weight.shape[2:] != (3, 3) or bias.shape != weight.shape[:1]:
                 raise SettingsError(f"loss.vgg: {path}: no convolution features.{index}, which VGG16 and VGG19 have")
             conv = nn.Conv2d(weight.shape[1], weight.shape[0], 3, padding=1)
             conv.load_state_dict({"weight": weight.float(), "bias": bias.float()})

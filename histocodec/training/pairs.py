@@ -37,8 +37,9 @@ def training_pairs(
     """
     side = crop + 2 * halo
     need = side * scale
-    usable = [i for i, patch in enumerate(patches.kept) if min(patch.image.shape[:2]) >= need]
-    if not usable:
+    large = [min(patch.image.shape[:2]) >= need for patch in patches.kept]
+    usable = np.flatnonzero(large & (patches.weights > 0))
+    if not len(usable):
         raise SettingsError(f"no patch has {need} px a side, which a crop of {crop} base px and its halo need")
     weights = patches.weights[usable] / patches.weights[usable].sum()
     shares = np.array([b.share for b in bases])

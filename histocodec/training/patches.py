@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..codecs import Image
-from ..errors import SettingsError, UnreadableSource, UnsupportedResolution
+from ..errors import MissingResolution, SettingsError, UnreadableSource, UnsupportedResolution
 from ..geometry import Region
 from ..source import open_source
 from .config import DataConfig
@@ -54,9 +54,9 @@ def read_image(path: Path) -> Image:
         image = imagecodecs.imread(path)
     except Exception as error:  # imagecodecs raises one class per library
         raise UnreadableSource(path, f"not a tile that can be read: {error}") from error
-    if image.ndim != 3 or image.shape[2] < 3 or image.dtype != np.uint8:
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise UnreadableSource(path, f"expected 8-bit RGB, found {image.shape} {image.dtype}")
-    return np.ascontiguousarray(image[..., :3])
+    return np.ascontiguousarray(image)
 
 
 def collect_patches(
@@ -65,15 +65,15 @@ def collect_patches(
     """Read every tile and slide of `data.train`, cut them into patches and apply the entropy filter.
 
     root: the folder that the paths of `data` are relative to. A path's share is spread over its patches by area.
-    Raises UnreadableSource for what cannot be read or holds nothing, UnsupportedResolution for a slide of another
-    resolution, SettingsError if no patch is left: an empty, or an all-glass, training set.
+    Raises UnreadableSource for what cannot be read or holds nothing, MissingResolution or UnsupportedResolution for a
+    slide of no stated or of another resolution, SettingsError if no patch of a path is left: it is all glass.
     """
     kept: list[Patch] = []
     weights: list[float] = []
     dropped: list[float] = []
     samples: list[Patch] = []
     for name, share in data.train.items():
-        files = _files(root / name)
+        files = _files(root / name) if share else []
         own: list[Patch] = []
         for number, path in enumerate(files):
             taken = 0
@@ -90,15 +90,15 @@ def collect_patches(
                         samples.append(patch)
             if progress:
                 progress(name, number + 1, len(files))
+        if share and not own:
+            best = max(dropped, default=0.0)
+            raise SettingsError(
+                f"data.train: no patch of {root / name} is left: the highest entropy that was dropped so far, "
+                f"{best:.2f} bits, is not above data.entropy_bits = {data.entropy_bits:g}. Is it all glass?"
+            )
         area = sum(patch.image.size for patch in own)
         kept += own
         weights += [share * patch.image.size / area for patch in own]
-    if not sum(weights):
-        best = max(dropped, default=0.0)
-        raise SettingsError(
-            f"no patch to train on: {len(dropped)} were read, and the highest entropy among them, {best:.2f} bits, is "
-            f"not above data.entropy_bits = {data.entropy_bits:g}. Is it all glass?"
-        )
     total = np.array(weights)
     return Patches(tuple(kept), total / total.sum(), tuple(dropped), tuple(samples))
 
@@ -123,7 +123,12 @@ def _cut(path: Path, data: DataConfig, rng: np.random.Generator) -> Iterator[Ima
             for x in _starts(image.shape[1], data.patch):
                 yield image[y : y + data.patch, x : x + data.patch]
         return
-    with open_source(path) as source:
+    try:
+        opened = open_source(path)
+    except MissingResolution as error:
+        reason = "states no micrometres per pixel; as PNG tiles it would be taken to have data.mpp"
+        raise MissingResolution(path, reason) from error
+    with opened as source:
         if not data.mpp / _TOLERANCE <= source.mpp <= data.mpp * _TOLERANCE:
             raise UnsupportedResolution(
                 path, f"expected about {data.mpp:g} um/px (data.mpp), found {source.mpp:g}: the wrong scale"

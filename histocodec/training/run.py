@@ -13,11 +13,12 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 
+from ..codecs import Image
 from ..errors import SettingsError, UnreadableSource
 from ..generator import BicubicGenerator, Generator
 from ..metrics import psnr
 from ..model import NetworkGenerator, build_generator, package_bytes
-from ..networks import Network, build_network
+from ..networks import Network
 from ..output import atomic_output, check_output
 from ..package import Package, PackageCard, shipped_packages
 from ..version import __version__
@@ -25,7 +26,7 @@ from .config import TrainConfig, as_tables
 from .evaluate import MEASURED_BASES, EvaluationTile, base_name, centre, evaluation_tile, reconstruct, score
 from .figures import entropy_figure, training_figure
 from .patches import TILE_SUFFIXES, collect_patches, read_image
-from .trainer import Row, Run, Weights
+from .trainer import Row, Run, Weights, build_configured
 
 Progress = Callable[[str, int, int, Row], None]
 """Stage, what is done of it, how much there is, and the numbers of the moment."""
@@ -54,33 +55,31 @@ def run_training(
     folder.mkdir(parents=True, exist_ok=True)
     check_output(output, overwrite=overwrite)
     vgg = None if config.loss.vgg is None else data / config.loss.vgg
-    for name in config.data.measure:
-        _tile_paths(data / name)
+    shipping = build_configured(config.network, config.network.hyperparameters)
+    measured_tiles = {name: _tiles(config, data / name) for name in config.data.measure}
     run = Run(config, folder, start=_start(config, data), vgg=vgg, device=device)
     patches = collect_patches(config.data, data, config.seed, lambda name, done, total: say(name, done, total, {}))
     _describe(config, folder, device, len(patches.kept), len(patches.dropped_entropy_bits))
     entropy_figure(patches, config.data.entropy_bits, folder / "entropy.png")
-    watched = _watched(config, data, run.network.scale)
-
-    bicubic = BicubicGenerator(run.network.scale)
+    watched = _watched(config, measured_tiles, shipping.scale)
+    bicubic = BicubicGenerator(shipping.scale)
     bicubic_db = {f"{name} dB": _mean_psnr(bicubic, tiles) for name, tiles in watched.items()}
 
     def watch(network: Network) -> Row:
-        generator = NetworkGenerator(_card(config, network), network, digest="", package=None, device=device)
+        shipping.load_state_dict(network.state_dict())
+        generator = NetworkGenerator(_card(config, shipping), shipping, digest="", package=None, device=device)
         return {f"{name} dB": round(_mean_psnr(generator, tiles), 3) for name, tiles in watched.items()}
 
     def log(row: Row) -> None:
         training_figure(folder / "metrics.jsonl", folder / "training.png", config.name, bicubic_db)
         say("training", int(row["step"]), config.schedule.steps, row)
 
-    trained = run.train(patches, watch=watch, progress=log)
-    network = build_network(config.network.architecture, config.network.hyperparameters)
-    network.load_state_dict(trained.state_dict())
-    card = _card(config, network)
+    shipping.load_state_dict(run.train(patches, watch=watch, progress=log).state_dict())
+    card = _card(config, shipping)
     # Measured with the half-precision weights as packaged, then stored beside them.
-    generator = build_generator(Package(package_bytes(network, card)), device)
-    measured = _measured(config, data, generator, lambda done, total: say("measuring", done, total, {}))
-    package = Package(package_bytes(network, dataclasses.replace(card, measured=measured)))
+    generator = build_generator(Package(package_bytes(shipping, card)), device)
+    measured = _measured(measured_tiles, generator, lambda done, total: say("measuring", done, total, {}))
+    package = Package(package_bytes(shipping, dataclasses.replace(card, measured=measured)))
     with atomic_output(output, overwrite=overwrite) as file:
         file.write(package.data)
     return package
@@ -114,22 +113,33 @@ def _describe(config: TrainConfig, folder: Path, device: str, kept: int, dropped
     (folder / "config.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
 
 
-def _tile_paths(folder: Path) -> list[Path]:
-    """The tiles of a folder that is measured. Raises UnreadableSource if there is none."""
+def _tiles(config: TrainConfig, folder: Path) -> list[Image]:
+    """The tiles of a folder that is measured, read now: an error must not wait for the end of training.
+
+    Raises UnreadableSource if there is none, or one that cannot be measured.
+    """
     paths = sorted(p for p in folder.glob("*") if p.suffix.lower() in TILE_SUFFIXES)
     if not paths:
         raise UnreadableSource(folder, "no tile (.jxl, .jpg, .png) to measure on")
-    return paths
+    images = []
+    for path in paths:
+        image = read_image(path)
+        if min(image.shape[:2]) < _SMALLEST:
+            raise UnreadableSource(path, f"at least {_SMALLEST} px a side expected of a tile to measure on")
+        images.append(centre(image, config.data.measure_crop) if config.data.measure_crop else image)
+    return images
 
 
-def _watched(config: TrainConfig, data: Path, scale: int) -> dict[str, list[EvaluationTile]]:
+_SMALLEST = 64
+
+
+def _watched(config: TrainConfig, tiles: dict[str, list[Image]], scale: int) -> dict[str, list[EvaluationTile]]:
     """The middles of the first folder's tiles, with the first two kinds of base."""
-    if not config.data.measure:
-        return {}
-    images = [centre(read_image(p), config.schedule.watch_crop) for p in _tile_paths(data / config.data.measure[0])]
+    images = [centre(image, config.schedule.watch_crop) for image in next(iter(tiles.values()), [])]
     return {
         base_name(codec, rate): [evaluation_tile("", image, scale, codec, rate) for image in images]
         for codec, rate in MEASURED_BASES[scale][:2]
+        if images
     }
 
 
@@ -138,19 +148,16 @@ def _mean_psnr(generator: Generator, tiles: list[EvaluationTile]) -> float:
 
 
 def _measured(
-    config: TrainConfig, data: Path, generator: Generator, progress: Callable[[int, int], None]
+    tiles: dict[str, list[Image]], generator: Generator, progress: Callable[[int, int], None]
 ) -> dict[str, object]:
     """`Score` by folder and base."""
-    bases, folders = MEASURED_BASES[generator.scale], config.data.measure
+    bases = MEASURED_BASES[generator.scale]
     found: dict[str, dict[str, object]] = {}
-    for number, name in enumerate(folders):
-        images = {path.stem: read_image(path) for path in _tile_paths(data / name)}
-        if config.data.measure_crop:
-            images = {stem: centre(image, config.data.measure_crop) for stem, image in images.items()}
+    for number, (name, images) in enumerate(tiles.items()):
         for k, (codec, rate) in enumerate(bases):
-            tiles = [evaluation_tile(stem, image, generator.scale, codec, rate) for stem, image in images.items()]
-            found.setdefault(name, {})[base_name(codec, rate)] = dataclasses.asdict(score(generator, tiles))
-            progress(number * len(bases) + k + 1, len(folders) * len(bases))
+            coded = [evaluation_tile("", image, generator.scale, codec, rate) for image in images]
+            found.setdefault(name, {})[base_name(codec, rate)] = dataclasses.asdict(score(generator, coded))
+            progress(number * len(bases) + k + 1, len(tiles) * len(bases))
     return dict(found)
 
 

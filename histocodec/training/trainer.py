@@ -7,7 +7,7 @@ import math
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from ..errors import GeneratorError, SettingsError, TrainingDiverged
 from ..networks import Network, build_network
-from .config import ScheduleConfig, TrainConfig, as_tables
+from .config import NetworkConfig, ScheduleConfig, TrainConfig, as_tables
 from .discriminator import UNetDiscriminator
 from .expansion import effective, expand
 from .losses import PerceptualLoss, discriminator_loss, generator_loss
@@ -34,10 +34,11 @@ Row = dict[str, float]
 class Run:
     """One training run: its networks, their optimisers, and where it stands.
 
-    folder: keeps `metrics.jsonl` and `checkpoint.pt`; a checkpoint that is there is resumed, exactly.
+    folder: keeps `metrics.jsonl` and `checkpoint.pt`; a checkpoint that is there is resumed. On a CPU, with as many
+    threads, that is exact: the weights are those of a run that was never interrupted.
     start: weights to start from. vgg: the file of the perceptual loss, if it has a weight.
-    device: as torch names it. Raises SettingsError if the folder's checkpoint is of another configuration, or if
-    `start` does not fit the network; GeneratorError if there is no such device or network.
+    device: as torch names it. Raises SettingsError if the folder's checkpoint is of another configuration, if there is
+    no such network, or if `start` does not fit it; GeneratorError if there is no such device.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Run:
             self.device = torch.empty(0, device=device).device
         except (RuntimeError, AssertionError) as error:
             raise GeneratorError(f"no device {device} here: {str(error).splitlines()[0]}") from error
+        _check_while_training(config.network)
         torch.manual_seed(config.seed)
         self.network, self.averaged = self._built(start), self._built(start)
         self.averaged.load_state_dict(self.network.state_dict())
@@ -76,7 +78,8 @@ class Run:
 
         The network is as it trained: with the hyperparameters of `while_training`.
         watch: measures the averaged network. progress: is given each row that is logged.
-        Raises TrainingDiverged if the loss is no longer a number; the last checkpoint stays as it was.
+        Raises TrainingDiverged if a loss or a gradient is no longer a number, before it reaches the weights, and
+        GeneratorError if the device fails, for want of memory for instance. The last checkpoint stays as it was.
         """
         schedule = self.config.schedule
         since: list[Row] = []
@@ -84,13 +87,17 @@ class Run:
             if self.step >= schedule.steps:
                 break
             started = time.monotonic()
-            since.append(self._advance(base.to(self.device), full.to(self.device)))
+            try:
+                since.append(self._advance(base.to(self.device), full.to(self.device)))
+            except RuntimeError as error:
+                raise GeneratorError(f"step {self.step} failed on {self.device}: {str(error)[:300]}") from error
             self.spent_s += time.monotonic() - started
             last = self.step == schedule.steps
-            if self.step % schedule.log_every == 0 or last:
+            watched = self.step % schedule.watch_every == 0 or last
+            if self.step % schedule.log_every == 0 or watched:
                 row: Row = {"step": self.step, "seconds": round(self.spent_s, 1), **_means(since)}
                 since = []
-                if self.step % schedule.watch_every == 0 or last:
+                if watched:
                     row |= watch(self.averaged)
                 with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as log:
                     log.write(json.dumps(row) + "\n")
@@ -101,10 +108,7 @@ class Run:
 
     def _built(self, start: Weights | None) -> Network:
         network = self.config.network
-        try:
-            built = build_network(network.architecture, {**network.hyperparameters, **network.while_training})
-        except (TypeError, ValueError) as error:
-            raise SettingsError(f"network.hyperparameters: {error}") from error
+        built = build_configured(network, {**network.hyperparameters, **network.while_training})
         if start is not None:
             try:
                 built.load_state_dict(start)
@@ -141,7 +145,7 @@ class Run:
                 losses["adversarial"] = generator_loss(self.critic(made), real)
                 total = total + loss.adversarial * losses["adversarial"]
         self._check(losses)
-        _descend(total, self.network.parameters(), self.optimisers)
+        self._descend(total, self.network, self.optimisers)
         if adversarial:
             assert self.critic is not None
             assert self.critic_optimiser is not None
@@ -151,7 +155,7 @@ class Run:
                     self.critic(made.detach()), self.critic(full), relativistic=loss.relativistic
                 )
             self._check(losses)
-            _descend(losses["discriminator"], self.critic.parameters(), [self.critic_optimiser])
+            self._descend(losses["discriminator"], self.critic, [self.critic_optimiser])
         self.step += 1
         keep = min(self.config.schedule.average, self.step / (self.step + 10))
         with torch.no_grad():
@@ -159,8 +163,16 @@ class Run:
                 mean.lerp_(effective(self.network, name), 1 - keep)
         return {name: value.item() for name, value in losses.items()}
 
-    def _check(self, losses: dict[str, Tensor]) -> None:
-        for name, value in losses.items():
+    def _descend(self, loss: Tensor, network: nn.Module, optimisers: list[torch.optim.Optimizer]) -> None:
+        for optimiser in optimisers:
+            optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._check({"gradient of the": torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)})
+        for optimiser in optimisers:
+            optimiser.step()
+
+    def _check(self, values: dict[str, Tensor]) -> None:
+        for name, value in values.items():
             if not math.isfinite(value.item()):
                 raise TrainingDiverged(
                     f"the {name} loss is {value.item()} at step {self.step}: lower the learning rate; "
@@ -211,6 +223,7 @@ class Run:
     def _resume(self) -> None:
         path = self.folder / "checkpoint.pt"
         if not path.exists():
+            self._drop_later_rows()
             return
         try:
             state = torch.load(path, weights_only=True, map_location=self.device)
@@ -226,6 +239,17 @@ class Run:
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
         self.step, self.spent_s = state["step"], state["spent_s"]
+        self._drop_later_rows()
+
+    def _drop_later_rows(self) -> None:
+        """Of the log: what was written behind the checkpoint is about to be written again."""
+        path = self.folder / "metrics.jsonl"
+        if path.exists():
+            lines = [
+                line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("}\n")
+            ]
+            kept = "".join(line for line in lines if json.loads(line)["step"] <= self.step)
+            path.write_text(kept, encoding="utf-8")
 
 
 def _means(rows: list[Row]) -> Row:
@@ -235,6 +259,24 @@ def _means(rows: list[Row]) -> Row:
 
 
 _STEPS_PER_SEED = 100
+
+
+def build_configured(network: NetworkConfig, hyperparameters: dict[str, int]) -> Network:
+    """The network of a configuration. Raises SettingsError if there is none with these hyperparameters."""
+    try:
+        return build_network(network.architecture, hyperparameters)
+    except (TypeError, ValueError) as error:
+        raise SettingsError(f"network.hyperparameters: {error}") from error
+
+
+def _check_while_training(network: NetworkConfig) -> None:
+    """Raises SettingsError if what trains would have other weights than what ships."""
+    ships, trains = (
+        {name: value.shape for name, value in build_configured(network, settings).state_dict().items()}
+        for settings in (network.hyperparameters, {**network.hyperparameters, **network.while_training})
+    )
+    if ships != trains:
+        raise SettingsError("network.while_training: it changes the weights; only what leaves them alone can differ")
 
 
 def _optimisers(schedule: ScheduleConfig, network: nn.Module) -> list[torch.optim.Optimizer]:
@@ -248,15 +290,6 @@ def _optimisers(schedule: ScheduleConfig, network: nn.Module) -> list[torch.opti
         (matrices if parameter.dim() > 1 and not last else others).append(parameter)
     adam = torch.optim.Adam(others, schedule.adam_learning_rate, betas=(0.9, 0.99))
     return [Muon(matrices, schedule.learning_rate), adam]
-
-
-def _descend(loss: Tensor, parameters: Iterable[Tensor], optimisers: list[torch.optim.Optimizer]) -> None:
-    for optimiser in optimisers:
-        optimiser.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-    for optimiser in optimisers:
-        optimiser.step()
 
 
 def rate_share(schedule: ScheduleConfig, step: int) -> float:
