@@ -162,7 +162,7 @@ def _measured(name: str, results: dict[str, Any], wider: dict[str, Any]) -> str:
     parts = [f"Whole tiles (`python -m benchmarks.generators`):\n\n{table(own)}"] if own else []
     if any(row["method"] == name for row in wider["rows"]):
         parts.append(
-            f"Beyond PSNR, on the middle {wider['crop']} px of each tile (`python -m benchmarks.fidelity`; columns as "
+            f"Beyond PSNR, on the middle {wider['crop']} px of tiles (`python -m benchmarks.fidelity`; columns as "
             "`benchmarks/README.md`\ndefines them):\n\n" + fidelity.method_table(wider, name)
         )
     return "\n\n".join(parts)

@@ -184,7 +184,7 @@ def main() -> int:
     """Train the judge and say how well it does on the originals of the development tiles."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.nuclei", description=__doc__)
     parser.add_argument("--data", type=Path, default=default_data())
-    parser.add_argument("--steps", type=int, default=500)
+    parser.add_argument("--steps", type=int, default=350)
     options = parser.parse_args()
     network = train_judge(options.data, options.steps)
     save_file({k: v.half() for k, v in network.state_dict().items() if v.is_floating_point()}, WEIGHTS)
