@@ -175,7 +175,7 @@ def _crop(
     both = turned(both, rng)
     changed = augment(np.ascontiguousarray(both[..., :3]), settings, rng)
     return (
-        torch.from_numpy(changed).permute(2, 0, 1).float() / 255,
+        torch.tensor(changed).permute(2, 0, 1).float() / 255,
         torch.from_numpy(np.ascontiguousarray(both[..., 3]))[None].float(),
     )
 

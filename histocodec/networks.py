@@ -21,34 +21,31 @@ class Plain(nn.Module):
     """3 x 3 convolutions at the base's resolution, then one pixel shuffle.
 
     `pairs` residual pairs of convolutions of `channels` features between a head and a tail, all valid: nothing is
-    padded, so the halo is all that a pixel depends on. The tail predicts the difference to the input enlarged by
-    repetition. With `fold` 2, all of it runs on the base folded to half its size and four times its channels.
+    padded, so the halo, one pixel a convolution, is all that a pixel depends on. The tail predicts the difference to
+    the input enlarged by repetition.
 
-    scale: 2 or 4. channels: 1 to 512. pairs: 0 to 31. fold: 1 or 2; blocks must have a multiple of it on each side, and
-    the halo, `fold` pixels a convolution, at most 64. Raises ValueError otherwise.
+    scale: 2 or 4. channels: 1 to 512. pairs: 0 to 31. Raises ValueError otherwise.
     """
 
-    def __init__(self, scale: int, channels: int, pairs: int, fold: int = 1) -> None:
+    def __init__(self, scale: int, channels: int, pairs: int) -> None:
         super().__init__()
-        if scale not in (2, 4) or not 1 <= channels <= 512 or not 0 <= pairs <= 31 or fold not in (1, 2):
-            raise ValueError(f"no such network: scale {scale}, channels {channels}, pairs {pairs}, fold {fold}")
-        self.scale, self.fold = scale, fold
-        self.halo = fold * (2 * pairs + 2)
-        if self.halo > 64:
-            raise ValueError(f"a halo of at most 64 base pixels, found {self.halo}")
-        self.head = nn.Conv2d(3 * fold * fold, channels, 3)
+        if scale not in (2, 4) or not 1 <= channels <= 512 or not 0 <= pairs <= 31:
+            raise ValueError(f"no such network: scale {scale}, channels {channels}, pairs {pairs}")
+        self.scale = scale
+        self.halo = 2 * pairs + 2
+        self.head = nn.Conv2d(3, channels, 3)
         self.body = nn.ModuleList(nn.Conv2d(channels, channels, 3) for _ in range(2 * pairs))
-        self.tail = nn.Conv2d(channels, 3 * (scale * fold) ** 2, 3)
+        self.tail = nn.Conv2d(channels, 3 * scale * scale, 3)
 
     def forward(self, base: Tensor) -> Tensor:
         """As the module says."""
-        x = functional.leaky_relu(self.head(functional.pixel_unshuffle(base, self.fold)), 0.1)
+        x = functional.leaky_relu(self.head(base), 0.1)
         for first, second in zip(self.body[0::2], self.body[1::2], strict=True):
             y = functional.leaky_relu(first(x), 0.1)
             x = functional.leaky_relu(second(y) + x[:, :, 2:-2, 2:-2], 0.1)
         inner = base[:, :, self.halo : -self.halo, self.halo : -self.halo]
-        repeated = functional.interpolate(inner, scale_factor=self.scale, mode="nearest")
-        return functional.pixel_shuffle(self.tail(x), self.scale * self.fold) + repeated
+        repeated = inner.repeat_interleave(self.scale * self.scale, dim=1)
+        return functional.pixel_shuffle(self.tail(x) + repeated, self.scale)
 
 
 class DenseBlock(nn.Module):

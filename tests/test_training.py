@@ -125,7 +125,7 @@ def test_the_command_trains_resumes_and_refuses_to_replace(data: Path, tmp_path:
     settings = tmp_path / "tiny.toml"
     settings.write_text(
         'name = "tiny-x2"\nlicence = "CC0-1.0"\n'
-        "[network]\narchitecture = 'plain'\nhyperparameters = { scale = 2, channels = 4, pairs = 0, fold = 2 }\n"
+        "[network]\narchitecture = 'plain'\nhyperparameters = { scale = 2, channels = 4, pairs = 0 }\n"
         "[data]\ntrain = { train = 1 }\nmeasure = ['dev']\nentropy_bits = 3\n"
         "[schedule]\nsteps = 2\nbatch = 1\ncrop = 16\nlog_every = 1\n"
         "[[bases]]\ncodec = 'avif'\nshare = 1\nquality = [40, 60]\n"
@@ -135,7 +135,7 @@ def test_the_command_trains_resumes_and_refuses_to_replace(data: Path, tmp_path:
     assert first.exit_code == 0, first.output
     assert "sha256:" in first.output
     package = tmp_path / "run" / "tiny-x2.safetensors"
-    assert load_generator(package).halo == 4
+    assert load_generator(package).halo == 2
     again = CliRunner().invoke(app, command)
     assert isinstance(again.exception, OutputExists)
 

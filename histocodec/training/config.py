@@ -198,9 +198,8 @@ def _problems(config: TrainConfig) -> list[str]:
         low, high = getattr(config.augment, name)
         if not 0 <= low <= high or (name == "jpeg_quality" and not 1 <= low <= high <= 100):
             found.append(f"augment.{name}: from low to high expected, found {[low, high]}")
-    crop, hyperparameters = config.schedule.crop, config.network.hyperparameters
-    if crop % hyperparameters.get("fold", 1) or (config.loss.adversarial and crop % 8):
-        found.append(f"schedule.crop: a multiple of the network's fold, and of 8 with a critic, expected, found {crop}")
+    if config.loss.adversarial and config.schedule.crop % 8:
+        found.append(f"schedule.crop: a multiple of 8 expected with an adversarial loss, found {config.schedule.crop}")
     ends = [0, *config.schedule.restarts, config.schedule.steps]
     if sorted(set(ends)) != ends:
         found.append(f"schedule.restarts: ascending steps between 0 and {config.schedule.steps} expected")

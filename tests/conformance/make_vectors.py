@@ -115,7 +115,6 @@ RECIPES = {
     "jp2k-x4-embedded": Recipe(
         (540, 60), 4, "jp2k", "an embedded `plain` network, two blocks of tissue, one of glass", generator="plain"
     ),
-    "jp2k-x2-folded": Recipe((270, 30), 2, "jp2k", "an embedded `plain` network that folds", generator="folded"),
     "jp2k-x4-rrdb": Recipe((540, 60), 4, "jp2k", "an embedded `rrdb` network", generator="rrdb"),
 }
 
@@ -164,10 +163,10 @@ def network_package(kind: str = "plain") -> Package:
     return Package(save_tensors(tensors, metadata={METADATA_KEY: json.dumps(dataclasses.asdict(card))}))
 
 
-def _plain_shapes(channels: int, fold: int, scale: int) -> Shapes:
+def _plain_shapes(channels: int, scale: int) -> Shapes:
     body = ((channels, channels, 3, 3), 250)
-    tail = ((3 * (scale * fold) ** 2, channels, 3, 3), 60)
-    return {"head": ((channels, 3 * fold * fold, 3, 3), 300), "body.0": body, "body.1": body, "tail": tail}
+    tail = ((3 * scale * scale, channels, 3, 3), 60)
+    return {"head": ((channels, 3, 3, 3), 300), "body.0": body, "body.1": body, "tail": tail}
 
 
 def _rrdb_shapes(features: int, growth: int) -> Shapes:
@@ -181,8 +180,7 @@ def _rrdb_shapes(features: int, growth: int) -> Shapes:
 
 
 _NETWORKS: dict[str, tuple[str, dict[str, int], int, int, Shapes]] = {
-    "plain": ("plain", {"scale": 4, "channels": 4, "pairs": 1}, 4, 4, _plain_shapes(4, 1, 4)),
-    "folded": ("plain", {"scale": 2, "channels": 6, "pairs": 1, "fold": 2}, 2, 8, _plain_shapes(6, 2, 2)),
+    "plain": ("plain", {"scale": 4, "channels": 4, "pairs": 1}, 4, 4, _plain_shapes(4, 4)),
     "rrdb": ("rrdb", {"blocks": 1, "features": 4, "growth": 3, "halo": 3}, 4, 3, _rrdb_shapes(4, 3)),
 }
 """Architecture, hyperparameters, scale, halo and weights, by the name that recipes use."""

@@ -187,17 +187,15 @@ class Network:
 
     def _plain(self, base: Floats) -> Floats:
         """Section 7.2."""
-        fold, pairs = self.settings.get("fold", 1), self.settings["pairs"]
-        channels, rows, columns = base.shape
-        x = base.reshape(channels, rows // fold, fold, columns // fold, fold).transpose(0, 2, 4, 1, 3)
-        x = _leaky(self._convolved("head", x.reshape(-1, rows // fold, columns // fold)), 0.1)
-        for pair in range(pairs):
+        x = _leaky(self._convolved("head", base), 0.1)
+        for pair in range(self.settings["pairs"]):
             y = _leaky(self._convolved(f"body.{2 * pair}", x), 0.1)
             x = _leaky(self._convolved(f"body.{2 * pair + 1}", y) + x[:, 2:-2, 2:-2], 0.1)
-        tail, s, h = self._convolved("tail", x), self.scale * fold, self.halo
-        _, height, width = tail.shape
-        spread = tail.reshape(3, s, s, height, width).transpose(0, 3, 1, 4, 2).reshape(3, height * s, width * s)
-        return np.asarray(spread + base[:, h:-h, h:-h].repeat(self.scale, 1).repeat(self.scale, 2), np.float32)
+        s, h = self.scale, self.halo
+        inner = base[:, h:-h, h:-h]
+        tail = self._convolved("tail", x) + inner.repeat(s * s, axis=0)
+        _, height, width = inner.shape
+        return tail.reshape(3, s, s, height, width).transpose(0, 3, 1, 4, 2).reshape(3, height * s, width * s)
 
     def _rrdb(self, base: Floats) -> Floats:
         """Section 7.3."""
