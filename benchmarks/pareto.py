@@ -36,7 +36,6 @@ CANDIDATES: dict[str, dict[str, int]] = {
     "24 channels, 2 pairs": {"channels": 24, "pairs": 2},
     "40 channels, 3 pairs": {"channels": 40, "pairs": 3},
     "56 channels, 3 pairs": {"channels": 56, "pairs": 3},
-    "72 channels, 3 pairs": {"channels": 72, "pairs": 3},
 }
 SHIPPED = ("plain-x4", "fidelity-x4")
 RRDB = "RRDBNet, 23 blocks"
