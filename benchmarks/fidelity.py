@@ -104,7 +104,7 @@ def _rrdb(tensors: dict[str, torch.Tensor]) -> Method:
 
 def _lanczos(base: Image) -> Image:
     size = base.shape[1] * 4, base.shape[0] * 4
-    return np.asarray(PILImage.fromarray(base).resize(size, PILImage.Resampling.LANCZOS))
+    return np.array(PILImage.fromarray(base).resize(size, PILImage.Resampling.LANCZOS))
 
 
 class Measurer:
