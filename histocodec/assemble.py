@@ -53,12 +53,12 @@ def checksum_table(
     return np.array(sums, "<u4").tobytes()
 
 
-def _compress(data: bytes) -> bytes:
+def compressed(data: bytes) -> bytes:
     return zstandard.ZstdCompressor(level=19, write_checksum=True).compress(data)
 
 
 def _coded_tissue_map(tissue_map: NDArray[np.uint8]) -> bytes:
-    return _compress(np.ascontiguousarray(tissue_map).tobytes())
+    return compressed(np.ascontiguousarray(tissue_map).tobytes())
 
 
 def write_container(
@@ -83,9 +83,9 @@ def write_container(
     if len(json_bytes) > MAX_JSON_BYTES:
         raise ManifestError([("manifest", f"{len(json_bytes)} bytes of JSON, at most {MAX_JSON_BYTES} are allowed")])
     Manifest.from_json(json_bytes)
-    private = [(TAG_MANIFEST, _compress(json_bytes)), (TAG_CHECKSUMS, checksums)]
+    private = [(TAG_MANIFEST, compressed(json_bytes)), (TAG_CHECKSUMS, checksums)]
     if package is not None:
-        private.append((TAG_GENERATOR, _compress(package)))
+        private.append((TAG_GENERATOR, compressed(package)))
     private.sort()
     # tifffile knows no number for AVIF: it is told of JPEG 2000, and the tag is corrected below.
     compression = 33005 if base.codec == "avif" else COMPRESSION[base.codec]

@@ -6,7 +6,7 @@ import enum
 import json
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -15,15 +15,17 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as ProgressBar
 
+from .adoption import Tuner
 from .container import Container
 from .decode import Decoder
 from .demo import run_demo
-from .encode import EncodeSettings, encode
+from .encode import EncodeSettings, base_scale, encode
 from .errors import HistocodecError
-from .generators import load_generator
+from .generators import default_generator, load_generator
 from .geometry import Region
+from .output import atomic_output, check_output
 from .package import shipped_packages
-from .report import container_facts, encode_facts, package_facts, package_summary, render
+from .report import container_facts, encode_facts, package_facts, package_summary, render, tuned_facts
 from .source import open_source
 from .validate import validate
 from .version import __version__
@@ -68,6 +70,7 @@ class _Compression(enum.StrEnum):
 _Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _Device = Annotated[str, typer.Option(help="Where the network runs, as torch names it: cpu, cuda, mps.")]
+_Seed = Annotated[int, typer.Option(help="Draws the blocks that are looked at.", min=0)]
 _Mpp = Annotated[float | None, typer.Option(help="Micrometres per pixel, where the slide does not state them.")]
 
 
@@ -93,6 +96,15 @@ def encode_command(
             help="Store the generator in the file. Default: if it takes less than 1 % of it.",
         ),
     ] = None,
+    tune: Annotated[
+        float | None,
+        typer.Option(
+            help="Train the generator on with this slide's own tissue for so many seconds, and embed it if it "
+            "earns its bytes.",
+            metavar="SECONDS",
+        ),
+    ] = None,
+    seed: _Seed = 0,
     verify: Annotated[_Verify, typer.Option(help="Measure the reconstruction against the slide.")] = _Verify.sample,
     deidentify: Annotated[
         bool, typer.Option("--deidentify", help="Drop label, macro and every property that can carry identity.")
@@ -113,11 +125,13 @@ def encode_command(
         embed_generator=embed_generator,
         verify=verify.value,
         deidentify=deidentify,
+        seed=seed,
     )
     target = output or _default_output(slide)
+    tuner = None if tune is None else _slide_tuner(tune, seed, device)
     with open_source(slide, mpp=mpp) as source, _bar() as progress:
         chosen = None if generator is None else load_generator(generator, device=device)
-        report = encode(source, target, chosen, settings, overwrite=overwrite, progress=progress)
+        report = encode(source, target, chosen, settings, tuner=tuner, overwrite=overwrite, progress=progress)
     _print(encode_facts(report), as_json)
 
 
@@ -244,6 +258,48 @@ def train_command(
     _print({"output": str(target), **package_summary(package), "digest": package.digest}, as_json=False)
 
 
+@app.command("tune")
+def tune_command(
+    slides: Annotated[list[Path], typer.Argument(help="Slides of one scanner.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The model package, .safetensors.")],
+    seconds: Annotated[float, typer.Option(help="Time for the training itself; the slides are encoded before.")] = 600,
+    steps: Annotated[
+        int | None, typer.Option(help="Exactly so many steps, to repeat a run whose package states them.")
+    ] = None,
+    seed: _Seed = 0,
+    name: Annotated[str | None, typer.Option(help="Of the generator. Default: the start's name, -tuned.")] = None,
+    ratio: Annotated[float, typer.Option(help="Of the files that it is meant for, as in encode.")] = 16.0,
+    base: Annotated[_Base, typer.Option(help="Magnification of the stored base.")] = _Base.x10,
+    codec: Annotated[_Codec, typer.Option(help="Of the base.")] = _Codec.jp2k,
+    generator: Annotated[
+        str | None, typer.Option(help="What to start from: a shipped generator or a model package's path.")
+    ] = None,
+    mpp: _Mpp = None,
+    device: _Device = "cpu",
+    overwrite: _Overwrite = False,
+    as_json: _Json = False,
+) -> None:
+    """Tune a generator to a scanner, once; what comes out is for `encode --generator`."""
+    from .training.slides import tune_to_slides  # imports torch, which most commands do without
+    from .training.tuning import TuneSettings
+
+    settings = TuneSettings(seconds=seconds, steps=steps, seed=seed)
+    encoding = EncodeSettings(base=base.value, codec=codec.value, ratio=ratio, verify="none", seed=seed)
+    check_output(output, overwrite=overwrite)
+    with ExitStack() as stack:
+        progress = stack.enter_context(_bar())
+        sources = [stack.enter_context(open_source(slide, mpp=mpp)) for slide in slides]
+        chosen = (
+            default_generator(base_scale(sources[0], base.value))
+            if generator is None
+            else load_generator(generator, device=device)
+        )
+        tuned = tune_to_slides(sources, chosen, settings, encoding, name=name, device=device, progress=progress)
+    with atomic_output(output, overwrite=overwrite) as file:
+        file.write(tuned.package.data)
+    _print(tuned_facts(tuned.package, output), as_json)
+
+
 @app.command("models")
 def models_command(as_json: _Json = False) -> None:
     """List the generators that ship, with their measured quality."""
@@ -253,6 +309,13 @@ def models_command(as_json: _Json = False) -> None:
     if packages or as_json:
         facts = package_facts if as_json else package_summary
         _print({name: facts(package) for name, package in packages.items()}, as_json)
+
+
+def _slide_tuner(seconds: float, seed: int, device: str) -> Tuner:
+    from .training.slides import SlideTuner  # imports torch
+    from .training.tuning import TuneSettings
+
+    return SlideTuner(TuneSettings(seconds=seconds, seed=seed), device=device)
 
 
 def _default_output(slide: Path) -> Path:

@@ -54,7 +54,7 @@ class CodedPyramid:
     def total_bytes(self) -> int:
         return sum(codes.total_bytes for codes in self.levels)
 
-    def base_plane(self, capacity_bytes: int) -> TiledPlane:
+    def base_plane(self, capacity_bytes: int = 64 << 20) -> TiledPlane:
         """The base as a decoder will see it."""
         codes = self.levels[0]
 

@@ -64,7 +64,13 @@ class NetworkGenerator:
 
 
 def build_generator(package: Package, device: str = "cpu") -> NetworkGenerator:
-    """The network that a package states, with its weights. Raises InvalidPackage, GeneratorError for the device."""
+    """A package, ready to run. Raises InvalidPackage, GeneratorError for the device."""
+    network = network_of(package)
+    return NetworkGenerator(package.card, network, digest=package.digest, package=package.data, device=device)
+
+
+def network_of(package: Package) -> Network:
+    """The network that a package states, with its weights in single precision. Raises InvalidPackage."""
     card = package.card
     try:
         with torch.device("meta"):  # sizes that a package states, but does not hold, cost no memory
@@ -83,7 +89,7 @@ def build_generator(package: Package, device: str = "cpu") -> NetworkGenerator:
             f"model package {card.name} states scale {card.scale} and halo {card.halo}, "
             f"its network has {network.scale} and {network.halo}"
         )
-    return NetworkGenerator(card, network, digest=package.digest, package=package.data, device=device)
+    return network
 
 
 def package_bytes(network: torch.nn.Module, card: PackageCard) -> bytes:

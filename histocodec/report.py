@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from .container import Container
 from .encode import EncodeReport
@@ -95,6 +96,9 @@ def package_summary(package: Package) -> dict[str, object]:
     """`package_facts` for people: the digest shortened, the measured quality in a sentence for each set and base."""
     facts = package_facts(package)
     facts["digest"] = package.digest[:23] + "..."
+    if "tuned_from" in package.card.training:
+        facts["measured"] = package.card.measured
+        return facts
     facts["measured"] = [
         f"{tiles}, {base}: {score['psnr_db']:.2f} dB, {score['psnr_db'] - score['bicubic_psnr_db']:+.2f} over bicubic; "
         f"SSIM {score['ssim']:.3f}, {score['ssim'] - score['bicubic_ssim']:+.3f}"
@@ -102,6 +106,23 @@ def package_summary(package: Package) -> dict[str, object]:
         for base, score in bases.items()
     ]
     return facts
+
+
+def tuned_facts(package: Package, path: Path) -> dict[str, object]:
+    """What tuning to slides came to."""
+    card = package.card
+    held_back = card.measured["held_back"]
+    return {
+        "output": str(path),
+        "name": card.name,
+        "bytes": len(package.data),
+        "digest": package.digest,
+        "steps": card.training["steps"],
+        "blocks_learned_from": card.training["blocks"],
+        "blocks_held_back": held_back["blocks"],
+        "psnr_db_before": held_back["started_from_psnr_db"],
+        "psnr_db_after": held_back["psnr_db"],
+    }
 
 
 def render(facts: Mapping[str, object]) -> str:

@@ -1,8 +1,11 @@
-"""Training of generators: `run_training` takes a configuration to a model package. Needs torch."""
+"""Training of generators: `run_training` takes a configuration to a model package, `SlideTuner` and
+`tune_to_slides` take one further. Needs torch."""
 
 from __future__ import annotations
 
 from .config import TrainConfig, load_config
 from .run import run_training
+from .slides import SlideTuner, tune_to_slides
+from .tuning import Tuned, TuneSettings
 
-__all__ = ["TrainConfig", "load_config", "run_training"]
+__all__ = ["SlideTuner", "TrainConfig", "TuneSettings", "Tuned", "load_config", "run_training", "tune_to_slides"]

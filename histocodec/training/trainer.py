@@ -62,7 +62,7 @@ class Run:
         self.averaged.load_state_dict(self.network.state_dict())
         if config.schedule.expansion:
             expand(self.network, config.schedule.expansion)
-        self.optimisers = _optimisers(config.schedule, self.network)
+        self.optimisers = optimisers_for(config.schedule, self.network)
         self.perceptual = PerceptualLoss(vgg).to(self.device) if vgg and config.loss.perceptual else None
         self.critic: UNetDiscriminator | None = None
         self.critic_optimiser: torch.optim.Optimizer | None = None
@@ -279,7 +279,7 @@ def _check_while_training(network: NetworkConfig) -> None:
         raise SettingsError("network.while_training: it changes the weights; only what leaves them alone can differ")
 
 
-def _optimisers(schedule: ScheduleConfig, network: nn.Module) -> list[torch.optim.Optimizer]:
+def optimisers_for(schedule: ScheduleConfig, network: nn.Module) -> list[torch.optim.Optimizer]:
     """Muon for the convolutions but the last, whose rows are the output's channels, and Adam for the rest."""
     if schedule.optimiser == "adam":
         return [torch.optim.Adam(network.parameters(), schedule.learning_rate, betas=(0.9, 0.99))]

@@ -1,0 +1,210 @@
+"""What a file will hold beside its tiles, and so how many bytes are left for those."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import io
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from .assemble import AssociatedImage, checksum_table, compressed, write_container
+from .associated import code_associated
+from .codecs import TileCodec
+from .coding import CodedPyramid, code_within
+from .errors import BudgetError
+from .generator import Generator
+from .labels import stated_reconstruction
+from .manifest import (
+    SOFTWARE,
+    BaseFacts,
+    GeneratorFacts,
+    Layer,
+    Layers,
+    LossyStep,
+    Manifest,
+    PredictionFacts,
+    QualityFacts,
+    SlideFacts,
+    Summary,
+    level_sizes,
+)
+from .privacy import deidentified_profile, deidentified_properties
+from .pyramid import Progress, Pyramid
+from .settings import EncodeSettings
+from .source import Source
+
+TILE = 256
+BLOCK = 128
+EMBED_SHARE = 0.01
+"""A generator whose package takes less than this share of the output is embedded, unless told otherwise."""
+
+_DICOM_METHOD: dict[TileCodec, str] = {"jp2k": "ISO_15444_1", "avif": "ISO_23000_22", "jpeg": "ISO_10918_1"}
+_OVERHEAD_SLACK = 512
+"""Numbers in the manifest may take a few more digits than the placeholders."""
+
+
+@dataclass(frozen=True)
+class Draft:
+    """Everything of the output that does not depend on how the tiles were coded."""
+
+    source: Source
+    settings: EncodeSettings
+    generator: Generator
+    pyramid: Pyramid
+    scale: int
+    associated: Sequence[AssociatedImage] = ()
+    associated_note: str | None = None
+    package: bytes | None = None
+    """The generator's package, if it is embedded."""
+
+    def fitted(self, budget: int | None) -> Draft:
+        """The same, with the associated images and the package that belong into an output of this size."""
+        associated, note = code_associated(
+            self.source.associated,
+            deidentify=self.settings.deidentify,
+            fallback_thumbnail=self.pyramid.coarsest(),
+            budget_bytes=budget,
+        )
+        file = dataclasses.replace(self, associated=associated, associated_note=note)
+        return file if budget is None else file.with_package_for(budget)
+
+    def with_package_for(self, output_bytes: int) -> Draft:
+        """The same, with the package if it belongs into an output of about this size."""
+        package, embed = self.generator.package, self.settings.embed_generator
+        if embed is None:
+            embed = package is not None and len(package) < EMBED_SHARE * output_bytes
+        return dataclasses.replace(self, package=package if embed else None)
+
+    def with_tuned(self, generator: Generator) -> Draft:
+        """The same, with a generator that has to be embedded, since nobody else has it."""
+        settings = dataclasses.replace(self.settings, embed_generator=True)
+        return dataclasses.replace(self, generator=generator, settings=settings, package=generator.package)
+
+    @property
+    def package_cost(self) -> int:
+        """Bytes that the embedded package takes."""
+        return 0 if self.package is None else len(compressed(self.package))
+
+    @property
+    def icc_profile(self) -> bytes | None:
+        profile = self.source.icc_profile
+        return deidentified_profile(profile) if profile and self.settings.deidentify else profile
+
+    def checksums(self, level_tiles: Sequence[Iterable[bytes]]) -> bytes:
+        return checksum_table(level_tiles, self.associated, self.pyramid.tissue, self.icc_profile)
+
+    def manifest(self, quality: float, tile_bytes: int, checksums: bytes, measured: QualityFacts | None) -> Manifest:
+        source, settings, generator = self.source, self.settings, self.generator
+        raw_bytes = 3 * source.size.area
+        ours = LossyStep(
+            _DICOM_METHOD[settings.codec],
+            round(raw_bytes / tile_bytes, 2),
+            f"averaged {self.scale} x {self.scale} to one and coded as {settings.codec}",
+        )
+        base_size, blocks = source.size.divided(self.scale), self.pyramid.blocks.shape
+        properties = deidentified_properties(source.properties) if settings.deidentify else source.properties
+        return Manifest(
+            software=SOFTWARE,
+            tier="reconstructed",
+            slide=SlideFacts(
+                size=(source.size.width, source.size.height),
+                mpp=source.mpp,
+                objective_power=source.objective_power,
+                vendor=source.vendor,
+                background=source.background,
+                source_bytes=source.size_bytes,
+                deidentified=settings.deidentify,
+                properties=properties,
+                lossy_history=(*_earlier_steps(source), ours),
+            ),
+            base=BaseFacts(self.scale, settings.codec, quality, TILE, level_sizes(base_size, TILE)),
+            prediction=PredictionFacts(
+                GeneratorFacts(
+                    generator.name, generator.digest, generator.scale, generator.halo, self.package is not None
+                ),
+                BLOCK,
+            ),
+            layers=Layers(tissue_map=Layer(0, (blocks.width, blocks.height))),
+            associated=tuple(image.name for image in self.associated),
+            checksums_sha256=hashlib.sha256(checksums).hexdigest(),
+            quality=measured,
+        )
+
+    def write(
+        self, out: IO[bytes], manifest: Manifest, level_tiles: Sequence[Iterable[bytes]], checksums: bytes
+    ) -> None:
+        write_container(
+            out,
+            manifest,
+            level_tiles=level_tiles,
+            checksums=checksums,
+            tissue_map=self.pyramid.tissue,
+            icc_profile=self.icc_profile,
+            package=self.package,
+            associated=self.associated,
+        )
+
+    def overhead_bytes(self) -> int:
+        """Bytes of everything but the tiles: what a file with tiles of one byte takes, and a little slack."""
+        counts = [grid.count for grid in self.pyramid.grids]
+        tiles = [[b"\0"] * count for count in counts]
+        checksums = self.checksums(tiles)
+        psnr_db, ssim = Summary(99.9999, 99.9999, 99.9999), Summary(-0.9999, -0.9999, -0.9999)
+        measured = QualityFacts("sample", 9999, 9999, psnr_db, ssim, 99.9999)
+        out = io.BytesIO()
+        manifest = self.manifest(99.99, self.source.size.area // 10 + 1, checksums, measured)
+        self.write(out, manifest, tiles, checksums)
+        return len(out.getvalue()) - sum(counts) + _OVERHEAD_SLACK
+
+
+def _earlier_steps(source: Source) -> list[LossyStep]:
+    """What the source's pixels went through. Only their last size is known, so only the last step has a ratio."""
+    described = (source.properties.get(key, "") for key in ("tiff.ImageDescription", "ImageDescription"))
+    origins = [origin for origin in map(stated_reconstruction, described) if origin]
+    steps = [LossyStep("reconstruction", None, origin) for origin in origins[:1]]
+    for number, method in enumerate(source.lossy_methods, 1):
+        ratio = round(3 * source.size.area / source.size_bytes, 2) if number == len(source.lossy_methods) else None
+        steps.append(LossyStep(method, ratio, "as the source was stored"))
+    return steps
+
+
+def code_draft_within(file: Draft, budget: int, folder: Path, progress: Progress) -> CodedPyramid:
+    """The best coding that fits; a BudgetError speaks of the whole file."""
+    overhead, settings = file.overhead_bytes(), file.settings
+    try:
+        return code_within(
+            file.pyramid,
+            settings.codec,
+            budget - overhead,
+            seed=settings.seed,
+            folder=folder,
+            workers=settings.workers,
+            progress=progress,
+        )
+    except BudgetError as error:
+        ratio = _possible_ratio(file, error.needed_bytes)
+        raise BudgetError(
+            budget,
+            error.needed_bytes + overhead,
+            f"{file.source.path}: a ratio of {settings.ratio:g} allows {budget} bytes. The base at its lowest quality "
+            f"takes {error.needed_bytes} and everything else {overhead}: "
+            + (f"--ratio {ratio:g} can be met" if ratio else "no ratio can be met, but --quality sets none"),
+        ) from error
+
+
+def _possible_ratio(file: Draft, tile_bytes: int) -> float | None:
+    """The highest ratio, in tenths, whose budget holds tiles of `tile_bytes` and all that such a budget admits."""
+    needed = tile_bytes + file.overhead_bytes()
+    while True:
+        ratio = math.floor(10 * file.source.size_bytes / needed) / 10
+        if ratio < 1:
+            return None
+        budget = int(file.source.size_bytes / ratio)
+        # A larger budget admits better associated images, and perhaps the generator: it needs more itself.
+        needed = tile_bytes + file.fitted(budget).overhead_bytes()
+        if needed <= budget:
+            return ratio
