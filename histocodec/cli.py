@@ -55,6 +55,12 @@ class _Base(enum.StrEnum):
     x20 = "20x"
 
 
+class _BaseOrAuto(enum.StrEnum):
+    x10 = "10x"
+    x20 = "20x"
+    auto = "auto"
+
+
 class _Verify(enum.StrEnum):
     sample = "sample"
     all = "all"
@@ -82,7 +88,9 @@ def encode_command(
         float | None, typer.Option(help="Output bytes: at most the slide's divided by this. [default: 16]")
     ] = None,
     quality: Annotated[float | None, typer.Option(help="Instead of a ratio: quality on the codec's scale.")] = None,
-    base: Annotated[_Base, typer.Option(help="Magnification of the stored base.")] = _Base.x10,
+    base: Annotated[
+        _BaseOrAuto, typer.Option(help="Magnification of the stored base; auto tries both on some tissue.")
+    ] = _BaseOrAuto.x10,
     codec: Annotated[
         _Codec, typer.Option(help="Of the base: jp2k opens in OpenSlide and QuPath, avif is smallest, jpeg oldest.")
     ] = _Codec.jp2k,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import math
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .adoption import Tuner, adopt_tuned
+from .base_choice import choose_base
 from .coding import CodedPyramid
 from .draft import BLOCK, TILE, Draft, code_draft_within
 from .errors import BudgetError, GeneratorError, SettingsError, UnsupportedResolution
@@ -21,7 +23,7 @@ from .output import atomic_output, check_output, check_space, writing_errors
 from .pyramid import Progress, Pyramid
 from .quality import measure_blocks
 from .sampling import spread_sample
-from .settings import BASE_MPP, EncodeSettings
+from .settings import BASE_MPP, Base, EncodeSettings
 from .source import Source
 
 __all__ = ["EncodeReport", "EncodeSettings", "base_scale", "encode"]
@@ -62,7 +64,7 @@ class EncodeReport:
         return 8 * self.size_bytes / self.full_size.area
 
 
-def base_scale(source: Source, base: str = "10x") -> int:
+def base_scale(source: Source, base: Base = "10x") -> int:
     """Full pixels per base pixel: the power of two that brings the slide nearest to the base's resolution.
 
     Raises UnsupportedResolution unless that is 2 or 4.
@@ -99,6 +101,15 @@ def encode(
     was under `path` before is then still there.
     """
     path, settings = Path(path), settings or EncodeSettings()
+    if settings.base == "auto" and generator is not None:
+        raise SettingsError(f"base auto compares the default generators: {generator.name} decides on one by itself")
+    check_output(path, overwrite=overwrite, source=source.path)
+    budget = None if settings.ratio is None else int(source.size_bytes / settings.ratio)
+    notes = []
+    if settings.base == "auto":
+        settings, note = _with_better_base(source, settings, progress)
+        notes.append(note)
+    assert settings.base != "auto"
     scale = base_scale(source, settings.base)
     if generator is not None and generator.scale != scale:
         raise GeneratorError(
@@ -108,10 +119,8 @@ def encode(
         raise SettingsError(f"{generator.name} has no package that could be embedded")
     if tuner is not None and settings.embed_generator is False:
         raise SettingsError("a tuned decoder exists nowhere but in its file: it has to be embedded")
-    check_output(path, overwrite=overwrite, source=source.path)
     raw_bytes = source.size.divided(scale).area * 3
     check_space(path, raw_bytes + raw_bytes // 4)
-    budget = None if settings.ratio is None else int(source.size_bytes / settings.ratio)
     folder, workers = path.parent, settings.workers
     # The default one is loaded while the source is read: importing torch takes seconds.
     loading = None if generator is not None else _loading_default(scale)
@@ -133,7 +142,6 @@ def encode(
         else:
             coded = code_draft_within(file, budget, folder, progress)
         stack.enter_context(coded)
-        notes = []
         if tuner is not None:
             file, coded, note = adopt_tuned(file, coded, tuner, budget, folder, progress)
             stack.enter_context(coded)
@@ -162,6 +170,35 @@ def encode(
     if settings.verify != "none" and measured is None:
         notes.append("nothing was measured: no block of tissue lies within the slide entirely")
     return EncodeReport(path, size_bytes, coded.total_bytes, manifest, tuple(notes))
+
+
+def _with_better_base(source: Source, settings: EncodeSettings, progress: Progress) -> tuple[EncodeSettings, str]:
+    """The settings with the base that a sample of the tissue speaks for, and a sentence on why."""
+    generators: dict[Base, Generator] = {}
+    for base in BASE_MPP:
+        try:
+            generators[base] = default_generator(base_scale(source, base))
+        except UnsupportedResolution as error:
+            refused = error
+    if not generators:
+        raise refused
+    assert settings.ratio is not None
+    budget = int(source.size_bytes / settings.ratio)
+    choice = choose_base(
+        source,
+        generators,
+        settings.codec,
+        budget,
+        seed=settings.seed,
+        workers=settings.workers,
+        progress=progress,
+    )
+    if len(choice.psnr_db) > 1:
+        compared = " and ".join(f"{base} {psnr_db:.2f} dB" for base, psnr_db in choice.psnr_db.items())
+        why = f"{compared} on {choice.patches} patches of tissue, at equal bytes"
+    else:
+        why = "no other base is possible" if choice.psnr_db or len(generators) == 1 else "no tissue to compare them on"
+    return dataclasses.replace(settings, base=choice.base), f"base {choice.base}: {why}"
 
 
 def _loading_default(scale: int) -> Future[Generator]:

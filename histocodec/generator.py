@@ -147,3 +147,23 @@ def predict(generator: Generator, read_base: ReadBase, blocks: TileGrid, column:
     """
     base = read_with_halo(read_base, blocks.size, blocks.region(column, row), generator.halo)
     return generator(np.ascontiguousarray(base))
+
+
+def reconstruct(generator: Generator, base: Image, block: int = 128) -> Image:
+    """A whole base in memory at full resolution, block by block as a decoder does it.
+
+    base: (height, width, 3) uint8 RGB. Returns (height * scale, width * scale, 3) uint8.
+    """
+    grid = TileGrid(Size(base.shape[1], base.shape[0]), block)
+    scale = generator.scale
+    out = np.empty((base.shape[0] * scale, base.shape[1] * scale, 3), np.uint8)
+
+    def read_base(region: Region) -> Image:
+        return base[region.y : region.bottom, region.x : region.right]
+
+    for row in range(grid.shape.height):
+        for column in range(grid.shape.width):
+            part = grid.covered(column, row).scaled(scale)
+            pixels = predict(generator, read_base, grid, column, row)
+            out[part.y : part.bottom, part.x : part.right] = pixels[: part.height, : part.width]
+    return out

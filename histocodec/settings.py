@@ -9,15 +9,18 @@ from .codecs import QUALITY_SCALES, TILE_CODECS, TileCodec
 from .errors import SettingsError
 from .parallel import core_count
 
-BASE_MPP = {"10x": 1.0, "20x": 0.5}
+Base = Literal["10x", "20x"]
+"""Nominal magnification of a base."""
+
+BASE_MPP: dict[Base, float] = {"10x": 1.0, "20x": 0.5}
 
 
 @dataclass(frozen=True)
 class EncodeSettings:
     """How to encode; checked on construction (SettingsError)."""
 
-    base: Literal["10x", "20x"] = "10x"
-    """Nominal magnification of the base: 1.0 or 0.5 um/px."""
+    base: Literal["10x", "20x", "auto"] = "10x"
+    """Nominal magnification of the base: 1.0 or 0.5 um/px. `auto` tries both on a sample, which needs a ratio."""
     codec: TileCodec = "jp2k"
     ratio: float | None = 16.0
     """The output takes at most the source's bytes divided by this. None: `quality` decides."""
@@ -34,8 +37,10 @@ class EncodeSettings:
     workers: int = field(default_factory=core_count)
 
     def __post_init__(self) -> None:
-        if self.base not in BASE_MPP:
-            raise SettingsError(f"base must be one of {', '.join(BASE_MPP)}, found {self.base}")
+        if self.base not in (*BASE_MPP, "auto"):
+            raise SettingsError(f"base must be one of {', '.join(BASE_MPP)}, auto, found {self.base}")
+        if self.base == "auto" and self.ratio is None:
+            raise SettingsError("base auto compares the bases at equal bytes: it needs a ratio, not a quality")
         if self.codec not in TILE_CODECS:
             raise SettingsError(f"codec must be one of {', '.join(TILE_CODECS)}, found {self.codec}")
         if (self.ratio is None) == (self.quality is None):

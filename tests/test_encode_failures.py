@@ -44,6 +44,7 @@ from histocodec.generator import BicubicGenerator
 from histocodec.geometry import Region, Size
 from histocodec.parallel import ordered_map
 from histocodec.rate import SEARCH_RANGES
+from histocodec.settings import Base
 from histocodec.source import Source, open_source
 from histocodec.synthetic import write_slide
 from histocodec.validate import validate
@@ -474,13 +475,13 @@ def test_slides_of_a_few_pixels_across(slide_image: Image, out: Path, codec: Til
     ("base", "mpp", "scale"),
     [("10x", 0.18, 4), ("10x", 0.25, 4), ("10x", 0.35, 4), ("10x", 0.36, 2), ("10x", 0.7, 2), ("20x", 0.25, 2)],
 )
-def test_the_scale_brings_a_slide_to_the_base(slide_image: Image, base: str, mpp: float, scale: int) -> None:
+def test_the_scale_brings_a_slide_to_the_base(slide_image: Image, base: Base, mpp: float, scale: int) -> None:
     assert base_scale(ArraySource(slide_image, mpp=mpp), base) == scale
 
 
 @pytest.mark.parametrize(("base", "mpp"), [("10x", 0.17), ("10x", 0.72), ("10x", 10.0), ("20x", 0.5)])
-def test_a_resolution_out_of_range(slide_image: Image, out: Path, base: str, mpp: float) -> None:
-    settings = EncodeSettings(base=base)  # type: ignore[arg-type]
+def test_a_resolution_out_of_range(slide_image: Image, out: Path, base: Base, mpp: float) -> None:
+    settings = EncodeSettings(base=base)
     with pytest.raises(UnsupportedResolution, match=f"{mpp:g} um/px is out of range: a {base} base is made from"):
         encode(ArraySource(slide_image, mpp=mpp), out, BICUBIC, settings)
     assert not names(out.parent)

@@ -8,8 +8,8 @@ import numpy as np
 
 from ..base import downsample
 from ..codecs import QUALITY_SCALES, Image, TileCodec, decode_tile, encode_tile
-from ..generator import BicubicGenerator, Generator, predict
-from ..geometry import Region, Size, TileGrid
+from ..generator import BicubicGenerator, Generator
+from ..generator import reconstruct as reconstruct
 from ..metrics import psnr, ssim
 
 
@@ -72,23 +72,6 @@ def evaluation_tile(
     area = full.shape[0] * full.shape[1]
     coded, size_bytes = code_at_rate(base, codec, bits_per_full_pixel * area / 8)
     return EvaluationTile(name, full, coded, size_bytes * 8 / area)
-
-
-def reconstruct(generator: Generator, base: Image, block: int = 128) -> Image:
-    """A whole base at full resolution, block by block as a decoder does it."""
-    grid = TileGrid(Size(base.shape[1], base.shape[0]), block)
-    scale = generator.scale
-    out = np.empty((base.shape[0] * scale, base.shape[1] * scale, 3), np.uint8)
-
-    def read_base(region: Region) -> Image:
-        return base[region.y : region.bottom, region.x : region.right]
-
-    for row in range(grid.shape.height):
-        for column in range(grid.shape.width):
-            part = grid.covered(column, row).scaled(scale)
-            pixels = predict(generator, read_base, grid, column, row)
-            out[part.y : part.bottom, part.x : part.right] = pixels[: part.height, : part.width]
-    return out
 
 
 @dataclass(frozen=True, slots=True)

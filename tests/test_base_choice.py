@@ -1,0 +1,66 @@
+"""`--base auto`: the base that does better on the slide's tissue at equal bytes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from histocodec.encode import EncodeSettings, encode
+from histocodec.errors import BudgetError, SettingsError
+from histocodec.generator import BicubicGenerator
+from histocodec.geometry import Size
+from histocodec.settings import Base
+from histocodec.source import open_source
+from histocodec.synthetic import tissue, write_slide
+
+
+@pytest.fixture(scope="module")
+def slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("auto") / "slide.tif"
+    write_slide(path, tissue(Size(2100, 2100), seed=3))
+    return path
+
+
+@pytest.mark.parametrize(("ratio", "expected"), [(3, "20x"), (24, "10x")])
+def test_the_choice_is_the_better_file(slide: Path, tmp_path: Path, ratio: float, expected: Base) -> None:
+    measured: dict[Base, float] = {}
+    with open_source(slide) as source:
+        for base in ("10x", "20x"):
+            report = encode(source, tmp_path / f"{base}.hc.tif", settings=EncodeSettings(base=base, ratio=ratio))
+            assert report.manifest.quality is not None
+            measured[base] = report.manifest.quality.psnr_db.mean
+        report = encode(source, tmp_path / "auto.hc.tif", settings=EncodeSettings(base="auto", ratio=ratio))
+    assert max(measured, key=lambda base: measured[base]) == expected
+    assert report.manifest.base.scale == {"10x": 4, "20x": 2}[expected]
+    assert report.notes[0].startswith(f"base {expected}: 10x ")
+    assert report.size_bytes <= source.size_bytes / ratio
+
+
+def test_a_20x_slide_has_one_base_only(tmp_path: Path) -> None:
+    write_slide(tmp_path / "slide.tif", tissue(Size(1100, 1100), seed=6), mpp=0.5)
+    with open_source(tmp_path / "slide.tif") as source:
+        report = encode(source, tmp_path / "x.hc.tif", settings=EncodeSettings(base="auto", ratio=4))
+    assert report.manifest.base.scale == 2
+    assert "no other base is possible" in report.notes[0]
+
+
+def test_glass_has_nothing_to_compare(tmp_path: Path) -> None:
+    write_slide(tmp_path / "slide.tif", np.full((2100, 2100, 3), 240, np.uint8))
+    with open_source(tmp_path / "slide.tif") as source:
+        report = encode(source, tmp_path / "x.hc.tif", settings=EncodeSettings(base="auto", ratio=1))
+    assert report.notes[0] == "base 10x: no tissue to compare them on"
+
+
+def test_a_budget_that_no_base_meets(slide: Path, tmp_path: Path) -> None:
+    with open_source(slide) as source, pytest.raises(BudgetError):
+        encode(source, tmp_path / "x.hc.tif", settings=EncodeSettings(base="auto", ratio=900))
+    assert not (tmp_path / "x.hc.tif").exists()
+
+
+def test_auto_needs_a_ratio_and_the_default_generators(slide: Path, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="needs a ratio"):
+        EncodeSettings(base="auto", ratio=None, quality=30)
+    with open_source(slide) as source, pytest.raises(SettingsError, match="compares the default generators"):
+        encode(source, tmp_path / "x.hc.tif", BicubicGenerator(4), EncodeSettings(base="auto"))

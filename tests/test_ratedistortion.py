@@ -1,0 +1,341 @@
+"""The rate-distortion benchmark: codecs, the search for qualities, curves, the contest. Synthetic images only."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import imagecodecs
+import numpy as np
+import pytest
+
+from benchmarks.ratedistortion import codecs, contest, curves, history, ladder, measures, methods, tables, tiles
+from benchmarks.ratedistortion.methods import Coded, Coder, GeneratorChoice, Method
+from histocodec.base import downsample
+from histocodec.codecs import Image, encode_tile
+from histocodec.metrics import psnr, ssim
+from histocodec.package import find_package
+from histocodec.training.evaluate import centre
+
+
+def picture(height: int = 128, width: int = 160, seed: int = 0) -> Image:
+    """Soft blobs of stain with a little noise: (height, width, 3) uint8."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:height, :width]
+    waves = sum(np.cos((a * x + b * y) / 9 + c) for a, b, c in rng.uniform(-1, 1, (6, 3)))
+    colours = np.array([200, 130, 180]) + 14 * np.asarray(waves)[..., None] * np.array([1.0, 1.6, 0.8])
+    found: Image = np.clip(colours + rng.normal(0, 3, colours.shape), 0, 255).astype(np.uint8)
+    return found
+
+
+ALL_CODECS = [
+    codecs.avif(6),
+    codecs.jpeg_xl(),
+    codecs.jpeg("420"),
+    codecs.jpeg("444"),
+    codecs.jpeg_2000(),
+    codecs.htj2k(),
+    codecs.webp(),
+    codecs.jp2_wsi(),
+    codecs.shipped("jp2k"),
+    codecs.shipped("avif"),
+    codecs.shipped("jpeg"),
+]
+
+
+@pytest.mark.parametrize("codec", ALL_CODECS, ids=lambda codec: codec.name)
+def test_a_codec_comes_back_in_shape_and_better_for_more_bytes(codec: codecs.Codec) -> None:
+    image = picture(300, 270)
+    assert list(codec.qualities) == sorted(codec.qualities)
+    found = []
+    for step in (0.3, 0.5, 0.8):
+        data = codec.encode(image, codec.qualities[int(step * (len(codec.qualities) - 1))])
+        made = codec.decode(data, 300, 270)
+        assert made.shape == image.shape
+        assert made.dtype == np.uint8
+        found.append((len(data), psnr(image, made)))
+    assert found == sorted(found)
+    assert found[0][0] < found[-1][0]
+    assert found[-1][1] > 30
+
+
+def test_jp2_wsi_spends_on_tissue_alone_and_keeps_the_colour_of_glass() -> None:
+    image = np.full((256, 512, 3), (242, 240, 243), np.uint8)
+    image[:, 256:] = picture(256, 256)
+    codec = codecs.jp2_wsi()
+    poor, good = codec.encode(image, 25.0), codec.encode(image, 40.0)
+    glass = int(np.frombuffer(poor, "<u8", 2)[1])
+    assert glass == int(np.frombuffer(good, "<u8", 2)[1]) < 300
+    assert len(good) > len(poor) > 2 * codecs.TILE_INDEX_BYTES
+    made = codec.decode(poor, 256, 512)
+    assert np.abs(made[:, :256].astype(int).mean((0, 1)) - (242, 240, 243)).max() < 3
+
+
+def test_the_scanner_is_plain_libjpeg_at_75() -> None:
+    image = picture()
+    assert codecs.scanner_bytes(image) == len(imagecodecs.jpeg8_encode(image, level=75, subsampling="420"))
+    assert codecs.scanner_bytes(image) > len(codecs.jpeg("420").encode(image, 75))
+
+
+@pytest.mark.parametrize("budget", [1, 9.9, 10, 11, 57, 640, 5000, 1e9])
+def test_the_ladder_takes_the_highest_step_that_fits(budget: float) -> None:
+    sizes = [10 * 1.07**step + 3 * (step // 7) for step in range(101)]
+    fitting = [step for step, size in enumerate(sizes) if size <= budget]
+    assert ladder.highest_fitting({}, 101, sizes.__getitem__, budget) == (fitting[-1] if fitting else None)
+
+
+def test_the_ladder_measures_little_and_nothing_twice() -> None:
+    asked: list[int] = []
+
+    def size_of(step: int) -> float:
+        asked.append(step)
+        return 10 * math.exp(step / 20)
+
+    known: dict[int, float] = {}
+    steps = ladder.ladder(known, 101, size_of, [1000.0, 300.0, 100.0, 100.4, 30.0, 5.0])
+    assert steps == [92, 68, 46, 21]
+    assert len(asked) == len(set(asked)) == len(known) < 25
+
+
+def test_a_fine_scale_ends_when_the_budget_is_nearly_full() -> None:
+    sizes: dict[int, float] = {}
+    step = ladder.highest_fitting(sizes, 10_000, lambda s: 100 + s, 5000, enough=0.99)
+    assert step is not None
+    assert 4950 <= 100 + step <= 5000
+    assert len(sizes) < 25
+
+
+def test_values_lie_on_the_line_over_log_bytes_and_never_beyond_the_ends() -> None:
+    points = [(16.0, 20.0), (4.0, 30.0), (32.0, 18.0)]
+    assert curves.value_at(points, 8.0) == pytest.approx(25.0)  # 8 is half-way from 4 to 16 in log
+    assert curves.value_at(points, 16.0) == pytest.approx(20.0)
+    assert curves.value_at(points, 32.0) == 18.0
+    assert curves.value_at(points, 3.9) is None
+    assert curves.value_at(points, 33.0) is None
+    assert curves.value_at([], 8.0) is None
+    assert curves.value_at([(8.0, 1.0)], 8.0) == 1.0
+
+
+def test_the_bootstrap_is_seeded_and_knows_simple_cases() -> None:
+    assert curves.bootstrap({"a": [2.0, 2.0], "b": [4.0]}) == (3.0, 3.0)
+    assert curves.mean_of_means({"a": [1.0, 3.0], "b": [6.0]}) == 4.0
+    draws = {"a": list(np.random.default_rng(1).normal(5, 2, 400))}
+    low, high = curves.bootstrap(draws, seed=3)
+    assert (low, high) == curves.bootstrap(draws, seed=3) != curves.bootstrap(draws, seed=4)
+    # The mean of 400 values of deviation 2 has one of 0.1: 1.96 of it to each side.
+    assert high - low == pytest.approx(2 * 1.96 * 0.1, rel=0.15)
+    assert low < np.mean(draws["a"]) < high
+
+
+def test_bjontegaard_rates_against_hand_computed_ones() -> None:
+    reference = [(0.1, 20.0), (0.2, 25.0), (0.4, 30.0)]
+    halved = [(rate / 2, value) for rate, value in reference]
+    assert curves.bjontegaard_rate(reference, reference) == pytest.approx(0)
+    assert curves.bjontegaard_rate(reference, halved) == pytest.approx(-0.5)
+    assert curves.bjontegaard_rate(halved, reference) == pytest.approx(1.0)
+    # The same rate at 20, half of it at 25: log 2 / 2 less on the mean over the values both reach.
+    assert curves.bjontegaard_rate(reference, [(0.1, 20.0), (0.1 + 1e-9, 25.0)]) == pytest.approx(2**-0.5 - 1, abs=1e-6)
+    assert curves.bjontegaard_rate(reference, [(0.1, 31.0), (0.2, 33.0)]) is None
+    assert curves.bjontegaard_rate(reference, [*halved, (0.15, 24.0)]) == pytest.approx(-0.5)
+
+
+def test_ms_ssim_has_its_known_properties() -> None:
+    image = picture(192, 200)
+    soft = np.repeat(np.repeat(downsample(image, 2), 2, 0), 2, 1)
+    assert measures.ms_ssim(image, image) == pytest.approx(1.0)
+    assert measures.ms_ssim(image, soft) == pytest.approx(measures.ms_ssim(soft, image))
+    # Loss at the finest scale alone weighs .0448 of what SSIM makes of it.
+    assert ssim(image, soft) < measures.ms_ssim(image, soft) < 1
+    noisy = np.clip(image + np.random.default_rng(0).normal(0, 20, image.shape), 0, 255).astype(np.uint8)
+    assert measures.ms_ssim(image, noisy) < measures.ms_ssim(image, soft)
+    with pytest.raises(ValueError, match="176"):
+        measures.ms_ssim(image[:100], image[:100])
+
+
+def test_ms_ssim_of_a_shift_in_brightness_is_the_luminance_term_of_the_fifth_scale() -> None:
+    a, b = np.full((176, 176, 3), 100, np.uint8), np.full((176, 176, 3), 120, np.uint8)
+    c1 = (0.01 * 255) ** 2
+    luminance = (2 * 100 * 120 + c1) / (100**2 + 120**2 + c1)
+    assert measures.ms_ssim(a, b) == pytest.approx(luminance**0.1333, abs=1e-3)
+
+
+def test_a_jpeg_grid_is_found_and_nothing_else_taken_for_one() -> None:
+    image = picture(256, 256)
+    born = imagecodecs.jpeg8_decode(imagecodecs.jpeg8_encode(image, level=80, subsampling="420"))
+    assert history.history("x", image) == "other"
+    assert history.history("x", born) == "jpeg-born"
+    assert history.history("x", born[3:, 5:]) == "jpeg-born"
+    assert history.history("dev/monuseg", born) == "jpeg2000-born"
+
+
+def test_a_tiled_coder_cuts_counts_and_joins() -> None:
+    image = picture(300, 260)
+    coder = Coder(codecs.shipped("jpeg"), 1, 256, 20)
+    coded = coder.encode(image, 95)
+    assert len(coded.streams) == 4
+    assert coded.streams[1] == encode_tile(np.ascontiguousarray(image[:256, 256:]), "jpeg", 95)
+    assert coded.total_bytes == sum(map(len, coded.streams)) + 80
+    assert psnr(image, coder.decode(coded)) > 34
+
+
+def test_histocodec_is_charged_index_and_checksums_and_tuned_packages() -> None:
+    choice = GeneratorChoice("bicubic-x4")
+    method = next(m for m in methods.all_methods([choice]) if m.name == "histocodec avif 10x bicubic-x4")
+    image = picture(512, 512)
+    coded = method.coder.encode(method.coder.shrunk(image), 60)
+    assert len(coded.streams) == 1
+    assert coded.streams[0] == encode_tile(downsample(image, 4), "avif", 60)
+    assert coded.overhead_bytes == 8 + 8 + 4
+    assert method.generator_bytes("foreign/tnbc", 1 << 20) == 0
+    tuned = Method("t", "histocodec", method.coder, tuned_bytes={"foreign/tnbc": 2_000_000})
+    assert tuned.generator_bytes("foreign/tnbc", 1_000_000) == pytest.approx(2000)
+    assert tuned.generator_bytes("dev/monuseg", 1_000_000) == 0
+
+
+def test_a_generator_can_be_chosen_by_source(tmp_path: Path) -> None:
+    package = find_package("plain-x4")
+    (tmp_path / "own.safetensors").write_bytes(package.data)
+    (tmp_path / "by-source.json").write_text(json.dumps({"foreign/tnbc": str(tmp_path / "own.safetensors")}))
+    choice = GeneratorChoice.parse(f"fidelity-x4@{tmp_path / 'by-source.json'}")
+    method = next(m for m in methods.all_methods([choice]) if m.family == "histocodec")
+    assert method.name.endswith("fidelity-x4+tuned")
+    assert method.generator_bytes("foreign/tnbc", 10**9) == len(package.data)
+    assert method.generators["foreign/tnbc"] == package.digest != method.generators[""]
+    base = downsample(picture(128, 128), 4)
+    assert not np.array_equal(method.restore(base, "foreign/tnbc"), method.restore(base, "dev/monuseg"))
+    assert method.key("foreign/tnbc") != method.key("dev/monuseg") == method.key("foreign/brecahad")
+
+
+class NoNetworks(measures.Measurer):
+    """The slow measures are not what is tested here."""
+
+    def __init__(self) -> None:
+        pass
+
+    def slow(self, original: Image, made: Image, truth: object) -> dict[str, float | None]:
+        assert original.shape == made.shape
+        return {"stlpips": 0.5}
+
+
+def subject(image: Image) -> tiles.Subject:
+    return tiles.Subject("a", "s", image, centre(image, tiles.MIDDLE), None, "other", codecs.scanner_bytes(image))
+
+
+def test_rows_fit_their_targets_and_add_up() -> None:
+    image = picture(192, 256)
+    fast = Coder(codecs.jpeg_2000())
+    slow = Coder(codecs.jpeg_2000(), 2, borrows=fast, thinned=True)
+    tuned = Method("tuned", "direct", fast, tuned_bytes={"s": 10_000_000})
+    whole = Method("whole", "direct", fast, slow_measures=True)
+    thin = Method("thin", "by hand", slow, methods._by_hand(slow, "bicubic").restore)
+    own = subject(image)
+    found = tiles.measure(own, [whole, tuned, thin], NoNetworks(), 0)
+    for target, row, paying in zip(ladder.TARGET_RATIOS, found["whole"], found["tuned"], strict=False):
+        assert target <= row["ratio"] < 1.25 * target
+        assert row["bytes"]["base"] * 8 / image.shape[0] / image.shape[1] == pytest.approx(row["bpp"], abs=1e-5)
+        assert paying["bytes"]["generator"] == pytest.approx(10_000_000 * 192 * 256 / 1e9, abs=0.1)
+        assert paying["ratio"] >= target
+        assert paying["bytes"]["base"] < row["bytes"]["base"]
+    assert [row["psnr_db"] for row in found["whole"]] == sorted((r["psnr_db"] for r in found["whole"]), reverse=True)
+    measured = [row["ratio"] for row in found["whole"] if row["stlpips"] is not None]
+    assert len(measured) == len(tiles.SLOW_RATIOS)
+    assert all(ratio >= 6 for ratio in measured)
+    taken = [row["quality"] for row in found["whole"]][2:]
+    assert [row["quality"] for row in found["thin"]] == taken
+    assert tiles.measure(own, [thin], NoNetworks(), 1) == {"thin": []}
+    assert [len(chain) for chain in tiles.chains([whole, tuned, thin])] == [3]
+
+
+def test_the_cache_resumes_and_forgets_a_line_that_was_cut(tmp_path: Path) -> None:
+    path = tmp_path / "runs" / "tiles.jsonl"
+    cache = tiles.Cache(path)
+    cache.put("s", "a", "k1", [{"ratio": 3}])
+    cache.put("s", "b", "k1", [])
+    path.write_text(path.read_text() + '{"source": "s", "ima')
+    again = tiles.Cache(path)
+    assert again.get("s", "a", "k1") == [{"ratio": 3}]
+    assert again.get("s", "b", "k1") == []
+    assert again.get("s", "a", "k2") is None
+    again.put("s", "c", "k1", [{"ratio": 4}])
+    assert tiles.Cache(path).get("s", "c", "k1") == [{"ratio": 4}]
+
+
+def rows(method: str, values: dict[str, float], *, source: str = "dev/monuseg", most: float = 32.0) -> list[Any]:
+    """Straight curves: at ratio 4 each image has its value, at 32 six less; up to the ratio `most`."""
+    found = []
+    for image, value in values.items():
+        for ratio in (4.0, 8.0, 16.0, 32.0):
+            if ratio <= most:
+                at = value - 2 * math.log2(ratio / 4)
+                measured = {"psnr_db": at, "ssim": at / 100, "stlpips": 1 - at / 100, "nuclei_f1": None}
+                row = {"image": image, "source": source, "history": "other", "method": method, "ratio": ratio}
+                found.append({**row, "bpp": 4 / ratio, "ms_ssim": None, "ciede2000": None, **measured})
+    return found
+
+
+OURS_10, OURS_20 = "histocodec avif 10x g", "histocodec jp2k 20x g"
+
+
+def test_the_contest_takes_the_best_setting_and_the_best_peer_that_reach_every_image() -> None:
+    table = contest.Table(
+        rows(OURS_10, {"a": 30.0, "b": 32.0})
+        + rows(OURS_20, {"a": 33.0, "b": 28.0})
+        + rows("AVIF s6", {"a": 29.0, "b": 30.5})
+        + rows("strong but short", {"a": 40.0}) + rows("strong but short", {"b": 40.0}, most=8.0)
+        + rows("AVIF s3", {"a": 31.0})
+    )  # fmt: skip
+    cell = contest.contest(table, "dev/monuseg", 12.0, "psnr_db")
+    assert cell is not None
+    assert (cell.ours, cell.peer, cell.images, cell.short) == (OURS_10, "AVIF s6", 2, ("strong but short",))
+    assert cell.our_mean == pytest.approx(31 - 2 * math.log2(3))
+    assert cell.value == pytest.approx(1.25)
+    assert [cell.low, cell.high] == pytest.approx([1.0, 1.5])
+    assert cell.ahead
+    distance = contest.contest(table, "dev/monuseg", 12.0, "stlpips")
+    assert distance is not None
+    assert distance.value == pytest.approx(-0.0125)
+    assert distance.ahead
+    jp2k = contest.contest(table, "dev/monuseg", 12.0, "psnr_db", ours="histocodec jp2k")
+    assert jp2k is not None
+    assert jp2k.value == pytest.approx(30.5 - 29.75)
+    slower = contest.contest(table, "dev/monuseg", 12.0, "psnr_db", slower=True)
+    assert slower is not None
+    assert (slower.peer, slower.images) == ("AVIF s3", 1)
+    assert slower.value == pytest.approx(-1.0)  # the setting that is best over all images, on the one that s3 has
+    at_8 = contest.contest(table, "dev/monuseg", 8.0, "psnr_db")
+    assert at_8 is not None
+    assert at_8.peer == "strong but short"
+    assert contest.contest(table, "dev/monuseg", 12.0, "nuclei_f1") is None
+
+
+def test_foreign_sources_count_alike_however_many_images_they_have() -> None:
+    tnbc, brecahad = "foreign/tnbc", "foreign/brecahad"
+    table = contest.Table(
+        rows(OURS_10, {"a": 30.0, "b": 30.0, "c": 30.0}, source=tnbc)
+        + rows(OURS_10, {"d": 40.0}, source=brecahad)
+        + rows("AVIF s6", {"a": 29.0, "b": 29.0, "c": 29.0}, source=tnbc)
+        + rows("AVIF s6", {"d": 42.0}, source=brecahad)
+    )
+    cell = contest.contest(table, "foreign", 8.0, "psnr_db")
+    assert cell is not None
+    assert cell.our_mean == pytest.approx(33.0)
+    assert cell.value == pytest.approx(-0.5)
+    assert not cell.ahead
+    delta = contest.rate_delta(table, "foreign", OURS_10, "AVIF s6")
+    assert delta is not None
+    # A dB takes half of log 2 here: one dB better is 2^-1/2 of the bytes, two worse twice as many.
+    assert delta.share == pytest.approx(((2**-0.5 - 1) + (2.0 - 1)) / 2)
+
+
+def test_tables_show_the_contest_and_leave_out_what_is_not_reached() -> None:
+    own = rows(OURS_10, {"a": 30.0, "b": 32.0}) + rows("AVIF s6", {"a": 29.0, "b": 30.5}, most=16.0)
+    text = tables.report({"rows": own})
+    assert "| 12x | PSNR dB | avif 10x g | 27.83 | AVIF s6 | 26.58 | **+1.25** (+1.00 to +1.50)" in text
+    assert "| AVIF s6 | 29.75 | 28.58 | 27.75 | 26.58 | 25.75 | - | - |" in text
+    assert "| dev/monuseg (2) | 16x | 27.00 dB (avif 10x g) | 25.75 dB (AVIF s6)" in tables.summary({"rows": own})
+
+
+def test_coded_bytes_are_the_streams_and_the_overhead() -> None:
+    assert Coded((b"abc", b"de"), 1, 1, 40).total_bytes == 45
