@@ -10,6 +10,8 @@ from typing import Any
 from histocodec.generators import DEFAULTS
 
 from . import fidelity, generators, speed
+from .ratedistortion import tables as ratedistortion
+from .ratedistortion.results import RESULTS as RATE_DISTORTION
 
 README = Path(__file__).parents[1] / "README.md"
 SPEED = Path(__file__).parent / "results" / "speed.json"
@@ -44,6 +46,8 @@ def filled(text: str) -> str:
         "fidelity": fidelity.summary(json.loads(fidelity.RESULTS.read_text())),
         "speed": speed.table(json.loads(SPEED.read_text())).strip(),
     }
+    if RATE_DISTORTION.is_file():
+        tables["ratedistortion"] = ratedistortion.summary(json.loads(RATE_DISTORTION.read_text()))
     for name, table in tables.items():
         pattern = rf"<!-- {name} -->.*?<!-- /{name} -->"
         text = re.sub(pattern, lambda _, n=name, t=table: f"<!-- {n} -->\n{t}\n<!-- /{n} -->", text, flags=re.DOTALL)  # type: ignore[misc]

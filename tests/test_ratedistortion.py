@@ -220,14 +220,16 @@ class NoNetworks(measures.Measurer):
 
 
 def subject(image: Image) -> tiles.Subject:
-    return tiles.Subject("a", "s", image, centre(image, tiles.MIDDLE), None, "other", codecs.scanner_bytes(image))
+    return tiles.Subject(
+        "a", "foreign/tnbc", image, centre(image, tiles.MIDDLE), None, "other", codecs.scanner_bytes(image)
+    )
 
 
 def test_rows_fit_their_targets_and_add_up() -> None:
     image = picture(192, 256)
     fast = Coder(codecs.jpeg_2000())
     slow = Coder(codecs.jpeg_2000(), 2, borrows=fast, thinned=True)
-    tuned = Method("tuned", "direct", fast, tuned_bytes={"s": 10_000_000})
+    tuned = Method("tuned", "direct", fast, tuned_bytes={"foreign/tnbc": 10_000_000})
     whole = Method("whole", "direct", fast, slow_measures=True)
     thin = Method("thin", "by hand", slow, methods._by_hand(slow, "bicubic").restore)
     own = subject(image)

@@ -1,0 +1,249 @@
+"""What is compared: a coder that makes bytes of an image, and a way back to full resolution."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import imagecodecs
+import numpy as np
+from PIL import Image as PILImage
+
+import histocodec
+from histocodec.base import downsample
+from histocodec.codecs import TILE_CODECS, Image
+from histocodec.draft import TILE
+from histocodec.generator import BicubicGenerator, Generator
+from histocodec.generators import load_generator
+from histocodec.package import find_package
+from histocodec.training.evaluate import reconstruct
+
+from . import codecs
+from .codecs import TILE_INDEX_BYTES, Codec
+
+Family = Literal["direct", "by hand", "histocodec"]
+
+CHECKSUM_BYTES = 4
+"""The container's checksum table holds a CRC-32 for each base tile."""
+SLIDE_TISSUE_PIXELS = 1e9
+"""Full pixels of tissue of the slide that a tuned generator travels with: 1 Gpx, 62 mm^2 at 0.25 um/px."""
+GENERATORS = ("fidelity-x4", "fidelity-x2")
+
+
+@dataclass(frozen=True)
+class Coded:
+    """An image as bytes."""
+
+    streams: tuple[bytes, ...]
+    """Tiles in row-major order."""
+    height: int
+    """Of the coded image, which may be shrunk."""
+    width: int
+    overhead_bytes: int
+    """Of the container, for these tiles."""
+
+    @property
+    def stream_bytes(self) -> int:
+        return sum(map(len, self.streams))
+
+    @property
+    def total_bytes(self) -> int:
+        return self.stream_bytes + self.overhead_bytes
+
+
+@dataclass(frozen=True)
+class Coder:
+    """Shrinking, cutting and coding, with all settings but the quality."""
+
+    codec: Codec
+    scale: int = 1
+    """Full pixels per coded pixel, each axis; the mean of a block."""
+    tile: int | None = None
+    """Coded pixels a side of a tile; None codes the image in one piece."""
+    tile_overhead: int = 0
+    """Bytes of the container for each tile."""
+    borrows: Coder | None = None
+    """A slow coder takes the qualities that this one chose, instead of searching its own."""
+    thinned: bool = False
+    """So slow that only some images and ratios are coded, see `tiles.THINNED`."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.codec.name} /{self.scale} {self.tile or 'whole'}"
+
+    def shrunk(self, image: Image) -> Image:
+        return downsample(image, self.scale) if self.scale > 1 else image
+
+    def encode(self, shrunk: Image, quality: float) -> Coded:
+        """shrunk: (height, width, 3) uint8 RGB as `shrunk` gives it."""
+        height, width = shrunk.shape[:2]
+        streams = tuple(
+            self.codec.encode(np.ascontiguousarray(shrunk[y : y + h, x : x + w]), quality)
+            for y, x, h, w in self._places(height, width)
+        )
+        return Coded(streams, height, width, self.tile_overhead * len(streams))
+
+    def decode(self, coded: Coded) -> Image:
+        """(height, width, 3) uint8 RGB, shrunk as it was coded."""
+        out = np.empty((coded.height, coded.width, 3), np.uint8)
+        for (y, x, h, w), stream in zip(self._places(coded.height, coded.width), coded.streams, strict=True):
+            out[y : y + h, x : x + w] = self.codec.decode(stream, h, w)
+        return out
+
+    def _places(self, height: int, width: int) -> list[tuple[int, int, int, int]]:
+        side = self.tile or max(height, width)
+        return [
+            (y, x, min(side, height - y), min(side, width - x))
+            for y in range(0, height, side)
+            for x in range(0, width, side)
+        ]
+
+
+Restore = Callable[[Image, str], Image]
+"""The coded pixels and the image's source -> full resolution, which may reach beyond the image."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """One curve of the benchmark."""
+
+    name: str
+    family: Family
+    coder: Coder
+    restore: Restore = field(default=lambda coded, source: coded)
+    slow_measures: bool = False
+    """Whether the measures that take a second each are worked out."""
+    generators: Mapping[str, str] = field(default_factory=dict)
+    """Digest of the generator by source; "" stands for all others."""
+    tuned_bytes: Mapping[str, int] = field(default_factory=dict)
+    """By source: bytes of a package that was tuned to it, and must travel with its slides."""
+
+    def generator_bytes(self, source: str, full_pixels: int) -> float:
+        """The image's share of the package: none of one that ships, all of whose readers have it."""
+        return self.tuned_bytes.get(source, 0) * full_pixels / SLIDE_TISSUE_PIXELS
+
+    def key(self, source: str) -> str:
+        """Changes whenever what is measured of images of this source may have."""
+        parts = [self.name, self.generators.get(source, self.generators.get("", "")), imagecodecs.__version__]
+        if self.family == "histocodec":
+            parts.append(_shipped_code())
+        return hashlib.sha256("|".join([*parts, _own_code()]).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class GeneratorChoice:
+    """A generator for every image, or one of its own for each source."""
+
+    package: str
+    """Name of a shipped package, or path."""
+    tuned: tuple[tuple[str, str], ...] = ()
+    """Pairs of source and path: packages that are tuned to a source, for whose other images `package` stands."""
+
+    @classmethod
+    def parse(cls, text: str) -> GeneratorChoice:
+        """`NAME_OR_PATH`, or `NAME_OR_PATH@FILE.json` with a JSON object of source -> package path."""
+        package, _, tuned = text.partition("@")
+        return cls(package, tuple(json.loads(Path(tuned).read_text()).items()) if tuned else ())
+
+    @property
+    def label(self) -> str:
+        stem = find_package(self.package).card.name if not self.package.startswith("bicubic") else self.package
+        return stem + ("+tuned" if self.tuned else "")
+
+
+def all_methods(generators: Sequence[GeneratorChoice]) -> list[Method]:
+    """The full benchmark."""
+    s6, s3 = codecs.avif(6), codecs.avif(3)
+    fast = Coder(s6)
+    methods = [
+        Method("JPEG 4:2:0", "direct", Coder(codecs.jpeg("420"))),
+        Method("JPEG 4:4:4", "direct", Coder(codecs.jpeg("444"))),
+        Method("JPEG 2000", "direct", Coder(codecs.jpeg_2000()), slow_measures=True),
+        Method("HTJ2K", "direct", Coder(codecs.htj2k())),
+        Method("JP2-WSI-like", "direct", Coder(codecs.jp2_wsi())),
+        Method("WebP", "direct", Coder(codecs.webp())),
+        Method("JPEG XL", "direct", Coder(codecs.jpeg_xl())),
+        Method("AVIF s6", "direct", fast, slow_measures=True),
+        Method("AVIF s3", "direct", Coder(s3, borrows=fast, thinned=True)),
+    ]
+    for scale in (2, 4):
+        shrunk = Coder(s6, scale)
+        slow = Coder(s3, scale, borrows=shrunk, thinned=True)
+        methods += [
+            _by_hand(shrunk, "bicubic", slow_measures=True),
+            _by_hand(shrunk, "Lanczos", slow_measures=scale == 2),
+            _by_hand(slow, "bicubic"),
+            _by_hand(slow, "Lanczos"),
+            _by_hand(Coder(codecs.jpeg_xl(), scale), "bicubic", slow_measures=scale == 2),
+            _by_hand(Coder(codecs.jpeg_xl(), scale), "Lanczos"),
+        ]
+    for choice in generators:
+        methods += [_histocodec(choice, Coder(codecs.shipped(name))) for name in TILE_CODECS]
+    return methods
+
+
+QUICK = ("JPEG 2000", "AVIF s6", "AVIF s6 /2 bicubic", "AVIF s6 /4 bicubic")
+"""Peers of a quick run, which leaves out histocodec's JPEG bases as well."""
+
+
+def quick_methods(methods: Sequence[Method]) -> list[Method]:
+    return [m for m in methods if m.name in QUICK or (m.family == "histocodec" and " jpeg " not in m.name)]
+
+
+def _by_hand(coder: Coder, kernel: str, *, slow_measures: bool = False) -> Method:
+    resampling = {"bicubic": PILImage.Resampling.BICUBIC, "Lanczos": PILImage.Resampling.LANCZOS}[kernel]
+    name = f"{coder.codec.name} /{coder.scale} {kernel}"
+    restore = partial(_enlarged, coder.scale, resampling)
+    return Method(name, "by hand", coder, restore, slow_measures=slow_measures)
+
+
+def _enlarged(scale: int, resampling: PILImage.Resampling, shrunk: Image, source: str) -> Image:
+    height, width = shrunk.shape[:2]
+    return np.array(PILImage.fromarray(shrunk).resize((width * scale, height * scale), resampling))
+
+
+def _histocodec(choice: GeneratorChoice, coder: Coder) -> Method:
+    """As `histocodec.encode` would: base tiles of its size, each with its place in the index and its checksum."""
+    loaded = {"": load_generator(choice.package)} | {source: load_generator(path) for source, path in choice.tuned}
+    scale = loaded[""].scale
+    if any(generator.scale != scale for generator in loaded.values()):
+        raise ValueError(f"{choice.label}: its packages enlarge by different scales")
+    base = Coder(coder.codec, scale, TILE, TILE_INDEX_BYTES + CHECKSUM_BYTES)
+    name = f"histocodec {coder.codec.name} {40 // scale}x {choice.label}"
+    return Method(
+        name,
+        "histocodec",
+        base,
+        partial(_reconstructed, loaded),
+        slow_measures=coder.codec.name != "jpeg",
+        generators={source: generator.digest for source, generator in loaded.items()},
+        tuned_bytes={source: _travelling_bytes(loaded[source]) for source, _ in choice.tuned},
+    )
+
+
+def _travelling_bytes(generator: Generator) -> int:
+    return 0 if isinstance(generator, BicubicGenerator) else len(generator.package or b"")
+
+
+def _reconstructed(loaded: Mapping[str, Generator], base: Image, source: str) -> Image:
+    return reconstruct(loaded.get(source, loaded[""]), base)
+
+
+def _shipped_code() -> str:
+    """Changes with the code that makes bases and runs generators."""
+    root = Path(histocodec.__file__).parent
+    return _digest(root / name for name in ("base.py", "codecs.py", "generator.py", "model.py", "networks.py"))
+
+
+def _own_code() -> str:
+    """Changes with the code that codes and measures."""
+    return _digest(Path(__file__).parent / name for name in ("codecs.py", "measures.py"))
+
+
+def _digest(paths: Iterable[Path]) -> str:
+    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()

@@ -1,0 +1,57 @@
+"""The committed results: JSON, one row a line."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+import imagecodecs
+import numpy as np
+import torch
+
+from benchmarks.speed import _cpu_model
+from histocodec.generators import load_generator
+from histocodec.version import __version__
+
+from .tiles import Plan
+
+RESULTS = Path(__file__).parents[1] / "results" / "ratedistortion.json"
+
+_LISTS = ("rows", "slide_rows")
+
+
+def environment(plan: Plan, seconds: float) -> dict[str, Any]:
+    """What the results were made with. seconds: that the run took, without what its cache had."""
+    libraries = dict(part.rsplit("-", 1) for part in imagecodecs.version().split(", ") if "-" in part)
+    wanted = ("libavif", "libjxl", "openjpeg", "openjph", "libwebp", "libjpeg_turbo")
+    return {
+        "histocodec": __version__,
+        "imagecodecs": imagecodecs.__version__,
+        "libraries": {name: libraries.get(name) for name in wanted},
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "processor": _cpu_model(),
+        "cores": os.cpu_count(),
+        "generators": {choice.label: load_generator(choice.package).digest for choice in plan.generators},
+        "run_s": round(seconds),
+    }
+
+
+def write_results(path: Path, results: dict[str, Any]) -> None:
+    """Sections of their own, then the rows, one a line: changes show as lines."""
+    parts = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in results.items() if key not in _LISTS]
+    for key in _LISTS:
+        if key in results:
+            rows = ",\n".join(json.dumps(row) for row in results[key])
+            parts.append(f"{json.dumps(key)}: [\n{rows}\n]")
+    path.write_text("{\n" + ",\n".join(parts) + "\n}\n")
+
+
+def read_results(path: Path) -> dict[str, Any]:
+    """As `write_results` wrote them."""
+    results: dict[str, Any] = json.loads(path.read_text())
+    return results

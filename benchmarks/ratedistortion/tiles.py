@@ -1,0 +1,299 @@
+"""The tiles task: every method on every image, one row for each target ratio it reaches."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.fidelity import centre_mask
+from benchmarks.nuclei import Mask, read_mask
+from histocodec.codecs import Image
+from histocodec.training.evaluate import centre
+from histocodec.training.patches import TILE_SUFFIXES, read_image
+
+from .codecs import scanner_bytes
+from .contest import GROUPS
+from .history import history
+from .ladder import NEARLY_FULL, TARGET_RATIOS, ladder
+from .measures import SLOW, Measurer
+from .methods import Coded, Coder, GeneratorChoice, Method, all_methods, quick_methods
+
+SOURCES = {
+    "dev/monuseg": 1,
+    "dev/tcga_mitosis": 1,
+    "dev/misc_hoverfast": 1,
+    "foreign/tnbc": 3,
+    "foreign/brecahad": 2,
+}
+"""Folders, and which of their tiles: every one, every third, every second."""
+QUICK_SOURCES = {"dev/monuseg": 7, "foreign/tnbc": 27, "foreign/brecahad": 8}
+LARGEST = 1024
+"""Of larger tiles the middle, full pixels a side."""
+MIDDLE = 512
+"""Full pixels a side of what the slow measures see."""
+SLOW_RATIOS = (6.0, 12.0, 16.0, 24.0)
+"""Target ratios at which they are worked out; 8 lies between the first two."""
+THINNED, THINNED_FROM = 4, 6.0
+"""Coders that are too slow for all take every fourth image of a source of the contest, and target ratios from this."""
+
+CONTESTED = {source for sources in GROUPS.values() for source in sources}
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a worker needs to know; it builds the methods itself."""
+
+    data: Path
+    weights: Path
+    generators: tuple[GeneratorChoice, ...]
+    quick: bool = False
+
+    def methods(self) -> list[Method]:
+        found = all_methods(self.generators)
+        return quick_methods(found) if self.quick else found
+
+    def images(self) -> list[tuple[str, Path, int]]:
+        """Source, path and number within the source."""
+        found = []
+        for source, step in (QUICK_SOURCES if self.quick else SOURCES).items():
+            paths = sorted(p for p in (self.data / source).iterdir() if p.suffix in TILE_SUFFIXES)[::step]
+            found += [(source, path, number) for number, path in enumerate(paths)]
+        return found
+
+    @property
+    def side(self) -> int:
+        return MIDDLE if self.quick else LARGEST
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One image and what it is compared by."""
+
+    name: str
+    source: str
+    full: Image
+    middle: Image
+    truth: Mask | None
+    """Nuclei of the middle."""
+    history: str
+    scanner_bytes: int
+
+    @classmethod
+    def read(cls, source: str, path: Path, side: int) -> Subject:
+        """side: see `LARGEST`; further cut to a multiple of 4."""
+        whole = read_image(path)
+        full = centre(whole, side)
+        full = np.ascontiguousarray(full[: full.shape[0] // 4 * 4, : full.shape[1] // 4 * 4])
+        mask_path = path.parent.with_name(path.parent.name + "_nuclei") / f"{path.stem}.png"
+        truth = centre_mask(centre_mask(read_mask(mask_path), side), MIDDLE) if mask_path.is_file() else None
+        middle = np.ascontiguousarray(centre(full, MIDDLE))
+        # A grid shows best in the whole tile.
+        return cls(path.stem, source, full, middle, truth, history(source, whole), scanner_bytes(full))
+
+
+class Encodes:
+    """What one coder made of one image, by step of its qualities."""
+
+    def __init__(self, coder: Coder, full: Image) -> None:
+        self.coder = coder
+        started = time.perf_counter()
+        self._shrunk = coder.shrunk(full)
+        self._shrink_s = time.perf_counter() - started
+        self._made: dict[int, tuple[Coded, float]] = {}
+        self._sizes: dict[int, float] = {}
+
+    def coded(self, step: int) -> tuple[Coded, float]:
+        """The bytes, and the seconds it took to shrink and code."""
+        if step not in self._made:
+            started = time.perf_counter()
+            coded = self.coder.encode(self._shrunk, self.coder.codec.qualities[step])
+            self._made[step] = coded, self._shrink_s + time.perf_counter() - started
+        return self._made[step]
+
+    def steps(self, budgets: Sequence[float]) -> list[int]:
+        """The highest step that fits each budget; see `ladder`."""
+        codec = self.coder.codec
+        enough = 1.0 if codec.whole else NEARLY_FULL
+        return ladder(self._sizes, len(codec.qualities), self._size, budgets, enough=enough)
+
+    def _size(self, step: int) -> float:
+        return self.coded(step)[0].total_bytes
+
+
+def measure(subject: Subject, methods: Sequence[Method], measurer: Measurer, number: int) -> dict[str, list[Row]]:
+    """Rows by method. methods: that share a coder, or borrow from it. number: the image's within its source."""
+    kept: dict[Coder, Encodes] = {}
+
+    def encodes(coder: Coder) -> Encodes:
+        if coder not in kept:
+            kept[coder] = Encodes(coder, subject.full)
+        return kept[coder]
+
+    found: dict[str, list[Row]] = {}
+    for method in methods:
+        coder = method.coder
+        if coder.thinned and (number % THINNED or subject.source not in CONTESTED):
+            found[method.name] = []
+            continue
+        height, width = subject.full.shape[:2]
+        generator_bytes = method.generator_bytes(subject.source, height * width)
+        targets = [t for t in TARGET_RATIOS if not coder.thinned or t >= THINNED_FROM]
+        budgets = [subject.scanner_bytes / target - generator_bytes for target in targets]
+        steps = encodes(coder.borrows or coder).steps(budgets)
+        found[method.name] = [
+            _row(subject, method, encodes(coder), step, generator_bytes, measurer, slow=slow)
+            for step, slow in _with_slow(steps, encodes(coder), subject, method)
+        ]
+    return found
+
+
+def _with_slow(steps: Sequence[int], encodes: Encodes, subject: Subject, method: Method) -> Iterator[tuple[int, bool]]:
+    """Each step, and whether it is the one that a ratio of SLOW_RATIOS takes."""
+    chosen: set[int] = set()
+    if method.slow_measures and subject.source in CONTESTED:
+        for target in SLOW_RATIOS:
+            fitting = [s for s in steps if encodes.coded(s)[0].total_bytes <= subject.scanner_bytes / target]
+            chosen |= {max(fitting)} if fitting else set()
+    for step in steps:
+        yield step, step in chosen
+
+
+def _row(
+    subject: Subject,
+    method: Method,
+    encodes: Encodes,
+    step: int,
+    generator_bytes: float,
+    measurer: Measurer,
+    *,
+    slow: bool,
+) -> Row:
+    coded, encode_s = encodes.coded(step)
+    height, width = subject.full.shape[:2]
+    started = time.perf_counter()
+    made = method.restore(method.coder.decode(coded), subject.source)[:height, :width]
+    decode_s = time.perf_counter() - started
+    total = coded.total_bytes + generator_bytes
+    row: Row = {
+        "image": subject.name,
+        "source": subject.source,
+        "history": subject.history,
+        "method": method.name,
+        "quality": method.coder.codec.qualities[step],
+        "bytes": {
+            "base": coded.stream_bytes,
+            "generator": round(generator_bytes, 1),
+            "enhancement": 0,
+            "overhead": coded.overhead_bytes,
+        },
+        "bpp": round(8 * total / (height * width), 5),
+        "ratio": round(subject.scanner_bytes / total, 4),
+        **measurer.fast(subject.full, made),
+        **dict.fromkeys(SLOW),
+        "encode_s": round(encode_s, 3),
+        "decode_s": round(decode_s, 3),
+    }
+    if slow:
+        row |= measurer.slow(subject.middle, np.ascontiguousarray(centre(made, MIDDLE)), subject.truth)
+    return row
+
+
+def chains(methods: Sequence[Method]) -> list[list[Method]]:
+    """Methods that share a coder, or lend to one another, together: their encodes are made once."""
+    grouped: dict[Coder, list[Method]] = {}
+    for method in methods:
+        grouped.setdefault(method.coder.borrows or method.coder, []).append(method)
+    return list(grouped.values())
+
+
+class Cache:
+    """Rows that were measured, one line of JSON for each image and method; a cut line at the end is ignored."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._rows: dict[tuple[str, str, str], list[Row]] = {}
+        text = path.read_text() if path.is_file() else ""
+        self._cut = text != "" and not text.endswith("\n")
+        for line in text.splitlines():
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                continue
+            self._rows[entry["source"], entry["image"], entry["key"]] = entry["rows"]
+
+    def get(self, source: str, image: str, key: str) -> list[Row] | None:
+        return self._rows.get((source, image, key))
+
+    def put(self, source: str, image: str, key: str, rows: list[Row]) -> None:
+        self._rows[source, image, key] = rows
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.open("a") as file:
+            file.write(
+                "\n" * self._cut + json.dumps({"source": source, "image": image, "key": key, "rows": rows}) + "\n"
+            )
+        self._cut = False
+
+
+def run(plan: Plan, cache: Cache, workers: int) -> list[Row]:
+    """All rows, by image and then in the order of the methods; what the cache has is not measured again."""
+    methods, images = plan.methods(), plan.images()
+
+    def key(method: Method, source: str) -> str:
+        return f"{method.key(source)}-{plan.side}"
+
+    jobs: list[tuple[str, Path, int, list[str]]] = []
+    for source, path, number in images:
+        for chain in chains(methods):
+            names = [m.name for m in chain if cache.get(source, path.stem, key(m, source)) is None]
+            if names:
+                jobs.append((source, path, number, names))
+    by_name = {method.name: method for method in methods}
+    if jobs:
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(workers, context, initializer=_prepare, initargs=(plan,)) as pool:
+            running = {pool.submit(_job, *job): job for job in jobs}
+            for done, future in enumerate(as_completed(running), 1):
+                source, path, _, _ = running[future]
+                for name, rows in future.result().items():
+                    cache.put(source, path.stem, key(by_name[name], source), rows)
+                print(f"\r{done} of {len(jobs)}: {source} {path.stem:40}", end="", file=sys.stderr, flush=True)
+        print(file=sys.stderr)
+    rows = []
+    for source, path, _ in images:
+        for method in methods:
+            rows += cache.get(source, path.stem, key(method, source)) or []
+    return rows
+
+
+_worker: dict[str, Any] = {}
+
+
+def _prepare(plan: Plan) -> None:
+    """In a worker: one thread, the networks, the methods."""
+    torch.set_num_threads(1)
+    weights = plan.weights / "stlpips_alex.safetensors"
+    methods: Mapping[str, Method] = {method.name: method for method in plan.methods()}
+    _worker.update(plan=plan, methods=methods, measurer=Measurer(weights if weights.is_file() else None))
+
+
+@lru_cache(maxsize=1)
+def _subject(source: str, path: Path, side: int) -> Subject:
+    return Subject.read(source, path, side)
+
+
+def _job(source: str, path: Path, number: int, names: Sequence[str]) -> dict[str, list[Row]]:
+    subject = _subject(source, path, _worker["plan"].side)
+    return measure(subject, [_worker["methods"][name] for name in names], _worker["measurer"], number)
