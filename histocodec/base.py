@@ -5,9 +5,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
+from numpy.typing import NDArray
 
 from .codecs import Image, TileCodec, decode_tile, encode_tile
+from .colour import ColourTransform, fit_colours
 
 
 def downsample(image: Image, scale: int) -> Image:
@@ -33,6 +37,30 @@ def downsample(image: Image, scale: int) -> Image:
     return ((total + count // 2) // count).astype(np.uint8)
 
 
+@dataclass(frozen=True, slots=True)
+class BaseCoder:
+    """How the tiles of one base are coded: by which codec, and in which colours."""
+
+    codec: TileCodec
+    colour: ColourTransform | None = None
+    """None: the codec is given RGB."""
+
+    @classmethod
+    def fitted(cls, codec: TileCodec, pixels: NDArray[np.uint8]) -> BaseCoder:
+        """For a base with such pixels, any shape that ends in 3. Only `avif` has its colours transformed: what other
+        readers open must have natural ones."""
+        return cls(codec, fit_colours(pixels.reshape(-1, 3)) if codec == "avif" else None)
+
+    def encode(self, tile: Image, quality: float) -> bytes:
+        """As `codecs.encode_tile`."""
+        return encode_tile(self.colour.apply(tile) if self.colour else tile, self.codec, quality)
+
+    def decode(self, data: bytes, *, height: int, width: int) -> Image:
+        """As `codecs.decode_tile`: (height, width, 3) uint8 RGB, the transform undone."""
+        tile = decode_tile(data, self.codec, height=height, width=width)
+        return self.colour.undo(tile) if self.colour else tile
+
+
 def degrade(image: Image, scale: int, codec: TileCodec | None, quality: float = 0.0) -> Image:
     """The base of a full-resolution image as a decoder sees it: `downsample`, code, decode.
 
@@ -42,4 +70,5 @@ def degrade(image: Image, scale: int, codec: TileCodec | None, quality: float = 
     base = downsample(image, scale)
     if codec is None:
         return base
-    return decode_tile(encode_tile(base, codec, quality), codec, height=base.shape[0], width=base.shape[1])
+    coder = BaseCoder.fitted(codec, base)
+    return coder.decode(coder.encode(base, quality), height=base.shape[0], width=base.shape[1])

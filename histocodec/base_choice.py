@@ -12,8 +12,8 @@ from functools import partial
 
 import numpy as np
 
-from .base import downsample
-from .codecs import Image, TileCodec, decode_tile, encode_tile
+from .base import BaseCoder, downsample
+from .codecs import Image, TileCodec
 from .errors import BudgetError
 from .generator import Generator, reconstruct
 from .geometry import TileGrid
@@ -111,8 +111,10 @@ def _psnr_within(
     """Mean PSNR of the patches from bases of at most so many bytes together; None if the lowest quality takes more."""
     bases = [downsample(patch, generator.scale) for patch in patches]
 
+    coder = BaseCoder.fitted(codec, np.concatenate([base[::4, ::4] for base in bases]))
+
     def coded(quality: float) -> list[bytes]:
-        return list(ordered_map(partial(encode_tile, codec=codec, quality=quality), bases, workers=workers))
+        return list(ordered_map(partial(coder.encode, quality=quality), bases, workers=workers))
 
     quality = best_quality(lambda quality: sum(map(len, coded(quality))), budget_bytes, codec)
     if quality is None:
@@ -120,6 +122,6 @@ def _psnr_within(
     values = []
     for patch, data in zip(patches, coded(quality), strict=True):
         side = PATCH // generator.scale
-        base = decode_tile(data, codec, height=side, width=side)
+        base = coder.decode(data, height=side, width=side)
         values.append(min(100.0, psnr(patch, reconstruct(generator, base, _BLOCK))))
     return float(np.mean(values))

@@ -298,7 +298,7 @@ def tune_command(
         progress = stack.enter_context(_bar())
         sources = [stack.enter_context(open_source(slide, mpp=mpp)) for slide in slides]
         chosen = (
-            default_generator(base_scale(sources[0], base.value))
+            default_generator(base_scale(sources[0], base.value), codec.value)
             if generator is None
             else load_generator(generator, device=device)
         )

@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path
 from types import TracebackType
 
-from .codecs import Image, TileCodec, decode_tile, encode_tile
+from .base import BaseCoder
+from .codecs import Image
 from .errors import BudgetError
 from .parallel import ordered_map
 from .plane import TileCache, TiledPlane
@@ -32,10 +33,10 @@ class CodedPyramid:
     """The coded tiles of every level, on disk. A context manager that frees it."""
 
     def __init__(
-        self, pyramid: Pyramid, codec: TileCodec, quality: float, *, folder: Path, workers: int, progress: Progress
+        self, pyramid: Pyramid, coder: BaseCoder, quality: float, *, folder: Path, workers: int, progress: Progress
     ) -> None:
         """Codes every tile of `pyramid`."""
-        self.codec, self.quality = codec, quality
+        self.coder, self.quality = coder, quality
         total = sum(grid.count for grid in pyramid.grids)
         done = 0
         with ExitStack() as stack:
@@ -44,7 +45,7 @@ class CodedPyramid:
                 codes = CodeSpool(pixels.grid, folder)
                 stack.callback(codes.close)
                 self.levels.append(codes)
-                work = partial(_code_tile, pixels, codes, codec, quality)
+                work = partial(_code_tile, pixels, codes, coder, quality)
                 for _ in ordered_map(work, range(pixels.grid.count), workers=workers):
                     done += 1
                     progress("coding", done, total)
@@ -60,7 +61,7 @@ class CodedPyramid:
 
         def decode(column: int, row: int) -> Image:
             data = codes.get(codes.grid.index(column, row))
-            return decode_tile(data, self.codec, height=codes.grid.tile, width=codes.grid.tile)
+            return self.coder.decode(data, height=codes.grid.tile, width=codes.grid.tile)
 
         return TiledPlane(codes.grid, decode, TileCache(capacity_bytes))
 
@@ -79,7 +80,7 @@ class CodedPyramid:
 
 def code_within(
     pyramid: Pyramid,
-    codec: TileCodec,
+    coder: BaseCoder,
     budget_bytes: int,
     *,
     seed: int,
@@ -92,17 +93,17 @@ def code_within(
     A sample of tiles gives a first estimate of bytes over quality; what the whole really takes corrects it, until it
     fits. Raises BudgetError if the lowest quality does not; its `needed_bytes` are what that really took.
     """
-    curve = RateCurve(partial(_estimate, _samples(pyramid, seed), codec, workers))
-    lowest = SEARCH_RANGES[codec][0]
+    curve = RateCurve(partial(_estimate, _samples(pyramid, seed), coder, workers))
+    lowest = SEARCH_RANGES[coder.codec][0]
     first = True
     while True:
-        quality = best_quality(curve, _AIM * budget_bytes, codec) or lowest
-        coded = CodedPyramid(pyramid, codec, quality, folder=folder, workers=workers, progress=progress)
+        quality = best_quality(curve, _AIM * budget_bytes, coder.codec) or lowest
+        coded = CodedPyramid(pyramid, coder, quality, folder=folder, workers=workers, progress=progress)
         # A coding that is too large raises the curve above the budget at its quality, so the next one is lower.
         curve.correct(quality, coded.total_bytes)
         fits = coded.total_bytes <= budget_bytes
         poor = first and coded.total_bytes < GOOD_FILL * budget_bytes
-        if fits and not (poor and (best_quality(curve, _AIM * budget_bytes, codec) or 0) > quality):
+        if fits and not (poor and (best_quality(curve, _AIM * budget_bytes, coder.codec) or 0) > quality):
             return coded
         coded.close()
         if quality == lowest and not fits:
@@ -111,8 +112,8 @@ def code_within(
         first = False
 
 
-def _code_tile(pixels: PixelSpool, codes: CodeSpool, codec: TileCodec, quality: float, index: int) -> None:
-    codes.put(index, encode_tile(pixels.get(index), codec, quality))
+def _code_tile(pixels: PixelSpool, codes: CodeSpool, coder: BaseCoder, quality: float, index: int) -> None:
+    codes.put(index, coder.encode(pixels.get(index), quality))
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,15 +143,15 @@ def _samples(pyramid: Pyramid, seed: int) -> list[_Sample]:
     return samples
 
 
-def _estimate(samples: list[_Sample], codec: TileCodec, workers: int, quality: float) -> float:
+def _estimate(samples: list[_Sample], coder: BaseCoder, workers: int, quality: float) -> float:
     """Bytes of all tiles at a quality, from the sizes of the sampled ones."""
     total = 0.0
     for sample in samples:
-        work = partial(_coded_size, sample.pixels, codec, quality)
+        work = partial(_coded_size, sample.pixels, coder, quality)
         sizes = ordered_map(work, sample.indexes, workers=workers)
         total += sum(sizes) / len(sample.indexes) * sample.group_size
     return total
 
 
-def _coded_size(pixels: PixelSpool, codec: TileCodec, quality: float, index: int) -> int:
-    return len(encode_tile(pixels.get(index), codec, quality))
+def _coded_size(pixels: PixelSpool, coder: BaseCoder, quality: float, index: int) -> int:
+    return len(coder.encode(pixels.get(index), quality))

@@ -17,8 +17,10 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
+from .base import BaseCoder
 from .bigtiff import BigTiffError, Directory, read_directories, read_directory
 from .codecs import Image, TileError, decode_tile
+from .colour import ColourTransform
 from .errors import CorruptContainer, NotAContainer, Problem, UnsupportedVersion
 from .geometry import Size, TileGrid
 from .labels import described_numbers
@@ -79,6 +81,7 @@ class Container:
         first = directories[0]
         self.manifest = self._read_manifest(first)
         base = self.manifest.base
+        self._coder = BaseCoder(base.codec, ColourTransform(base.colour) if base.colour else None)
         self.grids = tuple(TileGrid(Size(*level.size), base.tile) for level in base.levels)
         """The tile grid of each stored level."""
         problems = list(self._arrange(directories))
@@ -263,7 +266,7 @@ class Container:
         side = self.manifest.base.tile
         data = self.tile(level, index)
         try:
-            return decode_tile(data, self.manifest.base.codec, height=side, width=side)
+            return self._coder.decode(data, height=side, width=side)
         except TileError as error:
             problem = Problem("tile-damaged", f"level {level} tile {index}", str(error))
             raise CorruptContainer(self.path, [problem]) from error

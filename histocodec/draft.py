@@ -13,12 +13,14 @@ from typing import IO
 
 from .assemble import AssociatedImage, checksum_table, compressed, write_container
 from .associated import code_associated
+from .base import BaseCoder
 from .codecs import TileCodec
 from .coding import CodedPyramid, code_within
 from .errors import BudgetError
 from .generator import Generator
 from .labels import stated_reconstruction
 from .manifest import (
+    COLOUR,
     SOFTWARE,
     BaseFacts,
     GeneratorFacts,
@@ -37,7 +39,9 @@ from .pyramid import Progress, Pyramid
 from .settings import EncodeSettings
 from .source import Source
 
-TILE = 256
+TILES: dict[TileCodec, int] = {"jp2k": 256, "avif": 512, "jpeg": 256}
+"""Base pixels a side of a tile. An AVIF image has some 300 bytes of boxes: 3 % of a tile of 256 px at 0.1 bpp."""
+
 BLOCK = 128
 EMBED_SHARE = 0.01
 """A generator whose package takes less than this share of the output is embedded, unless told otherwise."""
@@ -56,6 +60,7 @@ class Draft:
     generator: Generator
     pyramid: Pyramid
     scale: int
+    coder: BaseCoder
     associated: Sequence[AssociatedImage] = ()
     associated_note: str | None = None
     package: bytes | None = None
@@ -121,7 +126,14 @@ class Draft:
                 properties=properties,
                 lossy_history=(*_earlier_steps(source), ours),
             ),
-            base=BaseFacts(self.scale, settings.codec, quality, TILE, level_sizes(base_size, TILE)),
+            base=BaseFacts(
+                self.scale,
+                settings.codec,
+                quality,
+                self.pyramid.grids[0].tile,
+                level_sizes(base_size, self.pyramid.grids[0].tile),
+                self.coder.colour.numbers if self.coder.colour else None,
+            ),
             prediction=PredictionFacts(
                 GeneratorFacts(
                     generator.name, generator.digest, generator.scale, generator.halo, self.package is not None
@@ -132,6 +144,7 @@ class Draft:
             associated=tuple(image.name for image in self.associated),
             checksums_sha256=hashlib.sha256(checksums).hexdigest(),
             quality=measured,
+            requires=(COLOUR,) if self.coder.colour else (),
         )
 
     def write(
@@ -178,7 +191,7 @@ def code_draft_within(file: Draft, budget: int, folder: Path, progress: Progress
     try:
         return code_within(
             file.pyramid,
-            settings.codec,
+            file.coder,
             budget - overhead,
             seed=settings.seed,
             folder=folder,

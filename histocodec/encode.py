@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .adoption import Tuner, adopt_tuned
+from .base import BaseCoder
 from .base_choice import choose_base
+from .codecs import TileCodec
 from .coding import CodedPyramid
-from .draft import BLOCK, TILE, Draft, code_draft_within
+from .draft import BLOCK, TILES, Draft, code_draft_within
 from .errors import BudgetError, GeneratorError, SettingsError, UnsupportedResolution
 from .generator import Generator
 from .generators import default_generator
@@ -123,21 +125,28 @@ def encode(
     check_space(path, raw_bytes + raw_bytes // 4)
     folder, workers = path.parent, settings.workers
     # The default one is loaded while the source is read: importing torch takes seconds.
-    loading = None if generator is not None else _loading_default(scale)
+    loading = None if generator is not None else _loading_default(scale, settings.codec)
     # Closing a temporary file writes what it still buffers, so errors are caught around the stack.
     with writing_errors(path), ExitStack() as stack:
         pyramid = stack.enter_context(
-            Pyramid(source, scale=scale, tile=TILE, block=BLOCK, folder=folder, workers=workers, progress=progress)
+            Pyramid(
+                source,
+                scale=scale,
+                tile=TILES[settings.codec],
+                block=BLOCK,
+                folder=folder,
+                workers=workers,
+                progress=progress,
+            )
         )
         if generator is None:
             assert loading is not None
             generator = loading.result()
-        file = Draft(source, settings, generator, pyramid, scale).fitted(budget)
+        coder = BaseCoder.fitted(settings.codec, pyramid.pixels_all_over())
+        file = Draft(source, settings, generator, pyramid, scale, coder).fitted(budget)
         if budget is None:
             assert settings.quality is not None
-            coded = CodedPyramid(
-                pyramid, settings.codec, settings.quality, folder=folder, workers=workers, progress=progress
-            )
+            coded = CodedPyramid(pyramid, coder, settings.quality, folder=folder, workers=workers, progress=progress)
             file = file.with_package_for(coded.total_bytes)
         else:
             coded = code_draft_within(file, budget, folder, progress)
@@ -177,7 +186,7 @@ def _with_better_base(source: Source, settings: EncodeSettings, progress: Progre
     generators: dict[Base, Generator] = {}
     for base in BASE_MPP:
         try:
-            generators[base] = default_generator(base_scale(source, base))
+            generators[base] = default_generator(base_scale(source, base), settings.codec)
         except UnsupportedResolution as error:
             refused = error
     if not generators:
@@ -201,9 +210,9 @@ def _with_better_base(source: Source, settings: EncodeSettings, progress: Progre
     return dataclasses.replace(settings, base=choice.base), f"base {choice.base}: {why}"
 
 
-def _loading_default(scale: int) -> Future[Generator]:
+def _loading_default(scale: int, codec: TileCodec) -> Future[Generator]:
     loader = ThreadPoolExecutor(1, thread_name_prefix="histocodec-loader")
-    loading = loader.submit(default_generator, scale)
+    loading = loader.submit(default_generator, scale, codec)
     loader.shutdown(wait=False)
     return loading
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
+from .codecs import TileCodec
 from .generator import BicubicGenerator, Generator
 from .package import Package, find_package
 
 DEFAULTS = {4: "fidelity-x4", 2: "fidelity-x2"}
 """By scale: what a slide is encoded with unless told otherwise."""
+
+FOR_AVIF = {4: "avif-x4", 2: "avif-x2"}
+"""The same for bases in AVIF."""
 
 
 def load_generator(name: str | Path | Package = DEFAULTS[4], *, device: str = "cpu") -> Generator:
@@ -33,6 +37,6 @@ def _built(package: Package, device: str) -> Generator:
     return build_generator(package, device)
 
 
-def default_generator(scale: int) -> Generator:
+def default_generator(scale: int, codec: TileCodec = "jp2k") -> Generator:
     """What a slide is encoded with unless told otherwise."""
-    return load_generator(DEFAULTS[scale])
+    return load_generator((FOR_AVIF if codec == "avif" else DEFAULTS)[scale])

@@ -27,6 +27,7 @@ MAX_SIDE = 1 << 22
 """Pixels a side that a slide may have: four times what any scanner makes, and small enough for every sum in int64."""
 MAX_JSON_BYTES = 16 << 20
 MAX_HALO = 64
+MAX_COLOUR = 1 << 26
 MAX_SUBIFDS = 16
 MAX_ITEMS = 1000
 """Of an array."""
@@ -38,7 +39,10 @@ MAX_PROBLEMS = 100
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+ -]{0,63}")
 """Names of generators and associated images: they stand in labels, where other readers look for `|` and line ends."""
 
-KNOWN_FEATURES: frozenset[str] = frozenset()
+COLOUR = "colour"
+"""The feature of a base whose colours have to be transformed back."""
+
+KNOWN_FEATURES: frozenset[str] = frozenset({COLOUR})
 """What a file may list under `requires` and this version understands."""
 
 _BUILTIN = {"builtin:bicubic-x2": ("bicubic-x2", 2, 2), "builtin:bicubic-x4": ("bicubic-x4", 4, 2)}
@@ -112,6 +116,8 @@ class BaseFacts:
     tile: int
     """Pixels a side of a stored tile, at every level."""
     levels: tuple[Level, ...]
+    colour: tuple[int, ...] | None = None
+    """The numbers of `colour.ColourTransform`; None if tiles are coded in RGB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +216,10 @@ class Manifest:
 
     def to_json(self) -> bytes:
         """UTF-8 JSON, keys sorted, no insignificant space: the same manifest gives the same bytes."""
-        text = json.dumps(dataclasses.asdict(self), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        tables = dataclasses.asdict(self)
+        if self.base.colour is None:
+            del tables["base"]["colour"]
+        text = json.dumps(tables, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         return text.encode()
 
     @classmethod
@@ -280,6 +289,8 @@ def _out_of_range(m: Manifest) -> Iterator[tuple[str, str]]:
         ("base.quality", base.quality, 0, 100),
         ("prediction.generator.halo", generator.halo, 0, MAX_HALO),
     ]
+    if base.colour is not None:
+        bounds += [("base.colour", number, -MAX_COLOUR, MAX_COLOUR) for number in base.colour]
     for name in ("tissue_map", "quality_map", "enhancement"):
         layer: Layer | None = getattr(m.layers, name)
         if layer is not None:
@@ -331,6 +342,10 @@ def _contradictions(m: Manifest) -> Iterator[tuple[str, str]]:
     expected = level_sizes((-(-width // base.scale), -(-height // base.scale)), base.tile)
     if base.levels != expected:
         yield "base.levels", f"expected {len(expected)} levels from {expected[0].size}, found other sizes"
+    if base.colour is not None and (len(base.colour) != 12 or base.codec != "avif"):
+        yield "base.colour", f"expected twelve numbers and avif, found {len(base.colour)} and {base.codec}"
+    if (base.colour is not None) != (COLOUR in m.requires):
+        yield "requires", f'"{COLOUR}" goes with base.colour, and only with it'
     if generator.scale != base.scale:
         yield "prediction.generator.scale", f"expected the base's {base.scale}, found {generator.scale}"
     blocks = tuple(-(-side // m.prediction.block) for side in expected[0].size)

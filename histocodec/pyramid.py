@@ -22,6 +22,8 @@ from .tissue import tissue_blocks
 Progress = Callable[[str, int, int], None]
 """progress(stage, done, total), called often and from the calling thread."""
 
+_MOST_PIXELS = 1 << 20
+
 LEVEL_STEP = 4
 """Pixels of a level per pixel of the next, each axis."""
 
@@ -89,6 +91,12 @@ class Pyramid:
             for row, column in np.argwhere(self.tissue)
             if self.blocks.region(column, row).scaled(self._scale).within(self._full_size)
         ]
+
+    def pixels_all_over(self) -> NDArray[np.uint8]:
+        """Some pixels of the whole base, tissue and glass: (n, 3) uint8 RGB, about a million at most."""
+        level = next(k for k, grid in enumerate(self.grids) if grid.size.area <= _MOST_PIXELS or grid is self.grids[-1])
+        size = self.grids[level].size
+        return self.levels[level].read(Region(0, 0, size.width, size.height)).reshape(-1, 3)
 
     def coarsest(self) -> Image:
         """The last level, which fits into one tile, as (height, width, 3) uint8 RGB."""

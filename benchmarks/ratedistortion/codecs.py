@@ -11,8 +11,9 @@ from typing import Any
 import imagecodecs
 import numpy as np
 
-from histocodec.base import downsample
-from histocodec.codecs import QUALITY_SCALES, Image, TileCodec, decode_tile, encode_tile
+from histocodec.base import BaseCoder, downsample
+from histocodec.codecs import QUALITY_SCALES, Image, TileCodec, encode_tile
+from histocodec.colour import ColourTransform
 from histocodec.tissue import tissue_blocks
 
 TILE_INDEX_BYTES = 16
@@ -181,8 +182,13 @@ def _decode_jp2_wsi(data: bytes, height: int, width: int) -> Image:
 
 
 def _encode_shipped(codec: TileCodec, image: Image, quality: float) -> bytes:
-    return encode_tile(image, codec, quality)
+    """The colour transform is fitted to what is coded, as an encoder fits it to its slide, and travels with it."""
+    coder = BaseCoder.fitted(codec, image[::2, ::2])
+    head = struct.pack("<12q", *coder.colour.numbers) if coder.colour else b""
+    return struct.pack("<B", len(head)) + head + coder.encode(image, quality)
 
 
 def _decode_shipped(codec: TileCodec, data: bytes, height: int, width: int) -> Image:
-    return decode_tile(data, codec, height=height, width=width)
+    length = data[0]
+    colour = ColourTransform(struct.unpack("<12q", data[1 : 1 + length])) if length else None
+    return BaseCoder(codec, colour).decode(data[1 + length :], height=height, width=width)

@@ -16,10 +16,10 @@ from PIL import Image as PILImage
 
 import histocodec
 from histocodec.base import downsample
-from histocodec.codecs import TILE_CODECS, Image
-from histocodec.draft import TILE
+from histocodec.codecs import TILE_CODECS, Image, TileCodec
+from histocodec.draft import TILES
 from histocodec.generator import BicubicGenerator, Generator
-from histocodec.generators import load_generator
+from histocodec.generators import DEFAULTS, FOR_AVIF, load_generator
 from histocodec.package import find_package
 from histocodec.training.evaluate import reconstruct
 
@@ -32,7 +32,7 @@ CHECKSUM_BYTES = 4
 """The container's checksum table holds a CRC-32 for each base tile."""
 SLIDE_TISSUE_PIXELS = 1e9
 """Full pixels of tissue of the slide that a tuned generator travels with: 1 Gpx, 62 mm^2 at 0.25 um/px."""
-GENERATORS = ("fidelity-x4", "fidelity-x2")
+GENERATORS = ("fidelity-x4", "fidelity-x2", "avif-x4", "avif-x2")
 
 
 @dataclass(frozen=True)
@@ -150,10 +150,18 @@ class GeneratorChoice:
         package, _, tuned = text.partition("@")
         return cls(package, tuple(json.loads(Path(tuned).read_text()).items()) if tuned else ())
 
+    def suits(self, codec: TileCodec) -> bool:
+        """Whether bases of this codec are measured with it: defaults are with the codecs that they are defaults of."""
+        others = DEFAULTS if codec == "avif" else FOR_AVIF
+        return self.name not in others.values()
+
+    @property
+    def name(self) -> str:
+        return self.package if self.package.startswith("bicubic") else find_package(self.package).card.name
+
     @property
     def label(self) -> str:
-        stem = find_package(self.package).card.name if not self.package.startswith("bicubic") else self.package
-        return stem + ("+tuned" if self.tuned else "")
+        return self.name + ("+tuned" if self.tuned else "")
 
 
 def all_methods(generators: Sequence[GeneratorChoice]) -> list[Method]:
@@ -183,7 +191,7 @@ def all_methods(generators: Sequence[GeneratorChoice]) -> list[Method]:
             _by_hand(Coder(codecs.jpeg_xl(), scale), "Lanczos"),
         ]
     for choice in generators:
-        methods += [_histocodec(choice, Coder(codecs.shipped(name))) for name in TILE_CODECS]
+        methods += [_histocodec(choice, name) for name in TILE_CODECS if choice.suits(name)]
     return methods
 
 
@@ -207,20 +215,20 @@ def _enlarged(scale: int, resampling: PILImage.Resampling, shrunk: Image, source
     return np.array(PILImage.fromarray(shrunk).resize((width * scale, height * scale), resampling))
 
 
-def _histocodec(choice: GeneratorChoice, coder: Coder) -> Method:
+def _histocodec(choice: GeneratorChoice, codec: TileCodec) -> Method:
     """As `histocodec.encode` would: base tiles of its size, each with its place in the index and its checksum."""
     loaded = {"": load_generator(choice.package)} | {source: load_generator(path) for source, path in choice.tuned}
     scale = loaded[""].scale
     if any(generator.scale != scale for generator in loaded.values()):
         raise ValueError(f"{choice.label}: its packages enlarge by different scales")
-    base = Coder(coder.codec, scale, TILE, TILE_INDEX_BYTES + CHECKSUM_BYTES)
-    name = f"histocodec {coder.codec.name} {40 // scale}x {choice.label}"
+    base = Coder(codecs.shipped(codec), scale, TILES[codec], TILE_INDEX_BYTES + CHECKSUM_BYTES)
+    name = f"histocodec {codec} {40 // scale}x {choice.label}"
     return Method(
         name,
         "histocodec",
         base,
         partial(_reconstructed, loaded),
-        slow_measures=coder.codec.name != "jpeg",
+        slow_measures=codec != "jpeg",
         generators={source: generator.digest for source, generator in loaded.items()},
         tuned_bytes={source: _travelling_bytes(loaded[source]) for source, _ in choice.tuned},
     )
@@ -237,7 +245,9 @@ def _reconstructed(loaded: Mapping[str, Generator], base: Image, source: str) ->
 def _shipped_code() -> str:
     """Changes with the code that makes bases and runs generators."""
     root = Path(histocodec.__file__).parent
-    return _digest(root / name for name in ("base.py", "codecs.py", "generator.py", "model.py", "networks.py"))
+    return _digest(
+        root / name for name in ("base.py", "codecs.py", "colour.py", "generator.py", "model.py", "networks.py")
+    )
 
 
 def _own_code() -> str:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..base import downsample
-from ..codecs import QUALITY_SCALES, Image, TileCodec, decode_tile, encode_tile
+from ..base import BaseCoder, downsample
+from ..codecs import QUALITY_SCALES, Image, TileCodec
 from ..generator import BicubicGenerator, Generator
 from ..generator import reconstruct as reconstruct
 from ..metrics import psnr, ssim
@@ -50,15 +50,16 @@ def code_at_rate(base: Image, codec: TileCodec, budget_bytes: float) -> tuple[Im
     scale = QUALITY_SCALES[codec]
     step = 1.0 if scale.whole else 0.01
     low, high = 0, round((scale.high - scale.low) / step)
-    best = encode_tile(base, codec, scale.low)
+    coder = BaseCoder.fitted(codec, base)
+    best = coder.encode(base, scale.low)
     while low < high:
         middle = (low + high + 1) // 2
-        data = encode_tile(base, codec, scale.low + middle * step)
+        data = coder.encode(base, scale.low + middle * step)
         if len(data) <= budget_bytes:
             low, best = middle, data
         else:
             high = middle - 1
-    return decode_tile(best, codec, height=base.shape[0], width=base.shape[1]), len(best)
+    return coder.decode(best, height=base.shape[0], width=base.shape[1]), len(best)
 
 
 def evaluation_tile(

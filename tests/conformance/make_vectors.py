@@ -92,6 +92,7 @@ class Recipe:
     profile: bool = False
     tissue_map: bool = True
     generator: str = "bicubic"
+    colour: tuple[int, ...] | None = None
 
 
 RECIPES = {
@@ -116,6 +117,13 @@ RECIPES = {
         (540, 60), 4, "jp2k", "an embedded `plain` network, two blocks of tissue, one of glass", generator="plain"
     ),
     "jp2k-x4-rrdb": Recipe((540, 60), 4, "jp2k", "an embedded `rrdb` network", generator="rrdb"),
+    "avif-x4-colour": Recipe(
+        (300, 200),
+        4,
+        "avif",
+        "a base whose colours are transformed back; some leave 0 to 255",
+        colour=(70000, -9000, 12000, 128 << 16, 5000, 64000, -30000, 120 << 16, -40000, 8000, 65536, 9000001),
+    ),
 }
 
 
@@ -224,12 +232,13 @@ def build(recipe: Recipe, seed: int) -> bytes:
                 LossyStep(METHOD[recipe.codec], None, f"averaged {scale} x {scale} to one and coded as {recipe.codec}"),
             ),
         ),
-        base=BaseFacts(scale, recipe.codec, QUALITY[recipe.codec], TILE, levels),
+        base=BaseFacts(scale, recipe.codec, QUALITY[recipe.codec], TILE, levels, recipe.colour),
         prediction=PredictionFacts(generator, BLOCK),
         layers=Layers() if tissue_map is None else Layers(Layer(0, (blocks.shape.width, blocks.shape.height))),
         associated=recipe.associated,
         checksums_sha256=hashlib.sha256(checksums).hexdigest(),
         quality=measured if recipe.profile else None,
+        requires=("colour",) if recipe.colour else (),
     )
     out = io.BytesIO()
     write_container(
@@ -555,6 +564,17 @@ def invalid_vectors(valid: dict[str, bytes]) -> dict[str, tuple[bytes, tuple[str
     # later-version
     manifest("two", "version 2", lambda m: m.update(version=2), "later-version")
     manifest("two-other-fields", "version 2 with other fields", _as_version_two, "later-version")
+    avif, numbers = valid["avif-x4-colour"], list(RECIPES["avif-x4-colour"].colour or ())
+    eleven, far = numbers[:11], [*numbers[:11], 1 << 27]
+    manifest("colour-of-eleven", "a colour of 11 numbers", lambda m: m["base"].update(colour=eleven), source=avif)
+    manifest("colour-far", "a colour's number out of range", lambda m: m["base"].update(colour=far), source=avif)
+    manifest("colour-not-required", "a colour transform that is not required", lambda m: m.pop("requires"), source=avif)
+    manifest("colour-missing", "requires a colour transform, has none", lambda m: m["base"].pop("colour"), source=avif)
+    manifest(
+        "colour-of-jp2k",
+        "a colour transform where other readers look",
+        lambda m: m.update(requires=["colour"], base={**m["base"], "colour": numbers}),
+    )
     manifest("requires", "requires a feature", lambda m: m.update(requires=["wavelets"]), "later-version")
 
     # directory-mismatch

@@ -35,7 +35,8 @@ class SecondDecoder:
         self.data = path.read_bytes()
         chain = self._chain()
         self.manifest: dict[str, Any] = json.loads(self._frame(self._bytes(chain[0][65301])))
-        if self.manifest["format"] != "histocodec" or self.manifest["version"] != 1 or self.manifest.get("requires"):
+        unknown = {*self.manifest.get("requires", [])} - {"colour"}
+        if self.manifest["format"] != "histocodec" or self.manifest["version"] != 1 or unknown:
             raise Refused("not of version 1")
         slide, base, names = self.manifest["slide"], self.manifest["base"], self.manifest["associated"]
         self.scale, self.tile, self.codec = base["scale"], base["tile"], base["codec"]
@@ -103,7 +104,17 @@ class SecondDecoder:
         for index, (offset, length) in enumerate(zip(tags[324], tags[325], strict=True)):
             y, x = (self.tile * n for n in divmod(index, columns))
             image[y : y + self.tile, x : x + self.tile] = decode(self._checked(offset, length, next(sums)))
-        return image[:height, :width]
+        return self._rgb(image[:height, :width])
+
+    def _rgb(self, stored: Pixels) -> Pixels:
+        """Section 3.1."""
+        numbers = self.manifest["base"].get("colour")
+        if numbers is None:
+            return stored
+        m = np.array(numbers, np.int64).reshape(3, 4)
+        total = (stored.astype(np.int64) - 128) @ m[:, :3].T + m[:, 3] + 32768
+        rgb: Pixels = np.clip(total >> 16, 0, 255).astype(np.uint8)
+        return rgb
 
     def _tissue_map(self, first: Tags, checksum: int) -> Pixels | None:
         layer = self.manifest["layers"].get("tissue_map")

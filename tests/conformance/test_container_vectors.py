@@ -40,6 +40,7 @@ BEYOND_THE_SCHEMA = {
     **dict.fromkeys(["not-json", "nan", "infinity", "twice", "deep", "surrogate", "not-utf-8"], NOT_JSON),
     **dict.fromkeys(["float-for-whole"], "520.0 is an integer to JSON Schema"),
     **dict.fromkeys(["levels", "level-size", "other-scale", "map-size"], "follows from other fields"),
+    **dict.fromkeys(["colour-not-required", "colour-missing", "colour-of-jp2k"], "follows from other fields"),
     **dict.fromkeys(["renamed-builtin", "embedded-builtin"], "follows from the digest"),
 }
 """`manifest-invalid` vectors that a schema cannot refuse."""
