@@ -14,7 +14,7 @@ from benchmarks.generators import RESULTS, fast_packages, model_card
 from histocodec.base import degrade
 from histocodec.codecs import TILE_CODECS, Image, TileCodec
 from histocodec.encode import EncodeSettings, encode
-from histocodec.generators import DEFAULTS, default_generator, load_generator
+from histocodec.generators import DEFAULTS, FOR_AVIF, default_generator, load_generator
 from histocodec.geometry import Size
 from histocodec.package import MODELS_FOLDER, shipped_packages
 from histocodec.source import open_source
@@ -26,7 +26,11 @@ from histocodec.training.patches import read_image
 CONFIGS = Path(__file__).parents[1] / "configs"
 DATA = Path(os.environ.get("HISTOCODEC_DATA", Path(__file__).parents[2] / "shared" / "data"))
 needs_data = pytest.mark.skipif(not (DATA / "dev").is_dir(), reason="the development tiles are not here")
-LARGEST = {"fidelity-x4": 1_500_000, "fidelity-x2": 1_500_000, "plain-x4": 1_000_000, "perceptual-x4": 35_000_000}
+LARGEST = {
+    **dict.fromkeys(("fidelity-x4", "fidelity-x2", "avif-x4", "avif-x2"), 1_500_000),
+    "plain-x4": 1_000_000,
+    "perceptual-x4": 35_000_000,
+}
 
 
 def images(folder: str, step: int = 1) -> list[Image]:
@@ -53,7 +57,7 @@ def test_model_cards_and_results_are_those_of_the_packages() -> None:
         assert (MODELS_FOLDER / f"{name}.md").read_text() == model_card(name, package, results, wider)
 
 
-@pytest.mark.parametrize("name", ["fidelity-x4", "fidelity-x2", "perceptual-x4"])
+@pytest.mark.parametrize("name", ["fidelity-x4", "fidelity-x2", "avif-x4", "avif-x2", "perceptual-x4"])
 def test_the_configurations_are_those_that_made_the_packages(name: str) -> None:
     assert parse_config(shipped_packages()[name].card.training) == load_config(CONFIGS / f"{name}.toml")
 
@@ -61,6 +65,8 @@ def test_the_configurations_are_those_that_made_the_packages(name: str) -> None:
 def test_defaults_by_scale() -> None:
     assert default_generator(4).name == "fidelity-x4"
     assert default_generator(2).name == "fidelity-x2"
+    assert default_generator(4, "avif").name == "avif-x4"
+    assert default_generator(2, "avif").name == "avif-x2"
 
 
 def test_a_20x_slide_decodes_with_the_network_for_it(tmp_path: Path) -> None:
@@ -72,7 +78,7 @@ def test_a_20x_slide_decodes_with_the_network_for_it(tmp_path: Path) -> None:
     assert not any("interpolation" in note for note in report.notes)
 
 
-@pytest.mark.parametrize("name", sorted(DEFAULTS.values()))
+@pytest.mark.parametrize("name", sorted([*DEFAULTS.values(), *FOR_AVIF.values()]))
 def test_glass_stays_glass(name: str) -> None:
     generator = load_generator(name)
     flat = np.full((64, 64, 3), (243, 242, 244), np.uint8)
@@ -107,6 +113,15 @@ def test_the_gain_over_bicubic_on_the_dev_tiles(
     result = score(generator, tiles)
     assert result.psnr_db - result.bicubic_psnr_db >= gain_db
     assert result.ssim - result.bicubic_ssim >= gain_ssim
+
+
+@needs_data
+@pytest.mark.parametrize("scale", [4, 2])
+def test_the_generator_for_avif_is_better_on_avif(scale: int) -> None:
+    tiles = [evaluation_tile("", image, scale, "avif", 0.15) for image in images("dev/monuseg", step=3)]
+    special, general = (score(load_generator(table[scale]), tiles) for table in (FOR_AVIF, DEFAULTS))
+    assert special.psnr_db > general.psnr_db
+    assert special.ssim > general.ssim
 
 
 @needs_data
