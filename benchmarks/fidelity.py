@@ -145,11 +145,11 @@ def measure(
             truth = centre_mask(read_mask(mask_path), crop) if mask_path.is_file() else None
             common = {"folder": folder, "tile": path.stem, "organ": organ(path.stem)}
             if truth is not None:
-                tile = evaluation_tile(path.stem, image, 4)
+                tile = evaluation_tile(image, 4)
                 rows.append({**common, "method": "original", **measurer.measure(tile, tile.full, 4, truth)})
             for scale, named in compared.items():
                 for codec, rate in CODED[scale]:
-                    tile = evaluation_tile(path.stem, image, scale, codec, rate)
+                    tile = evaluation_tile(image, scale, codec, rate)
                     for name, method in named.items():
                         if codec and name in SLOW:
                             continue

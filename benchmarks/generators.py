@@ -55,12 +55,12 @@ def measure(data: Path, names: Sequence[str], known: dict[str, Any]) -> dict[str
                 for codec, rate in bases:
                     tiles: list[EvaluationTile] = []
                     for generator in generators:
-                        if generator.scale != scale or (codec not in (None, "avif") and generator.name in AVIF_ALONE):
+                        if generator.scale != scale or (codec != "avif" and generator.name in AVIF_ALONE):
                             continue
                         row: dict[str, Any] = {"generator": generator.name, "folder": folder + suffix, "codec": codec}
                         row["asked_bpp"] = rate
                         if _key(row) not in kept:
-                            tiles = tiles or [evaluation_tile("", image, scale, codec, rate) for image in seen]
+                            tiles = tiles or [evaluation_tile(image, scale, codec, rate) for image in seen]
                             row |= asdict(score(generator, tiles))
                             print(row, file=sys.stderr, flush=True)
                         rows.append(kept.get(_key(row), row))

@@ -70,7 +70,7 @@ def quality(generator: NetworkGenerator, data: Path) -> dict[str, float]:
         paths = sorted(p for p in (data / folder).iterdir() if p.suffix in TILE_SUFFIXES)[::step]
         images = [read_image(path) for path in paths]
         for codec, rate in ((None, 0.0), ("jp2k", 0.10)):
-            result = score(generator, [evaluation_tile("", image, 4, codec, rate) for image in images])  # type: ignore[arg-type]
+            result = score(generator, [evaluation_tile(image, 4, codec, rate) for image in images])  # type: ignore[arg-type]
             name = f"{folder}, {'coded' if codec else 'uncoded'}"
             found[name] = round(result.psnr_db - result.bicubic_psnr_db, 3)
     return found

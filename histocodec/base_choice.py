@@ -14,7 +14,6 @@ import numpy as np
 
 from .base import BaseCoder, downsample
 from .codecs import Image, TileCodec
-from .errors import BudgetError
 from .generator import Generator, reconstruct
 from .geometry import TileGrid
 from .metrics import psnr
@@ -58,7 +57,7 @@ def choose_base(
     """Code a sample of the slide's tissue as each base, at the bytes that tissue will get, and reconstruct it.
 
     generators: of each base that is possible. Returns the base with the higher mean PSNR; the first one if there is
-    only one, or no tissue to try them on. Raises BudgetError if no base fits.
+    only one, no tissue to try them on, or no room for either.
     """
     first = next(iter(generators))
     patches, tissue_share = _tissue_patches(source, seed, workers, progress)
@@ -73,10 +72,9 @@ def choose_base(
         if value is not None:
             measured[base] = value
     progress("choosing a base", len(generators), len(generators))
-    if not measured:
-        needed = int(budget_bytes) + 1
-        raise BudgetError(budget_bytes, needed, f"{source.path}: {budget_bytes} bytes are too few for any base")
-    return BaseChoice(max(measured, key=lambda base: measured[base]), measured, len(patches))
+    # Where none seems to fit, rate control says what really does.
+    best = max(measured, key=lambda base: measured[base]) if measured else first
+    return BaseChoice(best, measured, len(patches))
 
 
 def _tissue_patches(source: Source, seed: int, workers: int, progress: Progress) -> tuple[list[Image], float]:

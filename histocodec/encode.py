@@ -206,7 +206,8 @@ def _with_better_base(source: Source, settings: EncodeSettings, progress: Progre
         compared = " and ".join(f"{base} {psnr_db:.2f} dB" for base, psnr_db in choice.psnr_db.items())
         why = f"{compared} on {choice.patches} patches of tissue, at equal bytes"
     else:
-        why = "no other base is possible" if choice.psnr_db or len(generators) == 1 else "no tissue to compare them on"
+        alone = len(generators) == 1 or bool(choice.psnr_db)
+        why = "no other base is possible" if alone else "no tissue to compare them on"
     return dataclasses.replace(settings, base=choice.base), f"base {choice.base}: {why}"
 
 

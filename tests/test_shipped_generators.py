@@ -108,7 +108,7 @@ def test_the_gain_over_bicubic_on_the_dev_tiles(
     name: str, codec: TileCodec | None, rate: float, gain_db: float, gain_ssim: float
 ) -> None:
     generator = load_generator(name)
-    tiles = [evaluation_tile("", image, generator.scale, codec, rate) for image in images("dev/monuseg")]
+    tiles = [evaluation_tile(image, generator.scale, codec, rate) for image in images("dev/monuseg")]
     assert len(tiles) == 14
     result = score(generator, tiles)
     assert result.psnr_db - result.bicubic_psnr_db >= gain_db
@@ -118,7 +118,7 @@ def test_the_gain_over_bicubic_on_the_dev_tiles(
 @needs_data
 @pytest.mark.parametrize("scale", [4, 2])
 def test_the_generator_for_avif_is_better_on_avif(scale: int) -> None:
-    tiles = [evaluation_tile("", image, scale, "avif", 0.15) for image in images("dev/monuseg", step=3)]
+    tiles = [evaluation_tile(image, scale, "avif", 0.15) for image in images("dev/monuseg", step=3)]
     special, general = (score(load_generator(table[scale]), tiles) for table in (FOR_AVIF, DEFAULTS))
     assert special.psnr_db > general.psnr_db
     assert special.ssim > general.ssim
@@ -126,7 +126,7 @@ def test_the_generator_for_avif_is_better_on_avif(scale: int) -> None:
 
 @needs_data
 def test_the_gain_on_another_scanner() -> None:
-    result = score(load_generator("fidelity-x4"), [evaluation_tile("", image, 4) for image in images("foreign/tnbc")])
+    result = score(load_generator("fidelity-x4"), [evaluation_tile(image, 4) for image in images("foreign/tnbc")])
     assert result.psnr_db - result.bicubic_psnr_db >= 0.6
 
 
@@ -139,6 +139,6 @@ def test_the_gain_on_another_scanner() -> None:
 def test_other_labs_are_not_worse_off_than_with_bicubic(name: str, folder: str) -> None:
     generator = load_generator(name)
     for codec, rate in (("jp2k", 0.06), ("jp2k", 0.3), ("avif", 0.1), ("jpeg", 0.15)):
-        tiles = [evaluation_tile("", image, generator.scale, codec, rate) for image in images(folder, step=4)]  # type: ignore[arg-type]
+        tiles = [evaluation_tile(image, generator.scale, codec, rate) for image in images(folder, step=4)]  # type: ignore[arg-type]
         result = score(generator, tiles)
         assert result.psnr_db > result.bicubic_psnr_db

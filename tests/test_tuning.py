@@ -103,6 +103,8 @@ def test_what_cannot_be_tuned() -> None:
         tune(Package(package_bytes(rrdb, card)), pairs(1, 1), pairs(1, 2), TuneSettings())
     with pytest.raises(SettingsError, match="nothing to tune on: 0 blocks"):
         tune(small_package(), [], pairs(1, 2), TuneSettings())
+    with pytest.raises(SettingsError, match="name has 1 to 64 letters"):
+        tune(small_package(), pairs(1, 1), pairs(1, 2), TuneSettings(), name="ours/x4")
     with pytest.raises(SettingsError, match="bicubic-x4 is no network"):
         SlideTuner()(BicubicGenerator(4), *[None] * 5)  # type: ignore[arg-type]
 

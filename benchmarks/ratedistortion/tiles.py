@@ -38,7 +38,7 @@ SOURCES = {
 }
 """Folders, and which of their tiles: every one, every third, every second."""
 QUICK_SOURCES = {"dev/monuseg": 7, "foreign/tnbc": 27, "foreign/brecahad": 8}
-LARGEST = 1024
+LARGEST = 768
 """Of larger tiles the middle, full pixels a side."""
 MIDDLE = 512
 """Full pixels a side of what the slow measures see."""

@@ -17,7 +17,6 @@ from ..metrics import psnr, ssim
 class EvaluationTile:
     """One tile and the base that a decoder would see."""
 
-    name: str
     full: Image
     base: Image
     bits_per_full_pixel: float
@@ -63,16 +62,16 @@ def code_at_rate(base: Image, codec: TileCodec, budget_bytes: float) -> tuple[Im
 
 
 def evaluation_tile(
-    name: str, full: Image, scale: int, codec: TileCodec | None = None, bits_per_full_pixel: float = 0.0
+    full: Image, scale: int, codec: TileCodec | None = None, bits_per_full_pixel: float = 0.0
 ) -> EvaluationTile:
     """Crop to a multiple of `scale`, downsample and, with a codec, code at a rate."""
     full = np.ascontiguousarray(full[: full.shape[0] // scale * scale, : full.shape[1] // scale * scale])
     base = downsample(full, scale)
     if codec is None:
-        return EvaluationTile(name, full, base, 0.0)
+        return EvaluationTile(full, base, 0.0)
     area = full.shape[0] * full.shape[1]
     coded, size_bytes = code_at_rate(base, codec, bits_per_full_pixel * area / 8)
-    return EvaluationTile(name, full, coded, size_bytes * 8 / area)
+    return EvaluationTile(full, coded, size_bytes * 8 / area)
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,7 +137,7 @@ def _watched(config: TrainConfig, tiles: dict[str, list[Image]], scale: int) -> 
     """The middles of the first folder's tiles, with the first two kinds of base."""
     images = [centre(image, config.schedule.watch_crop) for image in next(iter(tiles.values()), [])]
     return {
-        base_name(codec, rate): [evaluation_tile("", image, scale, codec, rate) for image in images]
+        base_name(codec, rate): [evaluation_tile(image, scale, codec, rate) for image in images]
         for codec, rate in MEASURED_BASES[scale][:2]
         if images
     }
@@ -155,7 +155,7 @@ def _measured(
     found: dict[str, dict[str, object]] = {}
     for number, (name, images) in enumerate(tiles.items()):
         for k, (codec, rate) in enumerate(bases):
-            coded = [evaluation_tile("", image, generator.scale, codec, rate) for image in images]
+            coded = [evaluation_tile(image, generator.scale, codec, rate) for image in images]
             found.setdefault(name, {})[base_name(codec, rate)] = dataclasses.asdict(score(generator, coded))
             progress(number * len(bases) + k + 1, len(tiles) * len(bases))
     return dict(found)

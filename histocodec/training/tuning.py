@@ -22,6 +22,7 @@ from torch.nn import functional
 from ..codecs import Image
 from ..errors import SettingsError, TrainingDiverged
 from ..generator import Generator
+from ..manifest import NAME
 from ..metrics import psnr
 from ..model import build_generator, network_of, package_bytes
 from ..networks import Network, Plain
@@ -98,6 +99,9 @@ def tune(
     texture would lose it), TrainingDiverged.
     """
     began = time.monotonic()
+    name = name or _tuned_name(start.card.name)
+    if not NAME.fullmatch(name):
+        raise SettingsError(f"a generator's name has 1 to 64 letters, digits and ._+- found {name!a:.80}")
     network = network_of(start).to(device)
     if not isinstance(network, Plain):
         raise SettingsError(
@@ -115,7 +119,7 @@ def tune(
         "steps": steps,
         **{key: value for key, value in dataclasses.asdict(settings).items() if key not in ("seconds", "steps")},
     }
-    card = dataclasses.replace(start.card, name=name or _tuned_name(start.card.name), training=training, measured={})
+    card = dataclasses.replace(start.card, name=name, training=training, measured={})
     draft = Package(package_bytes(averaged, card))
     after_db = _mean_psnr(build_generator(draft, device), held_back)
     measured = {"held_back": {"blocks": len(held_back), "psnr_db": after_db, "started_from_psnr_db": before_db}}
