@@ -24,7 +24,7 @@ from ..errors import SettingsError, TrainingDiverged
 from ..generator import Generator
 from ..manifest import NAME
 from ..metrics import psnr
-from ..model import build_generator, network_of, package_bytes
+from ..model import build_generator, network_of, package_bytes, round_weights
 from ..networks import Network, Plain
 from ..package import Package
 from .config import ScheduleConfig
@@ -55,12 +55,17 @@ class TuneSettings:
     """Base pixels a side of what a step sees of a block, halo aside."""
     learning_rate: float = 0.002
     adam_learning_rate: float = 5e-4
+    weight_bits: int = 7
+    """Of the weights as stored, 2 to 11; see `round_weights`. Seven halve the bytes of an embedded package for 0.016 dB
+    (benchmarks/NOTES.md)."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.seconds <= 7 * 86400:
             raise SettingsError(f"tuning takes 1 second to a week, found {self.seconds:g} s")
         if self.steps is not None and self.steps < 1:
             raise SettingsError(f"at least one step expected, found {self.steps}")
+        if not 2 <= self.weight_bits <= 11:
+            raise SettingsError(f"weights have 2 to 11 bits, found {self.weight_bits}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +117,7 @@ def tune(
     before_db = _mean_psnr(build_generator(start, device), held_back)
     measuring_s = time.monotonic() - began
     averaged, steps = _trained(network, learn, settings, began + settings.seconds - 1.5 * measuring_s, device, progress)
+    round_weights(averaged, settings.weight_bits)
     training = {
         "purpose": f"{start.card.name}, tuned to what it was encoded with.",
         "tuned_from": start.digest,
