@@ -113,7 +113,7 @@ def test_what_cannot_be_tuned() -> None:
 @pytest.mark.parametrize("bits", [3, 7, 11])
 def test_rounded_weights_are_few_and_held_exactly(bits: int) -> None:
     network = network_of(small_package())
-    network.body[0].bias.data.fill_(0.12345)
+    network.get_parameter("body.0.bias").data.fill_(0.12345)
     before = {name: value.clone() for name, value in network.named_parameters()}
     round_weights(network, bits)
     again = network_of(Package(package_bytes(network, small_package().card)))

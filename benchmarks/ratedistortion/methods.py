@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Literal
 
@@ -242,6 +242,7 @@ def _reconstructed(loaded: Mapping[str, Generator], base: Image, source: str) ->
     return reconstruct(loaded.get(source, loaded[""]), base)
 
 
+@cache  # one answer for a whole run, whatever is edited meanwhile
 def _shipped_code() -> str:
     """Changes with the code that makes bases and runs generators."""
     root = Path(histocodec.__file__).parent
@@ -250,6 +251,7 @@ def _shipped_code() -> str:
     )
 
 
+@cache
 def _own_code() -> str:
     """Changes with the code that codes and measures."""
     return _digest(Path(__file__).parent / name for name in ("codecs.py", "measures.py"))
