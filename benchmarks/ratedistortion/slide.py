@@ -16,7 +16,7 @@ import imagecodecs
 from benchmarks.mosaic import CELL, build_mosaic, tissue_tiles
 from histocodec import Decoder, EncodeSettings, Region, encode, open_source
 from histocodec.codecs import Image
-from histocodec.generators import load_generator
+from histocodec.generators import default_generator
 from histocodec.metrics import mean_squared_error, psnr_of_mse
 from histocodec.training.patches import read_image
 
@@ -113,7 +113,7 @@ def ours(
 ) -> Row:
     """A file as `histocodec.encode` writes it: the pyramid, checksums, tissue map, manifest, generator if it embeds."""
     scale = {"10x": 4, "20x": 2}[base]
-    generator = next(loaded for loaded in (load_generator(c.package) for c in plan.generators) if loaded.scale == scale)
+    generator = default_generator(scale, codec)
     path = scratch / "slide.hc.tif"
     settings = EncodeSettings(base=base, codec=codec, ratio=ratio, verify="none", workers=workers)
     started = time.perf_counter()
