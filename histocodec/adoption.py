@@ -36,21 +36,24 @@ class TunedGenerator:
     """Mean PSNR over those, above that of the generator that was started from, on the same base."""
 
 
+@dataclass(frozen=True, slots=True)
+class TissueBlocks:
+    """The tissue of one slide, as source and as the base that its file will hold."""
+
+    read_full: Callable[[Region], Image]
+    """Regions of the source."""
+    read_base: ReadBase
+    """Regions of the decoded base."""
+    grid: TileGrid
+    """The canonical grid over the base."""
+    addresses: Sequence[tuple[int, int]]
+    """(column, row) of the tissue blocks that lie within the slide entirely."""
+
+
 class Tuner(Protocol):
     """Trains a generator on with blocks of one slide; None if there are too few."""
 
-    def __call__(
-        self,
-        generator: Generator,
-        read_full: Callable[[Region], Image],
-        read_base: ReadBase,
-        blocks: TileGrid,
-        addresses: Sequence[tuple[int, int]],
-        progress: Progress,
-    ) -> TunedGenerator | None:
-        """addresses: (column, row) of the tissue blocks that lie within the slide entirely. Others as `measure_blocks`
-        takes them."""
-        ...
+    def __call__(self, generator: Generator, tissue: TissueBlocks, progress: Progress) -> TunedGenerator | None: ...
 
 
 def adopt_tuned(
@@ -62,14 +65,9 @@ def adopt_tuned(
     kept. Without one, the gain has to exceed what the same bytes would gain in the base (`DB_PER_DOUBLING`).
     """
     started_from = file.generator.name
-    tuned = tuner(
-        file.generator,
-        file.source.read,
-        coded.base_plane().read,
-        file.pyramid.blocks,
-        file.pyramid.whole_tissue_blocks(),
-        progress,
-    )
+    pyramid = file.pyramid
+    tissue = TissueBlocks(file.source.read, coded.base_plane().read, pyramid.blocks, pyramid.whole_tissue_blocks())
+    tuned = tuner(file.generator, tissue, progress)
     if tuned is None:
         return file, coded, f"{started_from} was not tuned: the slide has too few blocks of tissue"
     gained = (

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from ..adoption import TunedGenerator
-from ..codecs import Image
+from ..adoption import TissueBlocks, TunedGenerator
 from ..encode import EncodeSettings, encode
 from ..errors import SettingsError
-from ..generator import Generator, ReadBase, read_with_halo
-from ..geometry import Region, TileGrid
+from ..generator import Generator, read_with_halo
 from ..model import build_generator
 from ..package import Package
 from ..pyramid import Progress
@@ -39,35 +37,19 @@ class Collector:
         self.held_back: list[Pair] = []
         self._most, self._seed = most, seed
 
-    def __call__(
-        self,
-        generator: Generator,
-        read_full: Callable[[Region], Image],
-        read_base: ReadBase,
-        blocks: TileGrid,
-        addresses: Sequence[tuple[int, int]],
-        progress: Progress,
-    ) -> None:
+    def __call__(self, generator: Generator, tissue: TissueBlocks, progress: Progress) -> None:
         """As `adoption.Tuner`."""
-        self.collect(generator, read_full, read_base, blocks, addresses, progress)
+        self.collect(generator, tissue, progress)
 
-    def collect(
-        self,
-        generator: Generator,
-        read_full: Callable[[Region], Image],
-        read_base: ReadBase,
-        blocks: TileGrid,
-        addresses: Sequence[tuple[int, int]],
-        progress: Progress,
-    ) -> list[tuple[int, int]]:
+    def collect(self, generator: Generator, tissue: TissueBlocks, progress: Progress) -> list[tuple[int, int]]:
         """Keep blocks that are spread over the slide; the addresses of those that are held back are returned."""
-        chosen = spread_sample(addresses, self._most, self._seed)
+        chosen = spread_sample(tissue.addresses, self._most, self._seed)
         rng = np.random.default_rng([self._seed, 3])
         apart = {int(k) for k in rng.permutation(len(chosen))[: len(chosen) // HELD_BACK]}
         for k, (column, row) in enumerate(chosen):
-            region = blocks.region(column, row)
-            base = read_with_halo(read_base, blocks.size, region, generator.halo)
-            full = read_full(region.scaled(generator.scale))
+            region = tissue.grid.region(column, row)
+            base = read_with_halo(tissue.read_base, tissue.grid.size, region, generator.halo)
+            full = tissue.read_full(region.scaled(generator.scale))
             (self.held_back if k in apart else self.learn).append(Pair(np.ascontiguousarray(base), full))
             progress("collecting", k + 1, len(chosen))
         return [chosen[k] for k in sorted(apart)]
@@ -79,21 +61,13 @@ class SlideTuner:
     def __init__(self, settings: TuneSettings | None = None, *, device: str = "cpu") -> None:
         self.settings, self.device = settings or TuneSettings(), device
 
-    def __call__(
-        self,
-        generator: Generator,
-        read_full: Callable[[Region], Image],
-        read_base: ReadBase,
-        blocks: TileGrid,
-        addresses: Sequence[tuple[int, int]],
-        progress: Progress,
-    ) -> TunedGenerator | None:
+    def __call__(self, generator: Generator, tissue: TissueBlocks, progress: Progress) -> TunedGenerator | None:
         """As `adoption.Tuner`. Raises SettingsError if `generator` cannot be tuned."""
         start = _package_of(generator)
-        if len(addresses) < FEWEST_BLOCKS:
+        if len(tissue.addresses) < FEWEST_BLOCKS:
             return None
         collector = Collector(MOST_BLOCKS, self.settings.seed)
-        held_back = collector.collect(generator, read_full, read_base, blocks, addresses, progress)
+        held_back = collector.collect(generator, tissue, progress)
         tuned = _tuned(start, collector, self.settings, self.device, progress)
         return TunedGenerator(build_generator(tuned.package, self.device), held_back, tuned.gain_db)
 

@@ -202,7 +202,7 @@ class Run:
             for _ in range(_STEPS_PER_SEED):
                 batch = [next(shuffled) for _ in range(config.schedule.batch)]
                 if step >= first:
-                    yield _stack([base for base, _ in batch]), _stack([full for _, full in batch])
+                    yield stacked([base for base, _ in batch]), stacked([full for _, full in batch])
                 step += 1
 
     def _parts(self) -> dict[str, Any]:
@@ -312,7 +312,8 @@ def _shuffled(pairs: Iterator[Pair], rng: np.random.Generator, depth: int) -> It
         held[at] = pair
 
 
-def _stack(images: list[Any]) -> Tensor:
+def stacked(images: list[Any]) -> Tensor:
+    """(h, w, 3) uint8 images -> (n, 3, h, w) float32 in 0..1."""
     return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float().div_(255.0).contiguous()
 
 

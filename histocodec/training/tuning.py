@@ -10,12 +10,10 @@ import dataclasses
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -28,7 +26,7 @@ from ..model import build_generator, network_of, package_bytes, round_weights
 from ..networks import Network, Plain
 from ..package import Package
 from .config import ScheduleConfig
-from .trainer import optimisers_for, rate_share
+from .trainer import optimisers_for, rate_share, stacked
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,16 +206,12 @@ def _batch(
         turns, mirrored = int(rng.integers(4)), bool(rng.integers(2))
         bases.append(_turned(base, turns, mirrored))
         fulls.append(_turned(full, turns, mirrored))
-    return _tensor(bases), _tensor(fulls)
+    return stacked(bases), stacked(fulls)
 
 
 def _turned(image: Image, turns: int, mirrored: bool) -> Image:
     turned = np.rot90(image, turns)
     return turned[:, ::-1] if mirrored else turned
-
-
-def _tensor(images: list[NDArray[Any]]) -> Tensor:
-    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float().div_(255.0).contiguous()
 
 
 def _mean_psnr(generator: Generator, pairs: Sequence[Pair]) -> float:
