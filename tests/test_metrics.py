@@ -1,4 +1,4 @@
-"""PSNR and SSIM against scikit-image, an independent implementation."""
+"""PSNR, SSIM and colour error against scikit-image, an independent implementation."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import math
 import numpy as np
 import pytest
 from skimage import metrics as reference
+from skimage.color import rgb2lab
 
-from histocodec.metrics import psnr, psnr_of_mse, ssim
+from histocodec.metrics import colour_error, psnr, psnr_of_mse, ssim
 from histocodec.quality import summarise
 
 RNG = np.random.default_rng(5)
@@ -44,3 +45,9 @@ def test_ssim_needs_room_for_its_window() -> None:
 def test_a_summary_is_mean_fifth_percentile_and_worst() -> None:
     summary = summarise([float(v) for v in range(101)])
     assert (summary.mean, summary.percentile_5, summary.worst) == (50.0, 5.0, 0.0)
+
+
+def test_colour_error_is_the_mean_distance_in_lab() -> None:
+    distance = np.sqrt(((rgb2lab(A) - rgb2lab(B)) ** 2).sum(-1)).mean()
+    assert colour_error(A, B) == pytest.approx(distance, rel=2e-3)  # the white of D65 in four digits or in more
+    assert colour_error(A, A) == 0.0
