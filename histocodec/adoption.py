@@ -102,13 +102,15 @@ def adopt_tuned(
 
 
 def _mean_psnr(file: Draft, coded: CodedPyramid, tuned: TunedGenerator, progress: Progress) -> float:
-    return measure_blocks(
+    facts, _ = measure_blocks(
         file.source.read,
         coded.base_plane().read,
         file.generator,
         file.pyramid.blocks,
         tuned.held_back,
         method="sample",
+        population=len(tuned.held_back),
         workers=file.settings.workers,
         progress=lambda done, total: progress("comparing", done, total),
-    ).psnr_db.mean
+    )
+    return facts.psnr_db.mean

@@ -5,26 +5,32 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import IO
 
 import numpy as np
 import tifffile
-import zstandard
 from numpy.typing import NDArray
 
+from .codecs import TileCodec
+from .frames import compressed
 from .geometry import Size
-from .labels import associated_description, stored_description
+from .labels import associated_description, enhancement_description, stored_description
+from .layers import EnhancementPieces, coded_quality_map, crc_table
 from .layout import (
     COMPRESSION,
     COMPRESSION_ZSTD,
     TAG_CHECKSUMS,
+    TAG_FINGERPRINTS,
     TAG_GENERATOR,
     TAG_MANIFEST,
+    TAG_REGIONS,
+    TAG_TILE_MODES,
 )
 from .manifest import MAX_JSON_BYTES, Manifest, ManifestError
+from .quality import MAP_CHANNELS, MAP_LEGEND, QualityMap
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +53,9 @@ def checksum_table(
     In order: the tiles, level after level in TIFF order; the associated images; the tissue map; the ICC profile. One of
     the last two that is not there counts as no bytes, whose CRC-32 is 0.
     """
-    sums = [zlib.crc32(data) for tiles in level_tiles for data in tiles]
-    sums += [zlib.crc32(image.jpeg) for image in associated]
-    sums += [zlib.crc32(b"" if tissue_map is None else _coded_tissue_map(tissue_map)), zlib.crc32(icc_profile or b"")]
-    return np.array(sums, "<u4").tobytes()
-
-
-def compressed(data: bytes) -> bytes:
-    return zstandard.ZstdCompressor(level=19, write_checksum=True).compress(data)
+    tissue = b"" if tissue_map is None else _coded_tissue_map(tissue_map)
+    pieces = chain(chain.from_iterable(level_tiles), (image.jpeg for image in associated), (tissue, icc_profile or b""))
+    return crc_table(pieces)
 
 
 def _coded_tissue_map(tissue_map: NDArray[np.uint8]) -> bytes:
@@ -71,11 +72,14 @@ def write_container(
     icc_profile: bytes | None,
     package: bytes | None,
     associated: Sequence[AssociatedImage],
+    quality_map: QualityMap | None = None,
+    enhancement: EnhancementPieces | None = None,
 ) -> None:
     """Write everything in one sequential pass.
 
     level_tiles: for each level of the manifest its coded tiles in TIFF order. checksums: `checksum_table` of the same.
-    tissue_map: (rows, columns) uint8, one a block, 1 tissue, 0 glass. package: the generator to embed.
+    tissue_map: (rows, columns) uint8, one a block, 1 tissue, 0 glass. package: the generator to embed. The layers are
+    SubIFDs in the order tissue map, quality map, enhancement, as far as they are there.
     Raises ManifestError for a manifest that no reader would take.
     """
     base = manifest.base
@@ -87,16 +91,14 @@ def write_container(
     if package is not None:
         private.append((TAG_GENERATOR, compressed(package)))
     private.sort()
-    # tifffile knows no number for AVIF: it is told of JPEG 2000, and the tag is corrected below.
-    compression = 33005 if base.codec == "avif" else COMPRESSION[base.codec]
-    offsets: list[int] = []
+    compression = _tifffile_compression(base.codec)
+    layers = sum(layer is not None for layer in (tissue_map, quality_map, enhancement))
 
     with tifffile.TiffWriter(file, bigtiff=True, byteorder="<") as tiff:
 
         def write_level(index: int) -> None:
             level = base.levels[index]
             mpp = manifest.base_mpp * level.downsample
-            offsets.append(file.tell())
             tiff.write(
                 iter(level_tiles[index]),
                 shape=(level.size[1], level.size[0], 3),
@@ -107,13 +109,13 @@ def write_container(
                 planarconfig="contig",
                 compression=compression,
                 subfiletype=0 if index == 0 else 1,
-                subifds=1 if index == 0 and tissue_map is not None else 0,
+                subifds=layers if index == 0 else 0,
                 description=stored_description(manifest, index),
                 resolution=(10000 / mpp, 10000 / mpp),
                 resolutionunit="CENTIMETER",
                 software=manifest.software,
                 iccprofile=icc_profile if index == 0 else None,
-                extratags=[(tag, 7, len(data), data, True) for tag, data in private] if index == 0 else (),
+                extratags=[_private(tag, data) for tag, data in private] if index == 0 else (),
                 metadata=None,
             )
 
@@ -133,6 +135,31 @@ def write_container(
                 metadata=None,
             )
 
+        def write_enhancement(layer: EnhancementPieces, codec: TileCodec) -> None:
+            tags = [
+                (TAG_CHECKSUMS, layer.checksums),
+                (TAG_TILE_MODES, layer.modes.tobytes()),
+                *([(TAG_REGIONS, layer.regions)] if layer.regions is not None else []),
+                (TAG_FINGERPRINTS, layer.fingerprints),
+            ]
+            mpp = manifest.slide.mpp
+            tiff.write(
+                iter(layer.tiles()),
+                shape=(layer.grid.size.height, layer.grid.size.width, 3),
+                dtype=np.uint8,
+                tile=(layer.grid.tile, layer.grid.tile),
+                photometric="ycbcr" if codec == "jpeg" else "rgb",
+                subsampling=(2, 2) if codec == "jpeg" else None,
+                planarconfig="contig",
+                compression=_tifffile_compression(codec),
+                description=enhancement_description(manifest),
+                resolution=(10000 / mpp, 10000 / mpp),
+                resolutionunit="CENTIMETER",
+                software=manifest.software,
+                extratags=[_private(tag, data) for tag, data in tags],
+                metadata=None,
+            )
+
         write_level(0)
         if tissue_map is not None:
             tiff.write(
@@ -146,6 +173,25 @@ def write_container(
                 software=manifest.software,
                 metadata=None,
             )
+        if quality_map is not None:
+            strip = coded_quality_map(quality_map)
+            tiff.write(
+                iter([strip]),
+                shape=quality_map.values.shape,
+                dtype=np.uint16,
+                photometric="minisblack",
+                planarconfig="contig",
+                extrasamples=["unspecified"] * (MAP_CHANNELS - 1),
+                compression=COMPRESSION_ZSTD,
+                rowsperstrip=quality_map.values.shape[0],
+                description=f"histocodec quality map: {MAP_LEGEND}",
+                software=manifest.software,
+                extratags=[_private(TAG_CHECKSUMS, crc_table([strip]))],
+                metadata=None,
+            )
+        if enhancement is not None:
+            assert manifest.layers.enhancement is not None
+            write_enhancement(enhancement, manifest.layers.enhancement.codec)
         # Readers of Aperio files take the second directory for the thumbnail.
         for image in associated[:1]:
             write_associated(image)
@@ -154,16 +200,37 @@ def write_container(
         for image in associated[1:]:
             write_associated(image)
 
-    if base.codec == "avif":
-        _correct_compression(file, COMPRESSION["avif"])
+    layer = manifest.layers.enhancement
+    _correct_compression(
+        file,
+        levels=base.codec == "avif",
+        subifd=layer.subifd if layer is not None and layer.codec == "avif" else None,
+    )
 
 
-def _correct_compression(file: IO[bytes], compression: int) -> None:
-    """Set the compression tag of every tiled directory of the main chain."""
+def _private(tag: int, data: bytes) -> tuple[int, int, int, bytes, bool]:
+    """As tifffile takes a tag of type UNDEFINED."""
+    return tag, 7, len(data), data, True
+
+
+def _tifffile_compression(codec: TileCodec) -> int:
+    """tifffile knows no number for AVIF: it is told of JPEG 2000, and `_correct_compression` sets it right."""
+    return COMPRESSION["jp2k" if codec == "avif" else codec]
+
+
+def _correct_compression(file: IO[bytes], *, levels: bool, subifd: int | None) -> None:
+    """Set the compression tag of every tiled directory of the main chain, or of a SubIFD, to AVIF's."""
+    if not levels and subifd is None:
+        return
     file.seek(0)  # tifffile takes the position for the file's beginning
     with tifffile.TiffFile(file, mode="r+") as tiff:
-        for page in tiff.pages:
+        pages = [page for page in tiff.pages if levels]
+        if subifd is not None:
+            first = tiff.pages.first
+            assert first.pages is not None
+            pages.append(first.pages[subifd])
+        for page in pages:
             assert isinstance(page, tifffile.TiffPage)
             if page.is_tiled:
-                page.tags["Compression"].overwrite(compression)
+                page.tags["Compression"].overwrite(COMPRESSION["avif"])
     file.seek(0, 2)

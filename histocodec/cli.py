@@ -20,13 +20,15 @@ from .container import Container
 from .decode import Decoder
 from .demo import run_demo
 from .encode import EncodeSettings, base_scale, encode
-from .errors import HistocodecError
+from .errors import HistocodecError, SettingsError
 from .generators import default_generator, load_generator
 from .geometry import Region
 from .output import atomic_output, check_output
 from .package import shipped_packages
 from .report import container_facts, encode_facts, package_facts, package_summary, render, tuned_facts
+from .roi import RegionsOfInterest
 from .source import open_source
+from .tiers import enhance, strip
 from .validate import validate
 from .version import __version__
 from .views.export import export_picture, export_tiff
@@ -65,6 +67,12 @@ class _Verify(enum.StrEnum):
     sample = "sample"
     all = "all"
     none = "none"
+
+
+class _Tier(enum.StrEnum):
+    base = "base"
+    reconstructed = "reconstructed"
+    bounded = "bounded"
 
 
 class _Compression(enum.StrEnum):
@@ -114,6 +122,20 @@ def encode_command(
     ] = None,
     seed: _Seed = 0,
     verify: Annotated[_Verify, typer.Option(help="Measure the reconstruction against the slide.")] = _Verify.sample,
+    min_psnr: Annotated[
+        float | None,
+        typer.Option(
+            help="A floor in dB for every tile: what falls short is corrected by an enhancement layer. Without --ratio "
+            "or --quality the file takes the fewest bytes that this needs."
+        ),
+    ] = None,
+    roi: Annotated[
+        Path | None, typer.Option(help="Regions of interest: GeoJSON in full-resolution pixels, as QuPath exports it.")
+    ] = None,
+    roi_psnr: Annotated[float | None, typer.Option(help="The floor in dB of every tile that a region touches.")] = None,
+    enhancement: Annotated[
+        _Codec | None, typer.Option(help="Of the enhancement layer. Default: avif for an avif base, else jp2k.")
+    ] = None,
     deidentify: Annotated[
         bool, typer.Option("--deidentify", help="Drop label, macro and every property that can carry identity.")
     ] = False,
@@ -125,19 +147,26 @@ def encode_command(
     """Encode a slide."""
     if ratio is not None and quality is not None:
         raise typer.BadParameter("give --ratio or --quality, not both")
-    settings = EncodeSettings(
-        base=base.value,
-        codec=codec.value,
-        ratio=16.0 if ratio is None and quality is None else ratio,
-        quality=quality,
-        embed_generator=embed_generator,
-        verify=verify.value,
-        deidentify=deidentify,
-        seed=seed,
-    )
+    if (roi is None) != (roi_psnr is None):
+        raise typer.BadParameter("--roi and --roi-psnr go together")
+    free = min_psnr is None and roi is None
     target = output or _default_output(slide)
     tuner = None if tune is None else _slide_tuner(tune, seed, device)
     with open_source(slide, mpp=mpp) as source, _bar() as progress:
+        settings = EncodeSettings(
+            base=base.value,
+            codec=codec.value,
+            ratio=16.0 if ratio is None and quality is None and free else ratio,
+            quality=quality,
+            embed_generator=embed_generator,
+            verify=verify.value,
+            min_psnr_db=min_psnr,
+            regions=None if roi is None else RegionsOfInterest.read(roi, source.size),
+            roi_psnr_db=roi_psnr,
+            enhancement_codec=enhancement.value if enhancement else None,
+            deidentify=deidentify,
+            seed=seed,
+        )
         chosen = None if generator is None else load_generator(generator, device=device)
         report = encode(source, target, chosen, settings, tuner=tuner, overwrite=overwrite, progress=progress)
     _print(encode_facts(report), as_json)
@@ -155,6 +184,12 @@ def decode_command(
     ] = None,
     level: Annotated[int, typer.Option(help="The finest level to write: 0 is the full resolution.")] = 0,
     region: Annotated[str | None, typer.Option(help="x,y,width,height in full-resolution pixels.")] = None,
+    tier: Annotated[
+        _Tier | None,
+        typer.Option(
+            help="Stop early: base (nothing predicted), reconstructed (not enhanced). Default: all there is."
+        ),
+    ] = None,
     generator: Annotated[
         str | None, typer.Option(help="bicubic to do without the network, or the named generator's package.")
     ] = None,
@@ -162,13 +197,18 @@ def decode_command(
     overwrite: _Overwrite = False,
 ) -> None:
     """Decode to a pyramidal TIFF, or a region to a picture."""
+    if tier is _Tier.base:
+        level = max(level, 1)
     part = _region(region)
     picture = output.suffix.lower() in (".png", ".jpg", ".jpeg")
     if not picture and output.suffix.lower() not in (".tif", ".tiff"):
         raise typer.BadParameter(f"the output's name must end in .tif, .tiff, .png, .jpg or .jpeg, found {output.name}")
     if picture and compression is not None:
         raise typer.BadParameter("--compression is for a .tif: a .png is lossless, a .jpg is JPEG")
-    with Decoder(file, generator=generator, device=device) as decoder, _bar() as progress:
+    enhanced = tier in (None, _Tier.bounded)
+    with Decoder(file, generator=generator, device=device, enhancement=enhanced) as decoder, _bar() as progress:
+        if tier is _Tier.bounded and not decoder.is_enhanced:
+            raise SettingsError(f"{file} has no enhancement layer that could be applied: it is not of tier bounded")
         if picture:
             export_picture(
                 decoder,
@@ -216,6 +256,53 @@ def validate_command(
         if not problems:
             typer.echo(f"{file}: valid" if deep else f"{file}: valid (--deep decodes every tile as well)")
     raise typer.Exit(1 if problems else 0)
+
+
+@app.command("strip")
+def strip_command(
+    file: Annotated[Path, typer.Argument(help="A .hc.tif file with an enhancement layer.")],
+    output: Annotated[Path, typer.Argument(help="The same without.")],
+    tier: Annotated[_Tier, typer.Option(help="What is left: reconstructed.")] = _Tier.reconstructed,
+    overwrite: _Overwrite = False,
+) -> None:
+    """Take the enhancement layer off, without decoding: the small file to send."""
+    if tier is not _Tier.reconstructed:
+        raise typer.BadParameter(
+            "--tier: reconstructed is what can be left; decode --tier base writes the base"
+        )
+    with _bar() as progress:
+        size = strip(file, output, overwrite=overwrite, progress=lambda d, n: progress("writing", d, n))
+    typer.echo(f"{output}: {size} bytes of {file.stat().st_size}")
+
+
+@app.command("enhance")
+def enhance_command(
+    small: Annotated[Path, typer.Argument(help="A file that was stripped.")],
+    full: Annotated[Path, typer.Argument(help="The file with the enhancement layer.")],
+    output: Annotated[Path, typer.Argument(help="Both together.")],
+    overwrite: _Overwrite = False,
+) -> None:
+    """Put the enhancement layer back, byte for byte."""
+    with _bar() as progress:
+        size = enhance(small, full, output, overwrite=overwrite, progress=lambda d, n: progress("writing", d, n))
+    typer.echo(f"{output}: {size} bytes")
+
+
+@app.command("regions")
+def regions_command(
+    file: Annotated[Path, typer.Argument(help="A .hc.tif file that was encoded with --roi.")],
+    output: Annotated[Path, typer.Argument(help="The regions of interest, .geojson.")],
+    overwrite: _Overwrite = False,
+) -> None:
+    """Write the regions of interest of a file as GeoJSON."""
+    check_output(output, overwrite=overwrite, source=file)
+    with Container(file) as container:
+        regions = container.regions()
+    if regions is None:
+        raise SettingsError(f"{file} has no regions of interest")
+    with atomic_output(output, overwrite=overwrite) as out:
+        out.write(regions.to_geojson())
+    typer.echo(f"{output}: {len(regions.features)} regions")
 
 
 @app.command("demo")

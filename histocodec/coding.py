@@ -93,7 +93,7 @@ def code_within(
     A sample of tiles gives a first estimate of bytes over quality; what the whole really takes corrects it, until it
     fits. Raises BudgetError if the lowest quality does not; its `needed_bytes` are what that really took.
     """
-    curve = RateCurve(partial(_estimate, _samples(pyramid, seed), coder, workers))
+    curve = estimated_bytes(pyramid, coder, seed, workers)
     lowest = SEARCH_RANGES[coder.codec][0]
     first = True
     while True:
@@ -110,6 +110,11 @@ def code_within(
             needed = coded.total_bytes
             raise BudgetError(budget_bytes, needed, f"the tiles need {needed} bytes, {budget_bytes} are left for them")
         first = False
+
+
+def estimated_bytes(pyramid: Pyramid, coder: BaseCoder, seed: int, workers: int) -> RateCurve:
+    """The bytes of all tiles over quality, from a sample of them."""
+    return RateCurve(partial(_estimate, _samples(pyramid, seed), coder, workers))
 
 
 def _code_tile(pixels: PixelSpool, codes: CodeSpool, coder: BaseCoder, quality: float, index: int) -> None:

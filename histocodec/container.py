@@ -18,12 +18,14 @@ import zstandard
 from numpy.typing import NDArray
 
 from .base import BaseCoder
-from .bigtiff import BigTiffError, Directory, read_directories, read_directory
+from .bigtiff import BigTiffError, Directory, read_directories
 from .codecs import Image, TileError, decode_tile
 from .colour import ColourTransform
-from .errors import CorruptContainer, NotAContainer, Problem, UnsupportedVersion
+from .errors import CorruptContainer, NotAContainer, Problem, RoiError, UnsupportedVersion
+from .frames import decompressed
 from .geometry import Size, TileGrid
 from .labels import described_numbers
+from .layers import StoredEnhancement, read_quality_map, sub_directory
 from .layout import (
     COMPRESSION,
     COMPRESSION_ZSTD,
@@ -39,7 +41,9 @@ from .layout import (
     TAG_ICC_PROFILE,
     TAG_MANIFEST,
 )
-from .manifest import MAX_JSON_BYTES, MAX_SUBIFDS, LaterVersion, Manifest, ManifestError
+from .manifest import MAX_JSON_BYTES, LaterVersion, Manifest, ManifestError
+from .quality import QualityMap
+from .roi import RegionsOfInterest
 
 _MAX_LISTED = 100
 """Of the tiles of a level that are missing or outside the file, so many are listed one by one."""
@@ -95,7 +99,7 @@ class Container:
             if data is None:
                 reason = "no histocodec manifest (tag 65301): a TIFF, but not one of ours"
                 raise NotAContainer(self.path, [Problem("no-manifest", "directory 0", reason)])
-            self.manifest_json = _decompress(data, MAX_JSON_BYTES)
+            self.manifest_json = decompressed(data, MAX_JSON_BYTES)
         except (BigTiffError, zstandard.ZstdError) as error:
             raise CorruptContainer(self.path, [Problem("manifest-damaged", "tag 65301", str(error))]) from error
         try:
@@ -202,6 +206,8 @@ class Container:
         if len(data) != 4 * total:
             yield Problem("checksums-damaged", "tag 65303", f"expected {total} checksums, found {len(data) / 4:g}")
             return
+        self.checksums = data
+        """The checksum table, as it is stored."""
         sums = np.frombuffer(data, "<u4")
         self._checksums = np.split(sums, np.cumsum([*counts, len(self.manifest.associated)]))
         """Those of each level's tiles, of the associated images, of the tissue map and the profile."""
@@ -217,6 +223,26 @@ class Container:
                 raise BigTiffError("its bytes changed since it was written, or it is missing")
         except BigTiffError as error:
             yield Problem("icc-profile-damaged", "tag 34675", str(error))
+        yield from self._arrange_layers(first)
+
+    def _arrange_layers(self, first: Directory) -> Iterator[Problem]:
+        """The layers that have checksums of their own."""
+        layers, scale = self.manifest.layers, self.manifest.base.scale
+        self.quality_map: QualityMap | None = None
+        """What was measured when the file was made, of the prediction alone; None if it is not in the file."""
+        self.enhancement: StoredEnhancement | None = None
+        """The tiles that correct the prediction; None in a file without."""
+        try:
+            if layers.quality_map is not None:
+                self.quality_map = read_quality_map(layers.quality_map, first, self._read_at, self.size_bytes)
+        except (BigTiffError, zstandard.ZstdError) as error:
+            yield Problem("quality-map-damaged", "quality map", str(error))
+        try:
+            if layers.enhancement is not None:
+                tile = self.manifest.prediction.block * scale
+                self.enhancement = StoredEnhancement(layers.enhancement, tile, first, self._read_at, self.size_bytes)
+        except (BigTiffError, zstandard.ZstdError) as error:
+            yield Problem("enhancement-damaged", "enhancement", str(error))
 
     def _read_tissue_map(self, first: Directory, checksum: int) -> NDArray[np.uint8]:
         layer = self.manifest.layers.tissue_map
@@ -225,17 +251,14 @@ class Container:
             if checksum:
                 raise BigTiffError("the file has a checksum for it, but its manifest does not name it")
             return np.broadcast_to(np.uint8(1), (rows, columns))
-        count = first.count(330)
-        if not layer.subifd < count <= MAX_SUBIFDS:
-            raise BigTiffError(f"expected it in SubIFD {layer.subifd}, found {count} of them")
-        directory, _ = read_directory(self._read_at, first.numbers(330, count)[layer.subifd])
+        directory = sub_directory(first, layer.subifd, self._read_at)
         stated = tuple(directory.number(tag) for tag in (256, 257, 258, 259, 277))
         if stated != (columns, rows, 8, COMPRESSION_ZSTD, 1):
             raise BigTiffError(f"expected {columns} x {rows} px of 8 bits as zstd, found {stated}")
         data = self._read_at(directory.number(273), min(directory.number(279), self.size_bytes))
         if zlib.crc32(data) != checksum:
             raise BigTiffError("its bytes changed since it was written")
-        values = np.frombuffer(_decompress(data, columns * rows), np.uint8)
+        values = np.frombuffer(decompressed(data, columns * rows), np.uint8)
         if values.size != columns * rows or values.max() > 1:
             raise BigTiffError(f"expected {columns * rows} values of 0 or 1")
         return values.reshape(rows, columns)
@@ -271,9 +294,44 @@ class Container:
             problem = Problem("tile-damaged", f"level {level} tile {index}", str(error))
             raise CorruptContainer(self.path, [problem]) from error
 
+    def enhancement_tile(self, index: int) -> bytes:
+        """The codestream of a tile of the enhancement layer, b"" if it is absent.
+
+        Raises CorruptContainer if it is not the one that was written.
+        """
+        assert self.enhancement is not None
+        data = self.enhancement.tile(index)
+        if data is None:
+            problem = Problem("tile-checksum", f"enhancement tile {index}", "its bytes changed since it was written")
+            raise CorruptContainer(self.path, [problem])
+        return data
+
+    def decoded_enhancement_tile(self, index: int) -> Image:
+        """A tile of the enhancement layer that is there, as (tile, tile, 3) uint8. Raises CorruptContainer."""
+        data, layer = self.enhancement_tile(index), self.enhancement
+        assert layer is not None
+        try:
+            return decode_tile(data, layer.codec, height=layer.grid.tile, width=layer.grid.tile)
+        except TileError as error:
+            problem = Problem("tile-damaged", f"enhancement tile {index}", str(error))
+            raise CorruptContainer(self.path, [problem]) from error
+
+    def regions(self) -> RegionsOfInterest | None:
+        """The regions of interest that the file was encoded with, or None. Raises CorruptContainer."""
+        try:
+            geojson = None if self.enhancement is None else self.enhancement.regions()
+            size = Size(*self.manifest.slide.size)
+            return None if geojson is None else RegionsOfInterest.from_geojson(geojson, size)
+        except (zstandard.ZstdError, RoiError) as error:
+            raise CorruptContainer(self.path, [Problem("enhancement-damaged", "tag 65305", str(error))]) from error
+
     def tile_bytes(self, level: int) -> int:
         """Bytes of all tiles of a level."""
         return int(self._extents[level][:, 1].sum())
+
+    def associated_size(self, name: str) -> Size:
+        """Of an associated image, in pixels. Raises KeyError if there is none of that name."""
+        return self._associated[name][0]
 
     def associated_jpeg(self, name: str) -> bytes:
         """The JPEG of an associated image. Raises KeyError if there is none of that name, CorruptContainer."""
@@ -298,7 +356,7 @@ class Container:
         if not named.embedded:
             return None
         try:
-            data = _decompress(self._first.data(TAG_GENERATOR, MAX_PACKAGE_BYTES) or b"", MAX_PACKAGE_BYTES)
+            data = decompressed(self._first.data(TAG_GENERATOR, MAX_PACKAGE_BYTES) or b"", MAX_PACKAGE_BYTES)
         except (BigTiffError, zstandard.ZstdError) as error:
             raise CorruptContainer(self.path, [Problem("generator-damaged", "tag 65302", str(error))]) from error
         if f"sha256:{hashlib.sha256(data).hexdigest()}" != named.digest:
@@ -327,17 +385,3 @@ def _states(description: bytes, key: str, value: float) -> bool:
         return description.startswith(b"Aperio") and abs(float(found[0]) / value - 1) < 1e-4 and len(found) == 1
     except (IndexError, ValueError):
         return False
-
-
-def _decompress(data: bytes, limit: int) -> bytes:
-    """Exactly one zstd frame, with its checksum and its content's size, which is at most `limit`.
-
-    Raises zstandard.ZstdError.
-    """
-    frame = zstandard.get_frame_parameters(data)
-    if not frame.has_checksum or not frame.content_size <= limit:
-        raise zstandard.ZstdError(
-            f"expected a frame with a checksum and of at most {limit} bytes, found one of {frame.content_size} bytes "
-            f"{'with' if frame.has_checksum else 'without'} a checksum"
-        )
-    return zstandard.ZstdDecompressor().decompress(data, max_output_size=limit, allow_extra_data=False)

@@ -9,7 +9,8 @@ from types import TracebackType
 
 from .codecs import Image
 from .container import Container
-from .errors import GeneratorMismatch, RegionError, UnknownGenerator
+from .enhancement import TOLERANCE, Mode, add_residual, estimated_difference, fingerprint
+from .errors import CorruptContainer, GeneratorMismatch, Problem, RegionError, UnknownGenerator
 from .generator import BicubicGenerator, Generator, predict
 from .generators import load_generator
 from .geometry import Region, Size, TileGrid
@@ -36,12 +37,14 @@ class Decoder:
         *,
         generator: Generator | str | Path | None = None,
         device: str = "cpu",
+        enhancement: bool = True,
         cache_bytes: int = 256 << 20,
     ) -> None:
         """Open a container; the generator is loaded when the first pixel of level 0 is asked for.
 
         generator: None for the one that the file names; `"bicubic"` to do without a network; else a model package's
-        name or path, or a Generator, which must be the one that the file names. cache_bytes: for decoded pixels.
+        name or path, or a Generator, which must be the one that the file names. enhancement: False stops before the
+        enhancement layer, if the file has one; bicubic cannot be corrected by it. cache_bytes: for decoded pixels.
         Raises ContainerError.
         """
         self.container = Container(path)
@@ -52,6 +55,7 @@ class Decoder:
         self._loaded: Generator | None = None
         scale = self.manifest.base.scale
         self._plain = BicubicGenerator(scale)
+        self._enhancement = self.container.enhancement if enhancement and not self.is_bicubic else None
         self._blocks = TileGrid(self.container.grids[0].size, self.manifest.prediction.block)
         full_grid = TileGrid(Size(*self.manifest.slide.size), self._blocks.tile * scale)
         self._cache = TileCache(cache_bytes)
@@ -72,6 +76,11 @@ class Decoder:
     def is_bicubic(self) -> bool:
         """Whether bicubic stands in for the file's generator: what is decoded must then be labelled so."""
         return self._wanted == BICUBIC
+
+    @property
+    def is_enhanced(self) -> bool:
+        """Whether an enhancement layer is applied."""
+        return self._enhancement is not None
 
     @property
     def generator(self) -> Generator:
@@ -113,8 +122,22 @@ class Decoder:
         self.close()
 
     def _reconstruct(self, column: int, row: int) -> Image:
+        layer, index = self._enhancement, self._blocks.index(column, row)
+        mode = Mode.ABSENT if layer is None else Mode(int(layer.modes[index]))
+        if mode is Mode.NATIVE:
+            return self.container.decoded_enhancement_tile(index)
         tissue = self.container.tissue_map[row, column]
-        return predict(self.generator if tissue else self._plain, self._planes[1].read, self._blocks, column, row)
+        predicted = predict(self.generator if tissue else self._plain, self._planes[1].read, self._blocks, column, row)
+        if layer is None or mode is Mode.ABSENT:
+            return predicted
+        difference = estimated_difference(fingerprint(predicted), layer.fingerprints[index], predicted.size)
+        if difference > TOLERANCE:
+            sentence = (
+                f"this decoder predicts it otherwise than the encoder did: by a mean square of {difference:.3g}, where "
+                f"{TOLERANCE} is allowed"
+            )
+            raise CorruptContainer(self.path, [Problem("prediction-mismatch", f"block {column}, {row}", sentence)])
+        return add_residual(predicted, self.container.decoded_enhancement_tile(index))
 
     def _stored_tile(self, level: int, column: int, row: int) -> Image:
         return self.container.decoded_tile(level, self.container.grids[level].index(column, row))

@@ -11,31 +11,37 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from .assemble import AssociatedImage, checksum_table, compressed, write_container
+import numpy as np
+
+from .assemble import AssociatedImage, checksum_table, write_container
 from .associated import code_associated
 from .base import BaseCoder
 from .codecs import TileCodec
 from .coding import CodedPyramid, code_within
 from .errors import BudgetError
-from .generator import Generator
-from .labels import stated_reconstruction
-from .manifest import (
-    COLOUR,
-    SOFTWARE,
+from .facts import (
     BaseFacts,
+    EnhancementLayer,
+    ErrorSummary,
     GeneratorFacts,
     Layer,
     Layers,
     LossyStep,
-    Manifest,
     PredictionFacts,
     QualityFacts,
+    QualityMapLayer,
     SlideFacts,
     Summary,
     level_sizes,
 )
+from .frames import compressed
+from .generator import Generator
+from .labels import stated_reconstruction
+from .layers import EnhancementPieces, coded_quality_map, crc_table
+from .manifest import COLOUR, SOFTWARE, Manifest
 from .privacy import deidentified_profile, deidentified_properties
 from .pyramid import Progress, Pyramid
+from .quality import MAP_CHANNELS, QualityMap
 from .settings import EncodeSettings
 from .source import Source
 
@@ -47,6 +53,9 @@ EMBED_SHARE = 0.01
 """A generator whose package takes less than this share of the output is embedded, unless told otherwise."""
 
 _DICOM_METHOD: dict[TileCodec, str] = {"jp2k": "ISO_15444_1", "avif": "ISO_23000_22", "jpeg": "ISO_10918_1"}
+Measured = tuple[QualityFacts, QualityMap]
+"""What was measured of the prediction, summed up and block by block."""
+
 _OVERHEAD_SLACK = 512
 """Numbers in the manifest may take a few more digits than the placeholders."""
 
@@ -102,7 +111,16 @@ class Draft:
     def checksums(self, level_tiles: Sequence[Iterable[bytes]]) -> bytes:
         return checksum_table(level_tiles, self.associated, self.pyramid.tissue, self.icc_profile)
 
-    def manifest(self, quality: float, tile_bytes: int, checksums: bytes, measured: QualityFacts | None) -> Manifest:
+    def manifest(
+        self,
+        quality: float,
+        tile_bytes: int,
+        checksums: bytes,
+        measured: Measured | None,
+        enhancement: EnhancementLayer | None = None,
+    ) -> Manifest:
+        """tile_bytes: of the base and its reduced levels. checksums: of the main table. enhancement: as it will lie in
+        the SubIFD after the other layers."""
         source, settings, generator = self.source, self.settings, self.generator
         raw_bytes = 3 * source.size.area
         ours = LossyStep(
@@ -111,10 +129,14 @@ class Draft:
             f"averaged {self.scale} x {self.scale} to one and coded as {settings.codec}",
         )
         base_size, blocks = source.size.divided(self.scale), self.pyramid.blocks.shape
+        quality_map = None
+        if measured is not None:
+            sums = hashlib.sha256(crc_table([coded_quality_map(measured[1])])).hexdigest()
+            quality_map = QualityMapLayer(1, (blocks.width, blocks.height), sums)
         properties = deidentified_properties(source.properties) if settings.deidentify else source.properties
         return Manifest(
             software=SOFTWARE,
-            tier="reconstructed",
+            tier="reconstructed" if enhancement is None else "bounded",
             slide=SlideFacts(
                 size=(source.size.width, source.size.height),
                 mpp=source.mpp,
@@ -140,15 +162,21 @@ class Draft:
                 ),
                 BLOCK,
             ),
-            layers=Layers(tissue_map=Layer(0, (blocks.width, blocks.height))),
+            layers=Layers(Layer(0, (blocks.width, blocks.height)), quality_map, enhancement),
             associated=tuple(image.name for image in self.associated),
             checksums_sha256=hashlib.sha256(checksums).hexdigest(),
-            quality=measured,
+            quality=None if measured is None else measured[0],
             requires=(COLOUR,) if self.coder.colour else (),
         )
 
     def write(
-        self, out: IO[bytes], manifest: Manifest, level_tiles: Sequence[Iterable[bytes]], checksums: bytes
+        self,
+        out: IO[bytes],
+        manifest: Manifest,
+        level_tiles: Sequence[Iterable[bytes]],
+        checksums: bytes,
+        measured: Measured | None,
+        enhancement: EnhancementPieces | None = None,
     ) -> None:
         write_container(
             out,
@@ -159,6 +187,8 @@ class Draft:
             icc_profile=self.icc_profile,
             package=self.package,
             associated=self.associated,
+            quality_map=None if measured is None else measured[1],
+            enhancement=enhancement,
         )
 
     def overhead_bytes(self) -> int:
@@ -166,12 +196,27 @@ class Draft:
         counts = [grid.count for grid in self.pyramid.grids]
         tiles = [[b"\0"] * count for count in counts]
         checksums = self.checksums(tiles)
-        psnr_db, ssim = Summary(99.9999, 99.9999, 99.9999), Summary(-0.9999, -0.9999, -0.9999)
-        measured = QualityFacts("sample", 9999, 9999, psnr_db, ssim, 99.9999)
-        out = io.BytesIO()
+        out, measured = io.BytesIO(), self._stand_in()
         manifest = self.manifest(99.99, self.source.size.area // 10 + 1, checksums, measured)
-        self.write(out, manifest, tiles, checksums)
+        self.write(out, manifest, tiles, checksums, measured)
         return len(out.getvalue()) - sum(counts) + _OVERHEAD_SLACK
+
+    def _stand_in(self) -> Measured | None:
+        """What takes as many bytes as whatever will be measured."""
+        if self.settings.verify == "none":
+            return None
+        high, low = Summary(99.9999, 99.9999, 99.9999), Summary(-0.9999, -0.9999, -0.9999)
+        error = ErrorSummary(99.9999, 99.9999, 99.9999)
+        facts = QualityFacts("sample", 9999, 9999, high, low, 99.9999, 99.9999, error, high, (0, 0))
+        # Random numbers stand in: measured ones compress a little.
+        shape = self.pyramid.tissue.shape
+        values = np.zeros((*shape, MAP_CHANNELS), np.uint16)
+        tissue = np.argwhere(self.pyramid.tissue)
+        rng = np.random.default_rng(0)
+        every = self.settings.verify == "all" or self.settings.has_floor
+        some = tissue if every else rng.permutation(tissue)[: self.settings.verify_blocks]
+        values[some[:, 0], some[:, 1]] = rng.integers(0, 1 << 16, (len(some), MAP_CHANNELS))
+        return facts, QualityMap(values)
 
 
 def _earlier_steps(source: Source) -> list[LossyStep]:

@@ -10,23 +10,27 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from .adoption import Tuner, adopt_tuned
 from .base import BaseCoder
 from .base_choice import choose_base
+from .bounded import CodedEnhancement, Floors, block_floors
 from .codecs import TileCodec
 from .coding import CodedPyramid
-from .draft import BLOCK, TILES, Draft, code_draft_within
+from .draft import BLOCK, TILES, Draft, Measured, code_draft_within
 from .errors import BudgetError, GeneratorError, SettingsError, UnsupportedResolution
 from .generator import Generator
 from .generators import default_generator
 from .geometry import Size
-from .manifest import Manifest, QualityFacts
+from .manifest import Manifest
 from .output import atomic_output, check_output, check_space, writing_errors
 from .pyramid import Progress, Pyramid
 from .quality import measure_blocks
 from .sampling import spread_sample
 from .settings import BASE_MPP, Base, EncodeSettings
 from .source import Source
+from .split import check_bounded_size, choose_split, enhancement_facts
 
 __all__ = ["EncodeReport", "EncodeSettings", "base_scale", "encode"]
 
@@ -144,22 +148,25 @@ def encode(
             generator = loading.result()
         coder = BaseCoder.fitted(settings.codec, pyramid.pixels_all_over())
         file = Draft(source, settings, generator, pyramid, scale, coder).fitted(budget)
-        if budget is None:
-            assert settings.quality is not None
-            coded = CodedPyramid(pyramid, coder, settings.quality, folder=folder, workers=workers, progress=progress)
-            file = file.with_package_for(coded.total_bytes)
-        else:
-            coded = code_draft_within(file, budget, folder, progress)
+        floors = block_floors(file) if settings.has_floor else None
+        file, coded = _coded(file, budget, floors, folder, progress)
         stack.enter_context(coded)
         if tuner is not None:
-            file, coded, note = adopt_tuned(file, coded, tuner, budget, folder, progress)
+            # With a floor the room that a decoder takes is not the base's alone: its gain decides.
+            file, coded, note = adopt_tuned(file, coded, tuner, budget if floors is None else None, folder, progress)
             stack.enter_context(coded)
             notes.append(note)
-        measured = _measure(file, coded, progress)
+        enhancement = None
+        if floors is not None:
+            enhancement = stack.enter_context(CodedEnhancement(file, coded, floors, folder, progress))
+            check_bounded_size(file, coded, enhancement, budget)
+        measured = _measure(file, coded, progress) if enhancement is None else enhancement.measured
         checksums = file.checksums(coded.levels)
-        manifest = file.manifest(coded.quality, coded.total_bytes, checksums, measured)
+        pieces = enhancement.pieces if enhancement else None
+        layer = enhancement_facts(settings, enhancement, has_map=measured is not None) if enhancement else None
+        manifest = file.manifest(coded.quality, coded.total_bytes, checksums, measured, layer)
         with atomic_output(path, overwrite=overwrite) as out:
-            file.write(out, manifest, coded.levels, checksums)
+            file.write(out, manifest, coded.levels, checksums, measured, pieces)
             size_bytes = out.seek(0, io.SEEK_END)
             if budget is not None and size_bytes > budget:
                 raise BudgetError(budget, size_bytes, f"{path.name}: {size_bytes} bytes, only {budget} are allowed")
@@ -218,22 +225,42 @@ def _loading_default(scale: int, codec: TileCodec) -> Future[Generator]:
     return loading
 
 
-def _measure(file: Draft, coded: CodedPyramid, progress: Progress) -> QualityFacts | None:
-    """Reconstruct a sample of tissue blocks and compare them with the source; None if nothing is asked for or there."""
-    if file.settings.verify == "none":
+def _coded(
+    file: Draft, budget: int | None, floors: Floors | None, folder: Path, progress: Progress
+) -> tuple[Draft, CodedPyramid]:
+    """The base, coded: within the budget, at the quality that was asked for, or at the one that a floor makes best."""
+    settings = file.settings
+    if floors is None and budget is not None:
+        return file, code_draft_within(file, budget, folder, progress)
+    quality = settings.quality
+    if quality is None:
+        assert floors is not None
+        quality = choose_split(file, floors, budget, progress)
+    coded = CodedPyramid(file.pyramid, file.coder, quality, folder=folder, workers=settings.workers, progress=progress)
+    return (file.with_package_for(coded.total_bytes) if budget is None else file), coded
+
+
+def _measure(file: Draft, coded: CodedPyramid, progress: Progress) -> Measured | None:
+    """Reconstruct tissue blocks and compare them with the source; None if nothing is asked for or there."""
+    settings = file.settings
+    if settings.verify == "none":
         return None
     candidates = file.pyramid.whole_tissue_blocks()
-    count = len(candidates) if file.settings.verify == "all" else file.settings.verify_blocks
-    addresses = spread_sample(candidates, count, file.settings.seed)
-    if not addresses:
+    count = len(candidates) if settings.verify == "all" else settings.verify_blocks
+    spread = spread_sample(candidates, count, settings.seed)
+    if not spread:
         return None
+    # In random order, so that the first ones stand for all of them.
+    addresses = [spread[k] for k in np.random.default_rng(settings.seed).permutation(len(spread))]
     return measure_blocks(
         file.source.read,
         coded.base_plane().read,
         file.generator,
         file.pyramid.blocks,
         addresses,
-        method=file.settings.verify,
-        workers=file.settings.workers,
+        method=settings.verify,
+        population=len(candidates),
+        within_db=settings.verify_within_db if settings.verify == "sample" else 0.0,
+        workers=settings.workers,
         progress=lambda done, total: progress("measuring", done, total),
     )

@@ -10,11 +10,13 @@
     │   ├── MissingResolution     no micrometres per pixel in the file, none given
     │   ├── UnsupportedResolution micrometres per pixel outside what a base can be made from
     │   └── SourceReadError       opened, then failed while pixels were read
+    ├── RoiError                  the regions of interest: not GeoJSON, or not of this slide
     ├── OutputError               the file that should be written
     │   ├── OutputExists          there is a file of that name, and no leave to replace it
     │   ├── OutputBusy            another process is writing it
     │   └── NoSpace               the disk is full, or will be
     ├── BudgetError               the byte budget cannot be met, whatever the quality
+    ├── PairMismatch              a slide and a file that cannot have been made of it
     ├── ContainerError            the histocodec file that should be read
     │   ├── NotAContainer         not a BigTIFF with a histocodec manifest
     │   ├── UnsupportedVersion    written by a later version of the format
@@ -76,6 +78,18 @@ class SourceReadError(SourceError):
     """The source opened, then failed while its pixels were read."""
 
 
+class RoiError(HistocodecError):
+    """The regions of interest are not GeoJSON that can be used, or none of them lies on the slide.
+
+    Attributes: `reason`, and `path`, their file; None if they were not read from a file of their own.
+    """
+
+    def __init__(self, reason: str, path: str | Path | None = None) -> None:
+        self.path = None if path is None else Path(path)
+        self.reason = reason
+        super().__init__(reason if path is None else f"{path}: {reason}")
+
+
 class OutputError(_PathError):
     """Something is wrong with the file that should be written."""
 
@@ -102,6 +116,19 @@ class BudgetError(HistocodecError):
         self.budget_bytes = budget_bytes
         self.needed_bytes = needed_bytes
         super().__init__(reason)
+
+
+class PairMismatch(HistocodecError):
+    """A slide and a histocodec file that cannot have been made of it.
+
+    Attributes: `slide` and `file`, their paths, and `reason`.
+    """
+
+    def __init__(self, slide: str | Path, file: str | Path, reason: str) -> None:
+        self.slide = Path(slide)
+        self.file = Path(file)
+        self.reason = reason
+        super().__init__(f"{self.file} was not made of {self.slide}: {reason}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,9 +23,14 @@ def reconstruction_label(manifest: Manifest, *, bicubic: bool = False) -> str:
     return generator_label(generator.name, generator.digest)
 
 
-def quality_label(manifest: Manifest, *, bicubic: bool = False) -> str:
-    """The measured quality in one clause. bicubic: of that, which stood in for the file's generator."""
-    quality = manifest.quality
+def quality_label(manifest: Manifest, *, bicubic: bool = False, enhanced: bool = True) -> str:
+    """The measured quality in one clause.
+
+    bicubic: of that, which stood in for the file's generator. enhanced: with the enhancement layer, if there is one.
+    """
+    quality, layer = manifest.quality, manifest.layers.enhancement
+    if layer is not None and enhanced and not bicubic and layer.psnr_db is not None:
+        return f"measured on all blocks: mean PSNR {layer.psnr_db.mean:.2f} dB, worst {layer.psnr_db.worst:.2f} dB"
     if quality is None:
         return "quality not measured"
     if bicubic:
@@ -36,10 +41,19 @@ def quality_label(manifest: Manifest, *, bicubic: bool = False) -> str:
     )
 
 
-def ignored_layers_label(manifest: Manifest) -> list[str]:
-    """That a file has layers which this version leaves alone, if it has."""
-    names = manifest.ignored_layers
-    return [f"without the file's {' and '.join(names)}, which this version cannot apply"] if names else []
+def enhancement_label(manifest: Manifest, *, applied: bool) -> list[str]:
+    """Of a file with an enhancement layer, whether it was applied, and what it promises; nothing of any other."""
+    layer = manifest.layers.enhancement
+    if layer is None:
+        return []
+    if not applied:
+        return ["without the file's enhancement layer"]
+    floors = [
+        f"no block{of} below {floor_db:g} dB"
+        for of, floor_db in (("", layer.min_psnr_db), (" of a region of interest", layer.roi_psnr_db))
+        if floor_db is not None
+    ]
+    return [", ".join(["corrected by the file's enhancement layer", *floors])]
 
 
 def history_label(manifest: Manifest) -> str:
@@ -78,17 +92,23 @@ def stored_description(manifest: Manifest, level: int) -> str:
     return f"{_PREFIX} {manifest.version}\r\n{text}{_aperio_keys(manifest, downsample)}"
 
 
+def enhancement_description(manifest: Manifest) -> str:
+    """ImageDescription of the enhancement layer."""
+    return f"histocodec enhancement layer: corrects what is {reconstruction_label(manifest)}; {NOTICE}"
+
+
 def decoded_description(
-    manifest: Manifest, downsample: int, region: str, *, written_as: str, bicubic: bool = False
+    manifest: Manifest, downsample: int, region: str, *, written_as: str, bicubic: bool = False, enhanced: bool = True
 ) -> str:
     """ImageDescription of a decoded level.
 
     downsample: full pixels per pixel. region: which part of the slide it is. written_as: how the output is compressed,
-    which adds to the history if it is lossy. bicubic: whether that stood in for the file's generator.
+    which adds to the history if it is lossy. bicubic: whether that stood in for the file's generator. enhanced: whether
+    the enhancement layer was applied, if there is one.
     """
     if downsample < manifest.base.scale:
-        what = [reconstruction_label(manifest, bicubic=bicubic), *ignored_layers_label(manifest)]
-        what.append(quality_label(manifest, bicubic=bicubic))
+        what = [reconstruction_label(manifest, bicubic=bicubic), *enhancement_label(manifest, applied=enhanced)]
+        what.append(quality_label(manifest, bicubic=bicubic, enhanced=enhanced))
     else:
         what = ["the stored base, averaged from the slide"]
     text = "; ".join([*what, f"{history_label(manifest)}, then written as {written_as}", NOTICE, region])

@@ -7,6 +7,9 @@ from .codecs import TileCodec
 TAG_MANIFEST = 65301
 TAG_GENERATOR = 65302
 TAG_CHECKSUMS = 65303
+TAG_TILE_MODES = 65304
+TAG_REGIONS = 65305
+TAG_FINGERPRINTS = 65306
 TAG_ICC_PROFILE = 34675
 
 COMPRESSION: dict[TileCodec, int] = {"jp2k": 33005, "avif": 65310, "jpeg": 7}
@@ -16,6 +19,7 @@ COMPRESSION_ZSTD = 50000
 MAX_PACKAGE_BYTES = 256 << 20
 MAX_PROFILE_BYTES = 64 << 20
 MAX_TILE_BYTES = 16 << 20
+MAX_REGIONS_BYTES = 64 << 20
 MAX_DESCRIPTION_BYTES = 1 << 16
 MAX_ASSOCIATED_PIXELS = 1 << 26
 MAX_ASSOCIATED_SIDE = 65535
@@ -35,7 +39,10 @@ PROBLEM_CODES: dict[str, str] = {
     "tile-damaged": "a stored tile cannot be decoded to its size",
     "tissue-map-damaged": "the tissue map is missing, is not the one that was written, or cannot be decoded",
     "associated-damaged": "an associated image is not the one that was written, or cannot be decoded",
+    "quality-map-damaged": "the quality map is missing, is not the one that was written, or cannot be decoded",
+    "enhancement-damaged": "the enhancement layer's directory contradicts the manifest, or its own checksums",
     "icc-profile-damaged": "the ICC profile is not the one that was written",
     "generator-damaged": "the generator is not the one that the manifest names, or cannot be built from its package",
+    "prediction-mismatch": "this decoder predicts other pixels than the encoder did: its residuals cannot be added",
     "generator-unknown": "the generator is not embedded, and not at hand",
 }

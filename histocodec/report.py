@@ -8,6 +8,7 @@ from pathlib import Path
 
 from .container import Container
 from .encode import EncodeReport
+from .enhancement import Mode
 from .labels import NOTICE, reconstruction_label
 from .manifest import Manifest
 from .package import Package
@@ -21,6 +22,11 @@ _NAMES = {
     "psnr_db": "PSNR dB",
     "bicubic_psnr_db": "PSNR dB of bicubic, mean",
     "ssim": "SSIM",
+    "psnr_half_width_db": "mean PSNR known to within dB",
+    "percentile_95": "95th percentile",
+    "consistency_db": "consistency dB",
+    "min_psnr_db": "floor dB",
+    "roi_psnr_db": "floor of the regions dB",
     "icc_profile_bytes": "ICC profile bytes",
 }
 """Keys that read better otherwise; the others are shown with spaces for underscores."""
@@ -63,8 +69,9 @@ def container_facts(container: Container) -> dict[str, object]:
         "tissue_share": round(float(container.tissue_map.mean()), 4),
         "level_0": reconstruction_label(manifest),
         "generator": dataclasses.asdict(manifest.prediction.generator),
-        "ignored_layers": list(manifest.ignored_layers),
         **_quality(manifest),
+        "quality_map": None if container.quality_map is None else f"{int(container.quality_map.measured.sum())} blocks",
+        "enhancement": _enhancement(container),
         "lossy_history": [dataclasses.asdict(step) for step in slide.lossy_history],
         "associated_images": list(manifest.associated),
         "icc_profile_bytes": len(container.icc_profile) if container.icc_profile else None,
@@ -170,6 +177,39 @@ def _quality(manifest: Manifest) -> dict[str, object]:
         "psnr_db": dataclasses.asdict(quality.psnr_db) if quality else None,
         "ssim": dataclasses.asdict(quality.ssim) if quality else None,
         "bicubic_psnr_db": quality.bicubic_psnr_db if quality else None,
+        "psnr_half_width_db": quality.psnr_half_width_db if quality else None,
+        "colour_error": dataclasses.asdict(quality.colour_error) if quality and quality.colour_error else None,
+        "consistency_db": dataclasses.asdict(quality.consistency_db) if quality and quality.consistency_db else None,
+        "worst_block": _worst_place(manifest),
+    }
+
+
+def _worst_place(manifest: Manifest) -> dict[str, int] | None:
+    """Where the worst block that was measured lies, in full pixels."""
+    quality = manifest.quality
+    if quality is None or quality.worst_block is None:
+        return None
+    side = manifest.prediction.block * manifest.base.scale
+    column, row = quality.worst_block
+    return {"x": column * side, "y": row * side, "side": side}
+
+
+def _enhancement(container: Container) -> dict[str, object] | None:
+    """What the layer holds and promises; None of a file without."""
+    layer, stated = container.enhancement, container.manifest.layers.enhancement
+    if layer is None or stated is None:
+        return None
+    regions = container.regions()
+    return {
+        "codec": stated.codec,
+        "tiles": stated.tiles,
+        "of_tiles": layer.grid.count,
+        "native_tiles": int((layer.modes == Mode.NATIVE).sum()),
+        "tile_bytes": layer.total_bytes,
+        "min_psnr_db": stated.min_psnr_db,
+        "roi_psnr_db": stated.roi_psnr_db,
+        "regions_of_interest": len(regions.features) if regions else 0,
+        "psnr_db": dataclasses.asdict(stated.psnr_db) if stated.psnr_db else None,
     }
 
 

@@ -6,7 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
+import numpy as np
+
 from .decode import Decoder
+from .enhancement import Mode
 from .errors import ContainerError, CorruptContainer, GeneratorError, Problem, UnknownGenerator
 from .parallel import core_count, ordered_map
 
@@ -17,7 +20,8 @@ def validate(
     """The problems of a file; none for a good one. Codes as `layout.PROBLEM_CODES` and the specification list them.
 
     Checks the structure and the manifest, every checksum, and that the generator is at hand and is the one that is
-    named. deep: decodes every stored tile and image as well. A structure that cannot be followed ends the search, since
+    named. deep: decodes every stored tile and image as well, and predicts each block that has a residual, to see
+    whether this decoder predicts as the encoder did. A structure that cannot be followed ends the search, since
     nothing behind it can be found.
     """
     try:
@@ -27,10 +31,14 @@ def validate(
     with decoder:
         container = decoder.container
 
-        def check(piece: tuple[int, int] | str) -> Sequence[Problem]:
-            """A tile by level and index, or an associated image by name."""
+        layer = container.enhancement
+
+        def check(piece: tuple[int, int] | int | str) -> Sequence[Problem]:
+            """A tile by level and index, one of the enhancement layer by index, or an associated image by name."""
             try:
-                if isinstance(piece, str):
+                if isinstance(piece, int):
+                    _check_enhancement(decoder, piece, deep=deep)
+                elif isinstance(piece, str):
                     (container.associated_image if deep else container.associated_jpeg)(piece)
                 else:
                     (container.decoded_tile if deep else container.tile)(*piece)
@@ -41,7 +49,9 @@ def validate(
         tiles = ((level, index) for level, grid in enumerate(container.grids) for index in range(grid.count))
         total = sum(grid.count for grid in container.grids) + len(container.manifest.associated)
         problems: list[Problem] = []
-        pieces: Iterator[tuple[int, int] | str] = chain(tiles, container.manifest.associated)
+        corrected = np.flatnonzero(layer.modes).tolist() if layer else []
+        total += len(corrected)
+        pieces: Iterator[tuple[int, int] | int | str] = chain(tiles, corrected, container.manifest.associated)
         for done, found in enumerate(ordered_map(check, pieces, workers=core_count()), 1):
             problems += found
             progress(done, total)
@@ -53,3 +63,18 @@ def validate(
             code = "generator-unknown" if isinstance(error, UnknownGenerator) else "generator-damaged"
             problems.append(Problem(code, "prediction.generator", str(error)))
     return problems
+
+
+def _check_enhancement(decoder: Decoder, index: int, *, deep: bool) -> None:
+    """Raises CorruptContainer for a tile of the enhancement layer that cannot be used."""
+    layer = decoder.container.enhancement
+    assert layer is not None
+    if not deep:
+        decoder.container.enhancement_tile(index)
+    elif layer.modes[index] == Mode.NATIVE:
+        decoder.container.decoded_enhancement_tile(index)
+    else:
+        try:
+            decoder.read(layer.grid.covered(*layer.grid.address(index)))
+        except GeneratorError:  # is reported once, for the whole file
+            decoder.container.decoded_enhancement_tile(index)

@@ -180,7 +180,12 @@ def _description(decoder: Decoder, part: _Part, written_as: str) -> str:
     region = part.region
     where = f"region {region.x},{region.y},{region.width},{region.height} of level {part.level}"
     return decoded_description(
-        decoder.manifest, part.downsample, where, written_as=written_as, bicubic=decoder.is_bicubic
+        decoder.manifest,
+        part.downsample,
+        where,
+        written_as=written_as,
+        bicubic=decoder.is_bicubic,
+        enhanced=decoder.is_enhanced,
     )
 
 

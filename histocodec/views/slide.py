@@ -16,7 +16,7 @@ from ..decode import Decoder
 from ..errors import ContainerError
 from ..generator import Generator
 from ..geometry import Region
-from ..labels import NOTICE, history_label, quality_label, reconstruction_label
+from ..labels import NOTICE, enhancement_label, history_label, quality_label, reconstruction_label
 
 
 class ReconstructedSlide(openslide.AbstractSlide):
@@ -129,7 +129,7 @@ def _properties(decoder: Decoder) -> dict[str, str]:
         "histocodec.level[0]": reconstruction_label(manifest, bicubic=bicubic),
         "histocodec.generator": generator.name,
         "histocodec.generator-digest": generator.digest,
-        "histocodec.quality": quality_label(manifest, bicubic=bicubic),
+        "histocodec.quality": quality_label(manifest, bicubic=bicubic, enhanced=decoder.is_enhanced),
         "histocodec.lossy-history": history_label(manifest),
         "histocodec.base-codec": manifest.base.codec,
         "histocodec.base-quality": f"{manifest.base.quality:g}",
@@ -138,8 +138,8 @@ def _properties(decoder: Decoder) -> dict[str, str]:
     }
     if slide.objective_power is not None:
         properties[openslide.PROPERTY_NAME_OBJECTIVE_POWER] = f"{slide.objective_power:g}"
-    if manifest.ignored_layers:
-        properties["histocodec.ignored-layers"] = ", ".join(manifest.ignored_layers)
+    for label in enhancement_label(manifest, applied=decoder.is_enhanced):
+        properties["histocodec.enhancement"] = label
     for level, (size, downsample) in enumerate(zip(decoder.levels, decoder.downsamples, strict=True)):
         tile = decoder.tile_size if level == 0 else manifest.base.tile
         properties |= {

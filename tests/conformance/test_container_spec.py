@@ -106,7 +106,7 @@ def test_limits() -> None:
         "bytes of the manifest, compressed or not": manifest.MAX_JSON_BYTES,
         "a side of the slide, in full pixels": manifest.MAX_SIDE,
         "associated images": manifest.MAX_ASSOCIATED,
-        "items of an array of the manifest": manifest.MAX_ITEMS,
+        "items of an array of the manifest": strictjson.MAX_ITEMS,
         "SubIFDs": manifest.MAX_SUBIFDS,
         "bytes of an ImageDescription": layout.MAX_DESCRIPTION_BYTES,
         "bytes of a tile": layout.MAX_TILE_BYTES,

@@ -1,0 +1,188 @@
+"""The enhancement layer as it is made: every block is decoded, measured, and lifted if it falls short of its floor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .codecs import Image
+from .coding import CodedPyramid
+from .draft import Draft
+from .enhancement import FINGERPRINT_LENGTH, EnhancedTile, Mode, enhance_to, fingerprint
+from .facts import QualityFacts, Summary
+from .frames import compressed
+from .generator import BicubicGenerator, ReadBase, predict
+from .geometry import TileGrid
+from .layers import EnhancementPieces, coded_fingerprints
+from .metrics import psnr
+from .parallel import ordered_map
+from .pyramid import Progress
+from .quality import PSNR_CAP_DB, BlockScore, QualityMap, quality_facts, score_block, summarise
+from .spool import CodeSpool
+
+Address = tuple[int, int]
+Floors = NDArray[np.float64]
+"""(rows, columns) in dB: the PSNR that each block has to reach; 0 where nothing is asked for."""
+
+
+def block_floors(file: Draft) -> Floors:
+    """What the settings ask of each block of the canonical grid."""
+    settings, blocks = file.settings, file.pyramid.blocks
+    floors = np.full((blocks.shape.height, blocks.shape.width), settings.min_psnr_db or 0.0)
+    if settings.regions is not None:
+        assert settings.roi_psnr_db is not None
+        for column, row in settings.regions.tiles(full_grid(file)):
+            floors[row, column] = settings.roi_psnr_db
+    return floors
+
+
+def full_grid(file: Draft) -> TileGrid:
+    """The canonical grid over the full resolution."""
+    return TileGrid(file.source.size, file.pyramid.blocks.tile * file.scale)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One block of the slide, as source and as a decoder predicts it."""
+
+    source: Image
+    """The part within the slide."""
+    prediction: Image
+    """All of the block."""
+    base: Image
+    """The decoded base below `source`."""
+
+    @property
+    def within(self) -> Image:
+        """The prediction, as far as it lies within the slide."""
+        return self.prediction[: self.source.shape[0], : self.source.shape[1]]
+
+
+class BlockReader:
+    """Blocks of a slide, predicted as a decoder does from a base that was coded in some way."""
+
+    def __init__(self, file: Draft, read_base: ReadBase) -> None:
+        self._file, self._read_base = file, read_base
+        self._plain = BicubicGenerator(file.scale)
+
+    def __call__(self, address: Address) -> Block:
+        """address: (column, row) on the canonical grid."""
+        column, row = address
+        pyramid = self._file.pyramid
+        generator = self._file.generator if pyramid.tissue[row, column] else self._plain
+        return Block(
+            source=self._file.source.read(full_grid(self._file).covered(column, row)),
+            prediction=predict(generator, self._read_base, pyramid.blocks, column, row),
+            base=self._read_base(pyramid.blocks.covered(column, row)),
+        )
+
+    def bicubic_db(self, address: Address, source: Image) -> float:
+        """PSNR of plain bicubic on the same block, capped."""
+        made = predict(self._plain, self._read_base, self._file.pyramid.blocks, *address)
+        return min(PSNR_CAP_DB, psnr(source, made[: source.shape[0], : source.shape[1]]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """What became of one block."""
+
+    address: Address
+    tile: EnhancedTile | None
+    predicted_db: float
+    psnr_db: float
+    """As decoded. Both capped."""
+    fingerprint: NDArray[np.int32] | None
+    score: tuple[BlockScore, float] | None
+    """Of the prediction, and the PSNR of bicubic; of whole blocks of tissue."""
+
+
+class CodedEnhancement:
+    """The layer's tiles on disk, and what was measured on the way. A context manager that frees the disk."""
+
+    def __init__(self, file: Draft, coded: CodedPyramid, floors: Floors, folder: Path, progress: Progress) -> None:
+        """Decodes and measures every block of the slide. Raises SettingsError for a floor that cannot be met."""
+        grid, settings = full_grid(file), file.settings
+        self._grid = grid
+        self._modes = np.zeros(grid.count, np.uint8)
+        self._fingerprints = np.zeros((grid.count, FINGERPRINT_LENGTH), np.int32)
+        geojson = settings.regions.to_geojson() if settings.regions else None
+        self._regions = None if geojson is None else compressed(geojson)
+        self._codes = CodeSpool(grid, folder)
+        read, whole = BlockReader(file, coded.base_plane().read), set(file.pyramid.whole_tissue_blocks())
+
+        def make(index: int) -> _Made:
+            address = grid.address(index)
+            block, floor_db = read(address), float(floors[address[1], address[0]])
+            predicted_db = min(PSNR_CAP_DB, psnr(block.source, block.within))
+            score = None
+            if address in whole:
+                bicubic_db = read.bicubic_db(address, block.source)
+                score = score_block(block.source, block.within, block.base), bicubic_db
+            if predicted_db >= floor_db:
+                return _Made(address, None, predicted_db, predicted_db, None, score)
+            tile = enhance_to(block.source, block.prediction, floor_db, settings.codec_of_enhancement)
+            check = fingerprint(block.prediction) if tile.mode is Mode.RESIDUAL else None
+            return _Made(address, tile, predicted_db, min(PSNR_CAP_DB, tile.psnr_db), check, score)
+
+        decoded_db: list[float] = []
+        self.worst_predicted_db = PSNR_CAP_DB
+        """Of all blocks, without the layer."""
+        scores: list[tuple[Address, BlockScore]] = []
+        bicubic_db: list[float] = []
+        try:
+            for index, made in enumerate(ordered_map(make, range(grid.count), workers=settings.workers)):
+                decoded_db.append(made.psnr_db)
+                self.worst_predicted_db = min(self.worst_predicted_db, made.predicted_db)
+                if made.tile is not None:
+                    self._modes[index] = made.tile.mode
+                    self._codes.put(index, made.tile.data)
+                if made.fingerprint is not None:
+                    self._fingerprints[index] = made.fingerprint
+                if made.score is not None:
+                    scores.append((made.address, made.score[0]))
+                    bicubic_db.append(made.score[1])
+                progress("enhancing", index + 1, grid.count)
+        except BaseException:
+            self._codes.close()
+            raise
+        self.psnr_db: Summary = summarise(decoded_db)
+        """Of every block of the decoded file."""
+        self.measured: tuple[QualityFacts, QualityMap] | None = None
+        """Of the prediction, on all whole blocks of tissue; None if there are none, or nothing was asked for."""
+        if scores and settings.verify != "none":
+            facts = quality_facts(scores, bicubic_db, method="all", block_size=grid.tile, population=len(scores))
+            self.measured = facts, QualityMap.of(file.pyramid.blocks, scores)
+
+    @property
+    def tiles(self) -> int:
+        """Number of blocks that are corrected."""
+        return int(np.count_nonzero(self._modes))
+
+    @property
+    def total_bytes(self) -> int:
+        """Of the tiles."""
+        return self._codes.total_bytes
+
+    @cached_property
+    def pieces(self) -> EnhancementPieces:
+        """All of it, to be written."""
+        return EnhancementPieces.of(
+            self._grid, self._modes, self._codes.get, coded_fingerprints(self._fingerprints), self._regions
+        )
+
+    def close(self) -> None:
+        """Free the disk."""
+        self._codes.close()
+
+    def __enter__(self) -> CodedEnhancement:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

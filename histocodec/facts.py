@@ -1,0 +1,192 @@
+"""The parts of a manifest: what a file states about slide, base, prediction, layers and measured quality.
+
+`formats/container/v1/spec.md` is normative.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .codecs import TileCodec
+
+
+@dataclass(frozen=True, slots=True)
+class LossyStep:
+    """One lossy compression that the pixels went through, in the terms of DICOM (0028,2112) and (0028,2114)."""
+
+    method: str
+    """`ISO_10918_1` JPEG, `ISO_15444_1` JPEG 2000, `ISO_23000_22` AVIF, or a sentence where DICOM has no term."""
+    ratio: float | None
+    """Uncompressed 24-bit bytes of the full-resolution slide over compressed bytes; None if unknown."""
+    derivation: str
+    """What was done, in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class SlideFacts:
+    """What the file says about the slide that it was made from."""
+
+    size: tuple[int, int]
+    """Width and height in full pixels."""
+    mpp: float
+    """Micrometres per full pixel."""
+    objective_power: float | None
+    vendor: str
+    background: tuple[int, int, int]
+    """RGB of areas that were transparent or missing."""
+    source_bytes: int
+    """Bytes of the source's files."""
+    deidentified: bool
+    properties: dict[str, str]
+    """The vendor's properties, as the source's reader gave them."""
+    lossy_history: tuple[LossyStep, ...]
+    """Oldest first; the last step is this file's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One stored level of the base pyramid."""
+
+    size: tuple[int, int]
+    downsample: int
+    """Base pixels per pixel of this level, each axis: 1, 4, 16 ..."""
+
+
+@dataclass(frozen=True, slots=True)
+class BaseFacts:
+    """How the base is stored."""
+
+    scale: int
+    """Full pixels per base pixel, each axis."""
+    codec: TileCodec
+    quality: float
+    """On the codec's own scale."""
+    tile: int
+    """Pixels a side of a stored tile, at every level."""
+    levels: tuple[Level, ...]
+    colour: tuple[int, ...] | None = None
+    """The numbers of `colour.ColourTransform`; None if tiles are coded in RGB."""
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratorFacts:
+    """Which generator predicts the full resolution."""
+
+    name: str
+    digest: str
+    scale: int
+    halo: int
+    embedded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionFacts:
+    """How the full resolution is predicted."""
+
+    generator: GeneratorFacts
+    block: int
+    """Base pixels a side of a block of the canonical grid."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """An image in a SubIFD of the first directory."""
+
+    subifd: int
+    """Its position in the SubIFDs tag, from 0."""
+    size: tuple[int, int]
+    """Pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A measure over blocks, of which more is better."""
+
+    mean: float
+    percentile_5: float
+    worst: float
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorSummary:
+    """A measure over blocks, of which less is better."""
+
+    mean: float
+    percentile_95: float
+    worst: float
+
+
+@dataclass(frozen=True, slots=True)
+class QualityMapLayer:
+    """What was measured, block by block; see `quality.QualityMap`."""
+
+    subifd: int
+    size: tuple[int, int]
+    """Blocks."""
+    checksums_sha256: str
+    """Hexadecimal SHA-256 of the layer's own checksum table."""
+
+
+@dataclass(frozen=True, slots=True)
+class EnhancementLayer:
+    """Tiles at full resolution that correct the prediction, and what holds with them."""
+
+    subifd: int
+    size: tuple[int, int]
+    """Full pixels: that of the slide."""
+    checksums_sha256: str
+    codec: TileCodec
+    tiles: int
+    """Of them that are there."""
+    min_psnr_db: float | None = None
+    """No block of the decoded file is below; None: no such promise."""
+    roi_psnr_db: float | None = None
+    """No block that touches a region of interest is below."""
+    psnr_db: Summary | None = None
+    """Of all blocks of the decoded file, tissue and glass, on the parts within the slide."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layers:
+    """The layers beside the base. A reader that does not know one leaves it alone."""
+
+    tissue_map: Layer | None = None
+    quality_map: QualityMapLayer | None = None
+    enhancement: EnhancementLayer | None = None
+
+    @property
+    def present(self) -> tuple[Layer | QualityMapLayer | EnhancementLayer, ...]:
+        """Those that the file has."""
+        return tuple(layer for layer in (self.tissue_map, self.quality_map, self.enhancement) if layer is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class QualityFacts:
+    """Fidelity of the prediction to the source, measured when the file was made; without the enhancement layer."""
+
+    method: str
+    """`sample`: blocks of tissue drawn at random; `all`: all of them that lie within the slide entirely."""
+    blocks: int
+    block_size: int
+    """Full pixels a side."""
+    psnr_db: Summary
+    ssim: Summary
+    bicubic_psnr_db: float
+    """Mean PSNR of plain bicubic enlargement of the same base on the same blocks."""
+    psnr_half_width_db: float | None = None
+    """The mean PSNR of all tissue is within this of the sample's, with 95 % confidence; 0 if all of it was measured."""
+    colour_error: ErrorSummary | None = None
+    """`metrics.colour_error` of both averaged down to the base's resolution."""
+    consistency_db: Summary | None = None
+    """PSNR of the prediction, averaged down to the base's resolution, against the decoded base."""
+    worst_block: tuple[int, int] | None = None
+    """Column and row of the block of the lowest PSNR."""
+
+
+def level_sizes(base_size: tuple[int, int], tile: int) -> tuple[Level, ...]:
+    """The levels of a base pyramid: each a quarter of the last, until one fits into a tile."""
+    levels = [Level(base_size, 1)]
+    while max(levels[-1].size) > tile:
+        width, height = levels[-1].size
+        levels.append(Level((-(-width // 4), -(-height // 4)), levels[-1].downsample * 4))
+    return tuple(levels)

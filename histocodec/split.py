@@ -1,0 +1,168 @@
+"""How a floor is met with the fewest bytes: what the base takes, and what its enhancement.
+
+A finer base costs bytes and saves some of the layer's; the best quality lies between, and a sample of blocks finds it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from .base import BaseCoder
+from .bounded import BlockReader, CodedEnhancement, Floors
+from .codecs import QUALITY_SCALES, Image
+from .coding import CodedPyramid, estimated_bytes
+from .draft import Draft
+from .enhancement import FINGERPRINT_LENGTH, enhance_to
+from .errors import BudgetError
+from .facts import EnhancementLayer
+from .metrics import psnr
+from .parallel import ordered_map
+from .plane import TileCache, TiledPlane
+from .pyramid import Progress, Pyramid
+from .rate import SEARCH_RANGES
+from .sampling import spread_sample
+from .settings import EncodeSettings
+
+_SAMPLE = 16
+"""Blocks of each kind that an estimate looks at."""
+
+_INDEX_BYTES = 8 + 8 + 4 + 1 + 4 * FINGERPRINT_LENGTH
+"""Of a tile of the layer: its place, length, checksum, mode and, before compression, fingerprint."""
+
+_AIM = 0.97
+"""Share of a budget that an estimate aims at: a sample of blocks is that uncertain."""
+
+
+def choose_split(file: Draft, floors: Floors, budget: int | None, progress: Progress) -> float:
+    """The base's quality: what takes the fewest bytes together with its enhancement, or the highest that fits a budget
+    which leaves room for more."""
+    estimate = _Estimate(file, floors)
+    low, high = SEARCH_RANGES[file.coder.codec]
+    step = 1.0 if QUALITY_SCALES[file.coder.codec].whole else 0.5
+    count = math.floor((high - low) / step)
+    calls = 0
+
+    def total(at: int) -> float:
+        nonlocal calls
+        calls += 1
+        progress("weighing", min(calls, _CALLS), _CALLS)
+        return estimate(low + at * step)
+
+    best = _lowest(total, count)
+    if budget is not None and total(best) < _AIM * budget:
+        above = count
+        while above - best > 1:  # beyond the best, bytes grow with quality
+            middle = (best + above) // 2
+            best, above = (middle, above) if total(middle) <= _AIM * budget else (best, middle)
+    progress("weighing", _CALLS, _CALLS)
+    return low + best * step
+
+
+_CALLS = 16
+"""About as many estimates does a search take."""
+
+
+def _lowest(total: Callable[[int], float], count: int) -> int:
+    """Where a function of 0 ... count with one valley is lowest, by golden section."""
+    ratio = (math.sqrt(5) - 1) / 2
+    a, b = 0, count
+    while b - a > 3:
+        left, right = round(b - ratio * (b - a)), round(a + ratio * (b - a))
+        if left >= right:
+            break
+        a, b = (a, right) if total(left) <= total(right) else (left, b)
+    return min(range(a, b + 1), key=total)
+
+
+class _Estimate:
+    """Bytes of the whole file over the base's quality, from a sample of blocks."""
+
+    def __init__(self, file: Draft, floors: Floors) -> None:
+        self._file, self._floors = file, floors
+        self._base = estimated_bytes(file.pyramid, file.coder, file.settings.seed, file.settings.workers)
+        self._fixed = file.overhead_bytes() + _INDEX_BYTES * floors.size
+        self._groups = [
+            (group, spread_sample(group, _SAMPLE, file.settings.seed))
+            for floor_db in np.unique(floors[floors > 0]).tolist()
+            for tissue in (0, 1)
+            if (
+                group := [
+                    (int(column), int(row))
+                    for row, column in np.argwhere((floors == floor_db) & (file.pyramid.tissue == tissue))
+                ]
+            )
+        ]
+        self._known: dict[float, float] = {}
+
+    def __call__(self, quality: float) -> float:
+        if quality not in self._known:
+            read = BlockReader(self._file, _coded_on_demand(self._file.pyramid, self._file.coder, quality).read)
+            layer = 0.0
+            for group, sample in self._groups:
+                sizes = ordered_map(lambda address: self._size(read, address), sample, workers=self._workers)
+                layer += sum(sizes) / len(sample) * len(group)
+            self._known[quality] = self._fixed + self._base(quality) + layer
+        return self._known[quality]
+
+    @property
+    def _workers(self) -> int:
+        return self._file.settings.workers
+
+    def _size(self, read: BlockReader, address: tuple[int, int]) -> int:
+        block, floor_db = read(address), float(self._floors[address[1], address[0]])
+        if psnr(block.source, block.within) >= floor_db:
+            return 0
+        codec = self._file.settings.codec_of_enhancement
+        return len(enhance_to(block.source, block.prediction, floor_db, codec).data)
+
+
+def _coded_on_demand(pyramid: Pyramid, coder: BaseCoder, quality: float) -> TiledPlane:
+    """The base as a decoder would see it, its tiles coded when they are asked for."""
+    pixels = pyramid.levels[0]
+    side = pixels.grid.tile
+
+    def make(column: int, row: int) -> Image:
+        return coder.decode(coder.encode(pixels.get(pixels.grid.index(column, row)), quality), height=side, width=side)
+
+    return TiledPlane(pixels.grid, make, TileCache(64 << 20))
+
+
+def check_bounded_size(file: Draft, coded: CodedPyramid, enhancement: CodedEnhancement, budget: int | None) -> None:
+    """Raises BudgetError if base, layer and everything else do not fit, and says by how much, and what would."""
+    if budget is None:
+        return
+    pieces = enhancement.pieces
+    index_bytes = (_INDEX_BYTES - 4 * FINGERPRINT_LENGTH) * pieces.grid.count
+    extra_bytes = len(pieces.fingerprints) + len(pieces.regions or b"") + index_bytes
+    needed = file.overhead_bytes() + coded.total_bytes + enhancement.total_bytes + extra_bytes
+    if needed > budget:
+        ratio = math.floor(10 * file.source.size_bytes / needed) / 10
+        settings = file.settings
+        floors = " and ".join(f"{v:g} dB" for v in (settings.min_psnr_db, settings.roi_psnr_db) if v is not None)
+        raise BudgetError(
+            budget,
+            needed,
+            f"{file.source.path}: a ratio of {settings.ratio:g} allows {budget} bytes. A floor of {floors} takes about "
+            f"{needed}, {needed / budget:.2f} times as many: {coded.total_bytes} of them for the base and "
+            f"{enhancement.total_bytes} for its enhancement. --ratio {ratio:g} can be met with this floor, or this "
+            f"ratio with a lower floor: without the layer the worst block has {enhancement.worst_predicted_db:.1f} dB",
+        )
+
+
+def enhancement_facts(settings: EncodeSettings, enhancement: CodedEnhancement, *, has_map: bool) -> EnhancementLayer:
+    """What the manifest states of the layer. has_map: whether a quality map lies in the SubIFD before it."""
+    pieces = enhancement.pieces
+    return EnhancementLayer(
+        subifd=2 if has_map else 1,
+        size=(pieces.grid.size.width, pieces.grid.size.height),
+        checksums_sha256=hashlib.sha256(pieces.checksums).hexdigest(),
+        codec=settings.codec_of_enhancement,
+        tiles=enhancement.tiles,
+        min_psnr_db=settings.min_psnr_db,
+        roi_psnr_db=settings.roi_psnr_db,
+        psnr_db=enhancement.psnr_db,
+    )
