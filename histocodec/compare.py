@@ -46,7 +46,8 @@ class TileScore:
     ssim: float | None
     """At full resolution; None where the part within the slide is under 11 px high or wide."""
     colour_error: float
-    """Mean CIE 1976 delta E*ab, both averaged to the base's resolution: whether the stain shifted. 0 is best."""
+    """Mean CIE 1976 delta E*ab, both averaged to the base's resolution: what became of the stain, detail left aside.
+    0 is best."""
     consistency_db: float
     """PSNR, at most PSNR_CAP_DB, of the decoded tile averaged to the base's resolution against the stored base: whether
     what was predicted agrees with what is stored. The original takes no part in it."""

@@ -322,7 +322,7 @@ class Container:
             geojson = None if self.enhancement is None else self.enhancement.regions()
             size = Size(*self.manifest.slide.size)
             return None if geojson is None else RegionsOfInterest.from_geojson(geojson, size)
-        except (zstandard.ZstdError, RoiError) as error:
+        except RoiError as error:
             raise CorruptContainer(self.path, [Problem("enhancement-damaged", "tag 65305", str(error))]) from error
 
     def tile_bytes(self, level: int) -> int:

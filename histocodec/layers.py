@@ -66,19 +66,18 @@ def read_quality_map(layer: QualityMapLayer, first: Directory, read_at: ReadAt, 
     """Raises BigTiffError or zstandard.ZstdError if it is not the one that was written."""
     directory = sub_directory(first, layer.subifd, read_at)
     columns, rows = layer.size
-    bits = directory.numbers(258, MAP_CHANNELS)
-    stated = tuple(directory.number(tag) for tag in (256, 257, 259, 277))
-    if stated != (columns, rows, COMPRESSION_ZSTD, MAP_CHANNELS) or set(bits) != {16}:
+    stated = (*(directory.number(tag) for tag in (256, 257, 259, 277)), *directory.numbers(258, MAP_CHANNELS))
+    if stated != (columns, rows, COMPRESSION_ZSTD, MAP_CHANNELS, *[16] * MAP_CHANNELS):
         raise BigTiffError(f"expected {columns} x {rows} px of {MAP_CHANNELS} x 16 bits as zstd, found {stated}")
     (checksum,) = _checked_table(directory, 1, layer.checksums_sha256).tolist()
     data = read_at(directory.number(273), min(directory.number(279), size_bytes))
     if zlib.crc32(data) != checksum:
         raise BigTiffError("its bytes changed since it was written")
     expected = 2 * MAP_CHANNELS * columns * rows
-    values = np.frombuffer(decompressed(data, expected), "<u2")
-    if values.size * 2 != expected:
-        raise BigTiffError(f"expected {expected} bytes, found {values.size * 2}")
-    return QualityMap(values.reshape(rows, columns, MAP_CHANNELS).astype(np.uint16))
+    values = decompressed(data, expected)
+    if len(values) != expected:
+        raise BigTiffError(f"expected {expected} bytes, found {len(values)}")
+    return QualityMap(np.frombuffer(values, "<u2").reshape(rows, columns, MAP_CHANNELS).astype(np.uint16))
 
 
 # ---------------------------------------------------------------------------------------------- enhancement layer
@@ -134,10 +133,10 @@ class StoredEnhancement:
         self.grid = TileGrid(Size(*layer.size), tile)
         self._read_at = read_at
         directory = sub_directory(first, layer.subifd, read_at)
-        stated = tuple(directory.number(tag) for tag in (256, 257, 259, 277, 322, 323))
-        wanted = (*layer.size, COMPRESSION[layer.codec], 3, tile, tile)
-        if stated != wanted or directory.numbers(258, 3) != (8, 8, 8):
-            raise BigTiffError(f"expected width, length, compression, samples and tile {wanted}, found {stated}")
+        stated = (*(directory.number(tag) for tag in (256, 257, 259, 277, 322, 323)), *directory.numbers(258, 3))
+        wanted = (*layer.size, COMPRESSION[layer.codec], 3, tile, tile, 8, 8, 8)
+        if stated != wanted:
+            raise BigTiffError(f"expected width, length, compression, samples, tile and bits {wanted}, found {stated}")
         count = self.grid.count
         self._offsets, self._lengths = directory.array(324, count), directory.array(325, count)
         modes = directory.data(TAG_TILE_MODES, count)
@@ -162,6 +161,9 @@ class StoredEnhancement:
             raise BigTiffError(f"expected fingerprints of {count} tiles")
         self.fingerprints: NDArray[np.int32] = np.frombuffer(values, "<i4").reshape(count, FINGERPRINT_LENGTH)
         """(tiles, 4) int32."""
+        if self.fingerprints[self.modes != Mode.RESIDUAL].any() or table[:count][~present].any():
+            raise BigTiffError("a fingerprint of a tile that is no residual, or a checksum of one that is absent")
+        self._regions = None if self._region_bytes is None else decompressed(self._region_bytes, MAX_REGIONS_BYTES)
 
     def _outside(self, present: NDArray[np.bool_], size_bytes: int) -> bool:
         offsets, lengths = self._offsets[present], self._lengths[present]
@@ -179,8 +181,8 @@ class StoredEnhancement:
         return data if zlib.crc32(data) == self._table[index] else None
 
     def regions(self) -> bytes | None:
-        """The regions of interest as GeoJSON, or None. Raises zstandard.ZstdError."""
-        return None if self._region_bytes is None else decompressed(self._region_bytes, MAX_REGIONS_BYTES)
+        """The regions of interest as GeoJSON, which is not checked yet; None if there are none."""
+        return self._regions
 
     def pieces(self) -> EnhancementPieces:
         """All of it, as it is stored: to be written again."""

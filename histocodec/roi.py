@@ -48,6 +48,9 @@ _Shape = shapely.Point | shapely.LineString | shapely.Polygon
 _Shapes = NDArray[np.object_]
 """(n,) shapely geometries."""
 
+_Edges = NDArray[np.int64]
+"""(n,) full pixels."""
+
 
 @dataclass(frozen=True, slots=True)
 class Feature:
@@ -57,9 +60,6 @@ class Feature:
     """The GeoJSON Feature as it was given (id, properties and foreign members included), without spaces, in UTF-8."""
     shapes: tuple[_Shape, ...] = field(compare=False, repr=False)
     """Its geometry taken apart, in full pixels; polygons may cross themselves."""
-
-
-_Edges = NDArray[np.int64]
 
 
 class _Drawn(NamedTuple):
@@ -178,9 +178,6 @@ class RegionsOfInterest:
         crossed = ~shapely.is_valid(shapes)
         # The default method, linework, would make a hole of what an outline goes around twice.
         shapes[crossed] = shapely.make_valid(shapes[crossed], method="structure", keep_collapsed=True)
-        for _ in range(2):  # a collection may hold multipolygons
-            shapes, index = shapely.get_parts(shapes, return_index=True)
-            owners = owners[index]
         shapely.prepare(shapes)
         area = shapely.get_dimensions(shapes) == 2
         return _Drawn(shapes[area], owners[area], shapes[~area], owners[~area])
@@ -273,8 +270,9 @@ def _check_nesting(feature: object) -> None:
     level = [feature]
     for _ in range(MAX_NESTING):
         level = [inner for outer in level for inner in _inner(outer)]
-    if level:
-        raise _too_deep()
+        if not level:
+            return
+    raise _too_deep()
 
 
 def _inner(value: object) -> list[object]:

@@ -42,7 +42,7 @@ def choose_split(file: Draft, floors: Floors, budget: int | None, progress: Prog
     which leaves room for more."""
     estimate = _Estimate(file, floors)
     low, high = SEARCH_RANGES[file.coder.codec]
-    step = 1.0 if QUALITY_SCALES[file.coder.codec].whole else 0.5
+    step = 3.0 if QUALITY_SCALES[file.coder.codec].whole else 1.0
     count = math.floor((high - low) / step)
     calls = 0
 

@@ -20,6 +20,7 @@ from PIL import Image as PILImage
 
 import histocodec.package
 from histocodec import cli
+from histocodec.cli import coding
 from histocodec.codecs import Image
 from histocodec.container import Container
 from histocodec.decode import Decoder
@@ -413,7 +414,7 @@ def test_a_file_that_may_not_be_read_is_one_line_too(run: Run, slide: Path, monk
 
         return raise_it
 
-    monkeypatch.setattr(cli, "open_source", fail(OSError(5, "Input/output error\nin two lines")))
+    monkeypatch.setattr(coding, "open_source", fail(OSError(5, "Input/output error\nin two lines")))
     assert "Input/output error in two lines" in run("encode", slide).sentence()
-    monkeypatch.setattr(cli, "open_source", fail(MemoryError()))
+    monkeypatch.setattr(coding, "open_source", fail(MemoryError()))
     assert "out of memory" in run("encode", slide).sentence()

@@ -305,7 +305,8 @@ def _heated(decoder: Decoder, comparison: Comparison, ground: _Ground, scale: _H
     for tile in comparison.tiles:
         psnr_db[tile.row, tile.column] = tile.psnr_db
     across, down = (
-        ((np.arange(side) + 0.5) / ground.factor // comparison.grid.tile).astype(int) for side in ground.shape
+        ((np.arange(side) + 0.5) * full_side / side // comparison.grid.tile).astype(int)
+        for side, full_side in zip(ground.shape, comparison.grid.size, strict=True)
     )
     heat = psnr_db[down[:, None], across]
     compared = ~np.isnan(heat)
@@ -363,7 +364,7 @@ def _histogram(axes: Axes, name: str, values: Sequence[float], summary: Summary 
     )
     for what, value, (colour, dashes) in zip(names, _three(summary), styles, strict=True):
         axes.axvline(value, color=colour, linestyle=dashes, linewidth=1.2, label=f"{what} {value:.4g}")
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False, fontsize=7, handlelength=1.6)
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False, fontsize=7, columnspacing=1.1)
 
 
 # The page
@@ -389,7 +390,7 @@ def _statements(comparison: Comparison, floor_db: float | None) -> Iterator[str]
     yield f"<p class='box notice'>{_sentence(label)} <strong>{_sentence(NOTICE)}</strong></p>"
     if floor_db is not None:
         failed, total = len(comparison.below(floor_db)), len(comparison.tiles)
-        verdict = f"{failed} of {total} tiles are" if failed else f"None of {total} tiles is"
+        verdict = f"{failed or 'None'} of {total} tiles {'are' if failed > 1 else 'is'}"
         yield (
             f"<p class='box {'failed' if failed else 'passed'}'><strong>{'Failed' if failed else 'Passed'}.</strong> "
             f"{verdict} below the floor of {floor_db:g} dB; the worst reaches {comparison.psnr_db.worst:.2f} dB.</p>"

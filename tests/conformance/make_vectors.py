@@ -1,9 +1,9 @@
 """Makes `formats/container/v1/vectors` anew: `python tests/conformance/make_vectors.py [folder]`.
 
 Valid files come from the writer of `histocodec`, one from `surgery.put_together`, a second writer; hostile files are
-made from a valid one, each with one thing wrong. The same versions of the libraries that `valid/index.json` names give
-the same bytes, as long as the writer words and lays out files as it does. Vectors are made anew when the format
-changes, and then its CHANGELOG says which, and why.
+made from valid ones, each with one thing wrong. What the layers hold is painted, not found by the encoder. The same
+versions of the libraries that `valid/index.json` names give the same bytes, as long as the writer words and lays out
+files as it does. Vectors are made anew when the format changes, and then its CHANGELOG says which, and why.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import io
 import json
 import struct
 import sys
+import tempfile
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -28,10 +29,12 @@ from safetensors.numpy import save as save_tensors
 from surgery import (
     ASCII,
     CHECKSUMS,
+    FINGERPRINTS,
     GENERATOR,
     ICC_PROFILE,
     LONG,
     MANIFEST,
+    REGIONS,
     SHORT,
     STRIP_LENGTHS,
     STRIP_OFFSETS,
@@ -43,16 +46,23 @@ from surgery import (
     directory_offsets,
     entries,
     put_together,
+    subdirectory_offsets,
     take_apart,
 )
 
 from histocodec.assemble import AssociatedImage, checksum_table, write_container
 from histocodec.base import downsample
 from histocodec.codecs import Image, TileCodec
+from histocodec.container import Container
 from histocodec.decode import Decoder
+from histocodec.enhancement import FINGERPRINT_LENGTH, TOLERANCE, Mode, fingerprint
+from histocodec.generator import BicubicGenerator, predict
 from histocodec.geometry import Region, Size, TileGrid
+from histocodec.layers import EnhancementPieces, coded_fingerprints, coded_quality_map, crc_table
 from histocodec.manifest import (
     BaseFacts,
+    EnhancementLayer,
+    ErrorSummary,
     GeneratorFacts,
     Layer,
     Layers,
@@ -60,11 +70,13 @@ from histocodec.manifest import (
     Manifest,
     PredictionFacts,
     QualityFacts,
+    QualityMapLayer,
     SlideFacts,
     Summary,
     level_sizes,
 )
 from histocodec.package import METADATA_KEY, Package, PackageCard
+from histocodec.quality import BlockScore, QualityMap
 from histocodec.tissue import tissue_blocks
 
 VECTORS = Path(__file__).parents[2] / "formats/container/v1/vectors"
@@ -74,10 +86,24 @@ FAKE_PROFILE = b"not a profile, but stored as one: " + bytes(range(64))
 QUALITY: dict[TileCodec, int] = {"jp2k": 30, "avif": 60, "jpeg": 75}
 METHOD: dict[TileCodec, str] = {"jp2k": "ISO_15444_1", "avif": "ISO_23000_22", "jpeg": "ISO_10918_1"}
 SMALLEST = "jp2k-x4-520x16"
-"""The valid file that the hostile ones are made from, and that the specification walks through."""
+"""The valid file that most hostile ones are made from, and that the specification walks through."""
+OTHER_WRITER = "other-writer"
+"""The same slide with all layers: those with a hostile layer are made from it."""
 
 
 # ---------------------------------------------------------------------------------------------------- valid files
+
+
+@dataclasses.dataclass(frozen=True)
+class Enhancement:
+    """The enhancement layer of a valid vector."""
+
+    codec: TileCodec
+    modes: tuple[int, ...]
+    """Of each block, row by row."""
+    regions: bytes | None = None
+    min_psnr_db: float | None = None
+    roi_psnr_db: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,7 +119,26 @@ class Recipe:
     tissue_map: bool = True
     generator: str = "bicubic"
     colour: tuple[int, ...] | None = None
+    enhancement: Enhancement | None = None
+    measured: tuple[tuple[int, int], ...] = ()
+    """Blocks of which the quality map has numbers; without any there is no map."""
 
+
+REGIONS_OF_INTEREST = json.dumps(
+    {
+        "type": "FeatureCollection",
+        "features": [
+            {
+                "type": "Feature",
+                "geometry": {"type": "Polygon", "coordinates": [[[20, 8], [300.5, 8], [300.5, 40], [20, 8]]]},
+                "properties": {"name": "µ: a region\n|AppMag = 99"},
+            },
+            {"type": "Feature", "geometry": {"type": "Point", "coordinates": [70, 12]}, "properties": None},
+        ],
+    },
+    ensure_ascii=False,
+).encode()
+COLOUR = (70000, -9000, 12000, 128 << 16, 5000, 64000, -30000, 120 << 16, -40000, 8000, 65536, 9000001)
 
 RECIPES = {
     SMALLEST: Recipe(
@@ -122,7 +167,33 @@ RECIPES = {
         4,
         "avif",
         "a base whose colours are transformed back; some leave 0 to 255",
-        colour=(70000, -9000, 12000, 128 << 16, 5000, 64000, -30000, 120 << 16, -40000, 8000, 65536, 9000001),
+        colour=COLOUR,
+    ),
+    "jp2k-x4-bounded": Recipe(
+        (1077, 60),
+        4,
+        "jp2k",
+        "an enhancement layer over an embedded network and glass: residual, native and absent tiles of both; a quality "
+        "map; regions of interest; both floors; edge tiles reach beyond the slide",
+        generator="plain",
+        enhancement=Enhancement("jp2k", (1, 2, 0, 1, 0), REGIONS_OF_INTEREST, min_psnr_db=34.0, roi_psnr_db=38.5),
+        measured=((0, 0), (2, 0), (3, 0)),
+    ),
+    "avif-x2-bounded": Recipe(
+        (300, 200),
+        2,
+        "avif",
+        "an enhancement layer in AVIF over bicubic; three columns and two rows of blocks; no floor, no quality map",
+        enhancement=Enhancement("avif", (1, 0, 2, 0, 1, 1)),
+    ),
+    "avif-x4-colour-bounded": Recipe(
+        (70, 30),
+        4,
+        "avif",
+        "an enhancement layer in JPEG of one tile, most of it beyond the slide, over a base of transformed colours",
+        tissue_map=False,
+        colour=COLOUR,
+        enhancement=Enhancement("jpeg", (1,), min_psnr_db=30.0),
     ),
 }
 
@@ -215,9 +286,23 @@ def build(recipe: Recipe, seed: int) -> bytes:
     measured = QualityFacts(
         "sample", 2, BLOCK * scale, Summary(29.5, 28.25, 28.0), Summary(0.875, 0.8125, 0.8), bicubic_psnr_db=28.5
     )
+    if recipe.measured:
+        measured = dataclasses.replace(
+            measured,
+            blocks=len(recipe.measured),
+            psnr_half_width_db=0.25,
+            colour_error=ErrorSummary(1.5, 2.75, 3.0),
+            consistency_db=Summary(45.0, 41.5, 41.0),
+            worst_block=recipe.measured[-1],
+        )
+    quality_map = painted_quality_map(blocks, recipe.measured) if recipe.measured else None
+    enhancement = None
+    if recipe.enhancement is not None:
+        without = build(dataclasses.replace(recipe, enhancement=None, measured=()), seed)
+        enhancement = painted_enhancement(recipe.enhancement, full, without, seed)
     manifest = Manifest(
         software=SOFTWARE,
-        tier="reconstructed",
+        tier="reconstructed" if recipe.enhancement is None else "bounded",
         slide=SlideFacts(
             size=recipe.size,
             mpp=0.25 if scale == 4 else 0.5,
@@ -234,10 +319,10 @@ def build(recipe: Recipe, seed: int) -> bytes:
         ),
         base=BaseFacts(scale, recipe.codec, QUALITY[recipe.codec], TILE, levels, recipe.colour),
         prediction=PredictionFacts(generator, BLOCK),
-        layers=Layers() if tissue_map is None else Layers(Layer(0, (blocks.shape.width, blocks.shape.height))),
+        layers=_layers(recipe, blocks, quality_map, enhancement),
         associated=recipe.associated,
         checksums_sha256=hashlib.sha256(checksums).hexdigest(),
-        quality=measured if recipe.profile else None,
+        quality=measured if recipe.profile or recipe.measured else None,
         requires=("colour",) if recipe.colour else (),
     )
     out = io.BytesIO()
@@ -250,8 +335,90 @@ def build(recipe: Recipe, seed: int) -> bytes:
         icc_profile=profile,
         package=package.data if package is not None else None,
         associated=associated,
+        quality_map=quality_map,
+        enhancement=enhancement,
     )
     return out.getvalue()
+
+
+def _layers(
+    recipe: Recipe, blocks: TileGrid, quality_map: QualityMap | None, pieces: EnhancementPieces | None
+) -> Layers:
+    """What the manifest says of them. The writer numbers them as they come."""
+    numbers = iter(range(3))
+    size = (blocks.shape.width, blocks.shape.height)
+    tissue = Layer(next(numbers), size) if recipe.tissue_map else None
+    quality, enhancement = None, None
+    if quality_map is not None:
+        quality = QualityMapLayer(next(numbers), size, _sha256(crc_table([coded_quality_map(quality_map)])))
+    if recipe.enhancement is not None and pieces is not None:
+        stated = recipe.enhancement
+        enhancement = EnhancementLayer(
+            next(numbers),
+            recipe.size,
+            _sha256(pieces.checksums),
+            stated.codec,
+            int(np.count_nonzero(pieces.modes)),
+            stated.min_psnr_db,
+            stated.roi_psnr_db,
+            Summary(39.25, 36.5, 35.75),
+        )
+    return Layers(tissue, quality, enhancement)
+
+
+def painted_quality_map(blocks: TileGrid, measured: Sequence[tuple[int, int]]) -> QualityMap:
+    """Of each measured block other numbers; they describe nothing."""
+    scores = [BlockScore(31.25 + n, 0.8 + n / 100, 1.5 + n / 10, 44.5 - n) for n in range(len(measured))]
+    return QualityMap.of(blocks, zip(measured, scores, strict=True))
+
+
+def painted_enhancement(recipe: Enhancement, full: Size, without: bytes, seed: int) -> EnhancementPieces:
+    """A layer whose tiles are painted. without: the file without it, whose predictions it is for."""
+    modes = np.array(recipe.modes, np.uint8)
+    prints, side = fingerprints(without, modes)
+
+    def tile(index: int) -> bytes:
+        picture = painted_native if modes[index] == Mode.NATIVE else painted_residual
+        return coded(picture(side, seed + index), recipe.codec)
+
+    regions = None if recipe.regions is None else compress(recipe.regions)
+    return EnhancementPieces.of(TileGrid(full, side), modes, tile, coded_fingerprints(prints), regions)
+
+
+def painted_native(side: int, seed: int) -> Image:
+    """What a native tile shows, in whole numbers: smooth, with an edge in it."""
+    y, x = np.mgrid[0:side, 0:side].astype(np.int64)
+    image = np.stack([200 - x // 8, 120 + y // 4, 180 - (x + y) // 16], axis=-1)
+    image[y > x + seed % 16] -= 40
+    painting: Image = image.astype(np.uint8)
+    return painting
+
+
+def painted_residual(side: int, seed: int) -> Image:
+    """What a residual tile holds, in whole numbers: small differences, and two bars that leave 0 to 255."""
+    y, x = np.mgrid[0:side, 0:side].astype(np.int64)
+    image = np.stack([128 + (x * k + y * 3 + seed * 7) % 128 // 16 - 4 for k in (1, 2, 3)], axis=-1)
+    image[:, 4:12] = 20
+    image[:, 20:28] = 240
+    painting: Image = image.astype(np.uint8)
+    return painting
+
+
+def fingerprints(data: bytes, modes: NDArray[np.uint8]) -> tuple[NDArray[np.int32], int]:
+    """Of a file's predicted blocks where there is a residual, else zeros; and full pixels a side of a block."""
+    found = np.zeros((modes.size, FINGERPRINT_LENGTH), np.int32)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "prediction.hc.tif"
+        path.write_bytes(data)
+        with Decoder(path) as decoder:
+            blocks = TileGrid(decoder.levels[1], BLOCK)
+            for index in np.flatnonzero(modes == Mode.RESIDUAL).tolist():
+                column, row = blocks.address(index)
+                glass = not decoder.container.tissue_map[row, column]
+                generator = BicubicGenerator(decoder.generator.scale) if glass else decoder.generator
+                block = predict(generator, lambda region: decoder.read(region, 1), blocks, column, row)
+                found[index] = fingerprint(block)
+            return found, decoder.tile_size
 
 
 def coded(image: Image, codec: TileCodec) -> bytes:
@@ -287,45 +454,57 @@ def _map(base: Image, blocks: TileGrid) -> NDArray[np.uint8]:
     return tissue_blocks(np.pad(base, padding, mode="edge"), blocks.tile)
 
 
-def with_reserved_layers(data: bytes) -> bytes:
-    """A file of a later tier, as far as this version reserves it, by another writer: shared pieces, LONG indexes,
-    directories at the end, and layers and keys that a reader of this version has never heard of."""
+def by_another_writer(data: bytes) -> bytes:
+    """A file with everything that a later revision may add, by another writer: equal pieces once, LONG indexes,
+    directories at the end, layers in another order and one of them, like some keys, that no reader of this version has
+    heard of. Its fingerprints are a little off, as they may be."""
     directories = take_apart(data)
     first = directories[0]
-    blank = coded(np.full((BLOCK * 4, BLOCK * 4, 3), 128, np.uint8), "jp2k")
-    enhancement = Directory({}, [b"", blank, b""])
-    for tag, number in ((256, 520), (257, 16), (322, 256), (323, 256)):
+    modes = np.array([1, 0, 1], np.uint8)
+    prints, side = fingerprints(data, modes)
+    prints[modes == Mode.RESIDUAL] += int((TOLERANCE * 3 * side * side) ** 0.5) - 4
+    tile = coded(painted_residual(side, 1), "jp2k")
+    enhancement = Directory({}, [tile, b"", tile])
+    for tag, number in ((256, 520), (257, 16), (322, side), (323, side)):
         enhancement.set(tag, LONG, number)
-    for tag, number in ((259, 34712), (262, 2), (277, 3)):
+    for tag, number in ((259, 33005), (262, 2), (277, 3)):
         enhancement.set(tag, SHORT, number)
     enhancement.set(258, SHORT, 8, 8, 8)
-    enhancement.tags[TILE_MODES] = UNDEFINED, b"\0\1\0"
-    sums = np.array([zlib.crc32(piece) for piece in enhancement.pieces], "<u4").tobytes()
-    enhancement.tags[CHECKSUMS] = UNDEFINED, sums
-    quality_map = dataclasses.replace(first.subdirectories[0], tags=dict(first.subdirectories[0].tags))
-    first.subdirectories = [enhancement, quality_map, *first.subdirectories]
+    enhancement.tags[TILE_MODES] = UNDEFINED, modes.tobytes()
+    enhancement.tags[FINGERPRINTS] = UNDEFINED, compress(prints.astype("<i4").tobytes())
+    enhancement.tags[REGIONS] = UNDEFINED, compress(REGIONS_OF_INTEREST)
+    (tissue_map,) = first.subdirectories
+    values = painted_quality_map(TileGrid(Size(130, 4), BLOCK), [(1, 0)]).values
+    quality_map = Directory(dict(tissue_map.tags), [compress(values.astype("<u2").tobytes())])
+    quality_map.set(258, SHORT, 16, 16, 16, 16)
+    quality_map.set(277, SHORT, 4)
+    stain_map = Directory({**tissue_map.tags, CHECKSUMS: (UNDEFINED, crc_table(tissue_map.pieces))}, tissue_map.pieces)
+    first.subdirectories = [enhancement, stain_map, quality_map, tissue_map]
 
     def change(manifest: dict[str, Any]) -> None:
         manifest["tier"] = "bounded"
         manifest["layers"] = {
-            "enhancement": {"subifd": 0, "size": [520, 16], "checksums_sha256": hashlib.sha256(sums).hexdigest()},
-            "quality_map": {"subifd": 1, "size": [3, 1]},
-            "tissue_map": {"subifd": 2, "size": [3, 1]},
-            "stain_map": {"subifd": 9, "what": "a layer of a later revision"},
+            "enhancement": {"subifd": 0, "size": [520, 16], "codec": "jp2k", "tiles": 2, "min_psnr_db": 32, "more": []},
+            "quality_map": {"subifd": 2, "size": [3, 1], "unit": "of a later revision"},
+            "tissue_map": {"subifd": 3, "size": [3, 1]},
+            "stain_map": {"subifd": 1, "what": "a layer of a later revision"},
         }
         manifest["a key of a later revision"] = [None, {}]
         manifest["slide"]["another"] = 1
 
     change_manifest(directories, change)
+    for name in ("enhancement", "quality_map"):
+        reseal(directories, name)
     return put_together(directories)
 
 
 def valid_vectors() -> dict[str, tuple[bytes, str]]:
     """Name -> file, what it is."""
     files = {name: (build(recipe, seed), recipe.note) for seed, (name, recipe) in enumerate(RECIPES.items(), 1)}
-    files["reserved-layers"] = (
-        with_reserved_layers(files[SMALLEST][0]),
-        "by another writer: reserved and unknown layers, unknown manifest keys, equal pieces stored once",
+    files[OTHER_WRITER] = (
+        by_another_writer(files[SMALLEST][0]),
+        "by another writer: layers in another order, one of them unknown, unknown manifest keys, equal pieces stored "
+        "once, LONG indexes, fingerprints as far off as they may be",
     )
     return files
 
@@ -351,8 +530,27 @@ def expectation(path: Path, note: str) -> dict[str, Any]:
             "tissue_map": container.tissue_map.tolist(),
             "associated": {name: _size(container.associated_image(name)) for name in decoder.manifest.associated},
             "icc_profile_sha256": None if container.icc_profile is None else _sha256(container.icc_profile),
-            "ignored_layers": list(decoder.manifest.ignored_layers),
+            "tier": decoder.manifest.tier,
+            "quality_map": None if container.quality_map is None else container.quality_map.values.tolist(),
+            "enhancement": _enhancement_expectation(path, container),
         }
+
+
+def _enhancement_expectation(path: Path, container: Container) -> dict[str, Any] | None:
+    layer, stated = container.enhancement, container.manifest.layers.enhancement
+    if layer is None or stated is None:
+        return None
+    regions = container.regions()
+    with Decoder(path, enhancement=False) as decoder:
+        predicted = decoder.read(Region(0, 0, *decoder.levels[0]))
+    return {
+        "codec": layer.codec,
+        "modes": layer.modes.tolist(),
+        "min_psnr_db": stated.min_psnr_db,
+        "roi_psnr_db": stated.roi_psnr_db,
+        "regions": 0 if regions is None else len(regions.features),
+        "level_0_without_sha256": _sha256(predicted.tobytes()),
+    }
 
 
 def _png(pixels: Image) -> bytes:
@@ -391,10 +589,22 @@ def recompute_checksums(directories: list[Directory]) -> None:
     """The table that belongs to pieces that were replaced."""
     pieces = [piece for directory in directories if 322 in directory.tags for piece in directory.pieces]
     pieces += [piece for directory in directories if 322 not in directory.tags for piece in directory.pieces]
-    pieces += [*(piece for directory in directories[0].subdirectories for piece in directory.pieces)] or [b""]
+    unsealed = [directory for directory in directories[0].subdirectories if CHECKSUMS not in directory.tags]
+    pieces += [*(piece for directory in unsealed for piece in directory.pieces)] or [b""]
     pieces.append(directories[0].tags.get(ICC_PROFILE, (UNDEFINED, b""))[1])
-    table = np.array([zlib.crc32(piece) for piece in pieces], "<u4").tobytes()
-    directories[0].tags[CHECKSUMS] = UNDEFINED, table
+    directories[0].tags[CHECKSUMS] = UNDEFINED, crc_table(pieces)
+
+
+def reseal(directories: list[Directory], name: str) -> None:
+    """Make the table of a layer, and the manifest's digest of it, those of what the layer holds now."""
+    manifest = json.loads(zstandard.decompress(directories[0].tags[MANIFEST][1]))
+    layer = directories[0].subdirectories[manifest["layers"][name]["subifd"]]
+    pieces = list(layer.pieces)
+    if name == "enhancement":
+        pieces += [layer.tags.get(tag, (UNDEFINED, b""))[1] for tag in (TILE_MODES, FINGERPRINTS, REGIONS)]
+    table = crc_table(pieces)
+    layer.tags[CHECKSUMS] = UNDEFINED, table
+    change_manifest(directories, lambda m: m["layers"][name].update(checksums_sha256=_sha256(table)))
 
 
 def invalid_vectors(valid: dict[str, bytes]) -> dict[str, tuple[bytes, tuple[str, ...], str]]:
@@ -747,6 +957,211 @@ def invalid_vectors(valid: dict[str, bytes]) -> dict[str, tuple[bytes, tuple[str
     manifest(
         "nobody", "a digest that nobody has", lambda m: m["prediction"]["generator"].update(nobody), "generator-unknown"
     )
+    return files | hostile_layers(valid)
+
+
+def hostile_layers(valid: dict[str, bytes]) -> dict[str, tuple[bytes, tuple[str, ...], str]]:
+    """The same of the quality map and the enhancement layer."""
+    sound, bare = valid[OTHER_WRITER], valid[SMALLEST]
+    files: dict[str, tuple[bytes, tuple[str, ...], str]] = {}
+
+    def add(code: str, name: str, data: bytes, how: str, *also: str) -> None:
+        files[f"{code}-{name}"] = data, (code, *also), how
+
+    def manifest(name: str, how: str, change: Callable[[dict[str, Any]], None], source: bytes = sound) -> None:
+        directories = take_apart(source)
+        change_manifest(directories, change)
+        add("manifest-invalid", name, put_together(directories), how)
+
+    def rebuilt(name: str, change: Callable[[Directory], None], *, sealed: bool = True, source: bytes = sound) -> bytes:
+        """With a layer's directory changed; sealed: and its checksums those of what it then holds."""
+        directories = take_apart(source)
+        stated = json.loads(zstandard.decompress(directories[0].tags[MANIFEST][1]))["layers"][name]
+        change(directories[0].subdirectories[stated["subifd"]])
+        if sealed:
+            reseal(directories, name)
+        return put_together(directories)
+
+    def believed(change: Callable[[dict[str, Any]], None]) -> bytes:
+        """With a manifest that is sound for itself."""
+        directories = take_apart(sound)
+        change_manifest(directories, change)
+        return put_together(directories)
+
+    def patched(source: bytes, subifd: int, tag: int, value: bytes) -> bytes:
+        """The first bytes of the value of a tag of a SubIFD, replaced in place."""
+        _, place, _ = entries(source, subdirectory_offsets(source)[subifd])[tag]
+        return _replaced(source, place, value)
+
+    # manifest-invalid
+    def layer(name: str, **changes: Any) -> Callable[[dict[str, Any]], None]:
+        return lambda m: m["layers"][name].update(changes)
+
+    def quality(**changes: Any) -> Callable[[dict[str, Any]], None]:
+        return lambda m: m["quality"].update(changes)
+
+    manifest("bounded-without-layer", "tier bounded without a layer", lambda m: m.update(tier="bounded"), source=bare)
+    manifest("layer-without-bounded", "a layer, but tier reconstructed", lambda m: m.update(tier="reconstructed"))
+    manifest("same-subifd", "two layers in one SubIFD", layer("quality_map", subifd=0))
+    manifest("layer-size", "an enhancement layer of another size", layer("enhancement", size=[520, 15]))
+    manifest("quality-map-size", "a quality map of another size", layer("quality_map", size=[3, 2]))
+    manifest("layer-codec", "an enhancement layer in jpegxl", layer("enhancement", codec="jpegxl"))
+    manifest("layer-tiles", "enhancement.tiles is -1", layer("enhancement", tiles=-1))
+    manifest("layer-subifd", "enhancement.subifd is 16", layer("enhancement", subifd=16))
+    manifest("layer-checksums", "a layer's checksums_sha256 is text", layer("quality_map", checksums_sha256="?"))
+    manifest("layer-missing-field", "a layer without checksums", lambda m: m["layers"]["enhancement"].pop("tiles"))
+    manifest("floor", "min_psnr_db is 101", layer("enhancement", min_psnr_db=101))
+    manifest("roi-floor", "roi_psnr_db is text", layer("enhancement", roi_psnr_db="40"))
+    summary = {"mean": 40, "percentile_5": 38, "worst": -1}
+    manifest("layer-psnr", "a worst PSNR of -1 dB", layer("enhancement", psnr_db=summary))
+    manifest("worst-block", "a worst block outside the grid", quality(worst_block=[3, 0]))
+    manifest("worst-block-negative", "a worst block at -1", quality(worst_block=[0, -1]))
+    manifest("half-width", "a half width of -0.1 dB", quality(psnr_half_width_db=-0.1))
+    errors = {"mean": 1, "percentile_95": 2, "worst": 1001}
+    manifest("colour-error", "a colour error of 1001", quality(colour_error=errors))
+    manifest("consistency", "a consistency without its worst", quality(consistency_db={"mean": 4, "percentile_5": 4}))
+
+    # quality-map-damaged
+    def quality_map(name: str, how: str, change: Callable[[Directory], None], *, sealed: bool = True) -> None:
+        add("quality-map-damaged", name, rebuilt("quality_map", change, sealed=sealed), how)
+
+    def strip(data: bytes) -> Callable[[Directory], None]:
+        return lambda d: d.pieces.__setitem__(0, data)
+
+    values = bytes(24)
+    quality_map("other", "another map than was written", strip(compress(values)), sealed=False)
+    quality_map("short", "a block too few", strip(compress(values[:16])))
+    quality_map("odd", "half of a number too few", strip(compress(values[:23])))
+    quality_map("bomb", "64 MiB for three blocks", strip(compress(bytes(1 << 26))))
+    quality_map("no-checksum", "a frame without a checksum", strip(compress(values, checksum=False)))
+    quality_map("empty", "a strip without bytes", strip(b""))
+    quality_map("bits", "BitsPerSample 8", lambda d: d.set(258, SHORT, 8, 8, 8, 8))
+    quality_map("samples", "three samples a pixel", lambda d: d.set(277, SHORT, 3))
+    quality_map("compression", "Compression says none", lambda d: d.set(259, SHORT, 1))
+    quality_map("width", "a map four blocks wide for three", lambda d: d.set(256, LONG, 4))
+    quality_map("no-table", "no tag 65303", lambda d: d.tags.__delitem__(CHECKSUMS), sealed=False)
+    longer = crc_table([b"", b""])
+
+    def of_two(directories: list[Directory]) -> None:
+        directories[0].subdirectories[2].tags[CHECKSUMS] = UNDEFINED, longer
+        change_manifest(directories, layer("quality_map", checksums_sha256=_sha256(longer)))
+
+    directories = take_apart(sound)
+    of_two(directories)
+    add("quality-map-damaged", "long-table", put_together(directories), "two checksums, and the manifest names them")
+    other = believed(layer("quality_map", checksums_sha256="0" * 64))
+    add("quality-map-damaged", "other-table", other, "not the checksums that the manifest names")
+    beyond = believed(layer("quality_map", subifd=9))
+    add("quality-map-damaged", "subifd-beyond", beyond, "the manifest names SubIFD 9 of four")
+    far = patched(sound, 2, STRIP_OFFSETS, struct.pack("<I", 2**31))
+    add("quality-map-damaged", "far", far, "the map at 2^31")
+
+    # enhancement-damaged
+    def enhancement(name: str, how: str, change: Callable[[Directory], None], *, sealed: bool = True) -> None:
+        add("enhancement-damaged", name, rebuilt("enhancement", change, sealed=sealed), how)
+
+    def value(tag: int, data: bytes) -> Callable[[Directory], None]:
+        return lambda d: d.tags.__setitem__(tag, (UNDEFINED, data))
+
+    enhancement("width", "ImageWidth 519 for 520", lambda d: d.set(256, LONG, 519))
+    enhancement("bits", "BitsPerSample 8, 8, 16", lambda d: d.set(258, SHORT, 8, 8, 16))
+    enhancement("samples", "four samples a pixel", lambda d: d.set(277, SHORT, 4))
+    enhancement("compression", "Compression says JPEG", lambda d: d.set(259, SHORT, 7))
+    enhancement("tile-size", "TileWidth 128", lambda d: d.set(322, LONG, 128))
+    enhancement("tile-count", "four tiles for three", lambda d: d.pieces.append(b""))
+    enhancement("mode-three", "a mode of 3", value(TILE_MODES, b"\1\0\3"))
+    enhancement("modes-short", "two modes for three tiles", value(TILE_MODES, b"\1\0"))
+    enhancement("no-modes", "no tag 65304", lambda d: d.tags.__delitem__(TILE_MODES))
+    enhancement("modes-changed", "another mode than was written", value(TILE_MODES, b"\1\0\2"), sealed=False)
+    enhancement("mode-without-tile", "a mode for a tile that is absent", value(TILE_MODES, b"\0\1\1"))
+    enhancement("tile-without-mode", "a tile whose mode says absent", value(TILE_MODES, b"\1\0\0"))
+    miscounted = believed(layer("enhancement", tiles=3))
+    add("enhancement-damaged", "tiles-miscounted", miscounted, "the manifest says three tiles of two")
+    prints = zstandard.decompress(take_apart(sound)[0].subdirectories[0].tags[FINGERPRINTS][1])
+    changed = bytes([prints[0] ^ 1]) + prints[1:]
+    enhancement("fingerprints-changed", "changed fingerprints", value(FINGERPRINTS, compress(changed)), sealed=False)
+    enhancement("no-fingerprints", "no tag 65306", lambda d: d.tags.__delitem__(FINGERPRINTS))
+    enhancement("fingerprints-short", "fingerprints of two tiles", value(FINGERPRINTS, compress(prints[:32])))
+    enhancement("fingerprints-odd", "a byte too few", value(FINGERPRINTS, compress(prints[:-1])))
+    cut = compress(prints)[:-8]
+    enhancement("fingerprints-cut", "a frame without its end", value(FINGERPRINTS, cut))
+    enhancement("fingerprints-bomb", "1 MiB for three tiles", value(FINGERPRINTS, compress(bytes(1 << 20))))
+    enhancement("fingerprints-long", "a frame longer than it may be", value(FINGERPRINTS, compress(bytes(1 << 26))))
+    bomb = compress(bytes(1 << 24))
+    liar = bomb.replace(struct.pack("<I", 1 << 24), struct.pack("<I", 48), 1)
+    enhancement("fingerprints-lying", "a frame of 16 MiB that states 48 bytes", value(FINGERPRINTS, liar))
+    unsummed = compress(prints, checksum=False)
+    enhancement("fingerprints-no-checksum", "a frame without a checksum", value(FINGERPRINTS, unsummed))
+    stray = compress(prints[:16] + b"\1" + prints[17:])
+    enhancement("fingerprints-of-absent", "a fingerprint of a tile that is absent", value(FINGERPRINTS, stray))
+    enhancement("regions-changed", "other regions than were written", value(REGIONS, compress(b"{}")), sealed=False)
+    dropped = rebuilt("enhancement", lambda d: d.tags.__delitem__(REGIONS), sealed=False)
+    add("enhancement-damaged", "no-regions", dropped, "no tag 65305, but a checksum for it")
+    enhancement("regions-bomb", "regions of 64 MiB and one byte", value(REGIONS, compress(bytes((1 << 26) + 1))))
+    enhancement("regions-not-zstd", "regions that are no frame", value(REGIONS, REGIONS_OF_INTEREST))
+    enhancement("no-table", "no tag 65303", lambda d: d.tags.__delitem__(CHECKSUMS), sealed=False)
+
+    def table(change: Callable[[bytes], bytes]) -> bytes:
+        """Another table, which the manifest names."""
+        directories = take_apart(sound)
+        kind, sums = directories[0].subdirectories[0].tags[CHECKSUMS]
+        directories[0].subdirectories[0].tags[CHECKSUMS] = kind, change(sums)
+        change_manifest(directories, layer("enhancement", checksums_sha256=_sha256(change(sums))))
+        return put_together(directories)
+
+    add("enhancement-damaged", "short-table", table(lambda sums: sums[:-4]), "a checksum too few")
+    stray = table(lambda sums: sums[:4] + b"\1" + sums[5:])
+    add("enhancement-damaged", "checksum-of-absent", stray, "a checksum of a tile that is absent")
+    other = believed(layer("enhancement", checksums_sha256="0" * 64))
+    add("enhancement-damaged", "other-table", other, "not the checksums that the manifest names")
+    beyond = believed(layer("enhancement", subifd=4))
+    add("enhancement-damaged", "subifd-beyond", beyond, "the manifest names SubIFD 4 of four")
+
+    def swap(m: dict[str, Any]) -> None:
+        m["layers"]["enhancement"]["subifd"], m["layers"]["quality_map"]["subifd"] = 2, 0
+
+    exchanged = believed(swap)
+    add("enhancement-damaged", "exchanged", exchanged, "the two layers exchanged", "quality-map-damaged")
+    avif = valid["avif-x2-bounded"]
+    wraps = patched(avif, 1, TILE_OFFSETS, struct.pack("<Q", 2**64 - 8))
+    add("enhancement-damaged", "offset-wraps", wraps, "first tile at 2^64 - 8")
+    header = patched(avif, 1, TILE_OFFSETS, struct.pack("<Q", 4))
+    add("enhancement-damaged", "in-header", header, "first tile at 4, in the header")
+    huge = patched(sound, 0, TILE_LENGTHS, struct.pack("<I", 2**32 - 1))
+    add("enhancement-damaged", "length", huge, "first tile of 2^32 - 1 bytes")
+    missing = patched(sound, 0, TILE_LENGTHS, bytes(4))
+    add("enhancement-damaged", "tile-missing", missing, "first tile of no bytes")
+
+    # tile-checksum, tile-damaged
+    for name, source, index in (("residual", sound, 0), ("native", avif, 2)):
+        stated = json.loads(zstandard.decompress(take_apart(source)[0].tags[MANIFEST][1]))["layers"]["enhancement"]
+        place = take_apart(source)[0].subdirectories[stated["subifd"]].pieces[index]
+        at = source.index(place) + len(place) - 9
+        flip = _replaced(source, at, bytes([source[at] ^ 1]))
+        add("tile-checksum", f"{name}-bit-flip", flip, f"a bit flipped in a {name} tile")
+    grey = np.full((256, 256, 3), 128, np.uint8)
+    for name, data, how in (
+        ("residual-zeros", bytes(64), "a residual tile of zeros, with its checksum"),
+        ("residual-small", coded(grey[:128, :128], "jp2k"), "a residual tile of 128 x 128 px, with its checksum"),
+        ("residual-other-codec", coded(grey, "avif"), "a residual tile in AVIF for jp2k, with its checksum"),
+    ):
+        add("tile-damaged", name, rebuilt("enhancement", lambda d, data=data: d.pieces.__setitem__(2, data)), how)  # type: ignore[misc]
+    native = rebuilt("enhancement", lambda d: d.pieces.__setitem__(2, bytes(64)), source=avif)
+    add("tile-damaged", "native-zeros", native, "a native tile of zeros, with its checksum")
+
+    # prediction-mismatch
+    def mispredicted(source: bytes, by: int) -> bytes:
+        def change(directory: Directory) -> None:
+            values = np.frombuffer(zstandard.decompress(directory.tags[FINGERPRINTS][1]), "<i4").copy()
+            values[:FINGERPRINT_LENGTH] += by
+            directory.tags[FINGERPRINTS] = UNDEFINED, compress(values.tobytes())
+
+        return rebuilt("enhancement", change, source=source)
+
+    network = valid["jp2k-x4-bounded"]
+    add("prediction-mismatch", "network", mispredicted(network, 200), "a fingerprint of another network's block")
+    add("prediction-mismatch", "bicubic", mispredicted(sound, 8), "a fingerprint a little further off than it may be")
+    add("prediction-mismatch", "extreme", mispredicted(avif, -(2**31)), "a fingerprint 2^31 off")
     return files
 
 

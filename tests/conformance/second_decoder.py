@@ -23,6 +23,12 @@ Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 Tags = dict[int, tuple[int, ...]]
 
+CODECS: dict[str, Any] = {
+    "jp2k": imagecodecs.jpeg2k_decode,
+    "avif": imagecodecs.avif_decode,
+    "jpeg": imagecodecs.jpeg_decode,
+}
+
 
 class Refused(Exception):
     """The file breaks the specification."""
@@ -31,7 +37,8 @@ class Refused(Exception):
 class SecondDecoder:
     """A file, decoded whole."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, enhancement: bool = True) -> None:
+        """enhancement: False stops before the enhancement layer."""
         self.data = path.read_bytes()
         chain = self._chain()
         self.manifest: dict[str, Any] = json.loads(self._frame(self._bytes(chain[0][65301])))
@@ -56,7 +63,9 @@ class SecondDecoder:
         self.icc_profile = self._bytes(chain[0][34675]) if 34675 in chain[0] else None
         if zlib.crc32(self.icc_profile or b"") != next(sums):
             raise Refused("the ICC profile changed")
-        self.levels = [self._full(stored[0], slide["size"], chain[0]), *stored]
+        self.quality_map = self._quality_map(chain[0])
+        layer = self._enhancement(chain[0])
+        self.levels = [self._full(stored[0], slide["size"], chain[0], layer if enhancement else None), *stored]
 
     def _chain(self) -> list[Tags]:
         head, offset = struct.unpack_from("<8sQ", self.data)
@@ -96,8 +105,7 @@ class SecondDecoder:
         return data
 
     def _level(self, tags: Tags, size: list[int], sums: Any) -> Pixels:
-        codecs = {"jp2k": imagecodecs.jpeg2k_decode, "avif": imagecodecs.avif_decode, "jpeg": imagecodecs.jpeg_decode}
-        decode: Any = codecs[self.codec]
+        decode = CODECS[self.codec]
         width, height = size
         columns, rows = -(-width // self.tile), -(-height // self.tile)
         image = np.empty((rows * self.tile, columns * self.tile, 3), np.uint8)
@@ -124,7 +132,40 @@ class SecondDecoder:
         data = self._frame(self._checked(tags[273][0], tags[279][0], checksum))
         return np.frombuffer(data, np.uint8).reshape(layer["size"][::-1])
 
-    def _full(self, base: Pixels, size: list[int], first: Tags) -> Pixels:
+    def _layer(self, first: Tags, name: str) -> tuple[Tags, list[int]] | None:
+        """Section 11: the directory of a layer and its own checksums."""
+        layer = self.manifest["layers"].get(name)
+        if layer is None:
+            return None
+        tags, _ = self._directory(first[330][layer["subifd"]])
+        table = self._bytes(tags[65303])
+        if hashlib.sha256(table).hexdigest() != layer["checksums_sha256"]:
+            raise Refused(f"{name}: not the checksums that the manifest names")
+        return tags, np.frombuffer(table, "<u4").tolist()
+
+    def _quality_map(self, first: Tags) -> Floats | None:
+        """Section 11.1: PSNR, SSIM, colour error and consistency of each block; NaN where nothing was measured."""
+        layer = self._layer(first, "quality_map")
+        if layer is None:
+            return None
+        tags, sums = layer
+        stored = np.frombuffer(self._frame(self._checked(tags[273][0], tags[279][0], sums[0])), "<u2")
+        values = (stored.reshape(tags[257][0], tags[256][0], 4) - np.float32(1)) / (500, 30000, 500, 500) - (0, 1, 0, 0)
+        return np.where(stored.reshape(values.shape) > 0, values, np.nan).astype(np.float32)
+
+    def _enhancement(self, first: Tags) -> Enhancement | None:
+        layer = self._layer(first, "enhancement")
+        if layer is None:
+            return None
+        tags, sums = layer
+        values = [self._bytes(tags.get(tag, ())) for tag in (65304, 65306, 65305)]
+        if [zlib.crc32(value) for value in values] != sums[-3:]:
+            raise Refused("modes, fingerprints or regions changed")
+        pieces = [self._checked(*piece) for piece in zip(tags[324], tags[325], sums[:-3], strict=True)]
+        codec = self.manifest["layers"]["enhancement"]["codec"]
+        return Enhancement(values[0], pieces, np.frombuffer(self._frame(values[1]), "<i4").reshape(-1, 4), codec)
+
+    def _full(self, base: Pixels, size: list[int], first: Tags, layer: Enhancement | None) -> Pixels:
         """Sections 6.1 and 6.2: block by block on the canonical grid, and cropped to the slide."""
         generator, block = self.manifest["prediction"]["generator"], self.manifest["prediction"]["block"]
         network = None
@@ -150,8 +191,43 @@ class SecondDecoder:
                     np.arange(column * block - predict.halo, (column + 1) * block + predict.halo), 0, base.shape[1] - 1
                 )
                 out = predict(base[np.ix_(ys, xs)])
+                if layer is not None:
+                    out = layer.applied(row * columns + column, out)
                 full[row * side : (row + 1) * side, column * side : (column + 1) * side] = out
         return full[: size[1], : size[0]]
+
+
+class Enhancement:
+    """Section 11.2: the tiles that correct the prediction, one a block."""
+
+    def __init__(self, modes: bytes, tiles: list[bytes], fingerprints: NDArray[np.int32], codec: str) -> None:
+        self.modes, self.tiles, self.fingerprints, self.decode = modes, tiles, fingerprints, CODECS[codec]
+
+    def applied(self, index: int, prediction: Pixels) -> Pixels:
+        """A block of decoded level 0."""
+        mode = self.modes[index]
+        if mode == 0:
+            return prediction
+        tile: Pixels = self.decode(self.tiles[index])
+        if mode == 2:
+            return tile
+        # Section 11.3
+        difference = (fingerprint(prediction) - self.fingerprints[index]).astype(np.float64)
+        if (difference**2).sum() / (4 * prediction.size) > 0.12:
+            raise Refused(f"tile {index}: it corrects another prediction")
+        return np.asarray(np.clip(prediction.astype(np.int16) + tile - 128, 0, 255), np.uint8)
+
+
+def fingerprint(block: Pixels) -> NDArray[np.int64]:
+    """Section 11.3."""
+    h = np.arange(block.size, dtype=np.uint64)
+    h ^= h >> 16
+    h = h * 0x85EBCA6B % (1 << 32)
+    h ^= h >> 13
+    h = h * 0xC2B2AE35 % (1 << 32)
+    h ^= h >> 16
+    samples = block.reshape(-1).astype(np.int64)
+    return np.array([np.where(h >> k & 1, -samples, samples).sum() for k in range(4)])
 
 
 class Bicubic:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 ASCII, SHORT, LONG, UNDEFINED, LONG8, IFD8 = 2, 3, 4, 7, 16, 18
 TILE_OFFSETS, TILE_LENGTHS, STRIP_OFFSETS, STRIP_LENGTHS, SUBIFDS = 324, 325, 273, 279, 330
 MANIFEST, GENERATOR, CHECKSUMS, TILE_MODES, ICC_PROFILE = 65301, 65302, 65303, 65304, 34675
+REGIONS, FINGERPRINTS = 65305, 65306
 
 _SIZES = {1: 1, ASCII: 1, SHORT: 2, LONG: 4, 5: 8, UNDEFINED: 1, LONG8: 8, IFD8: 8}
 
@@ -77,6 +78,13 @@ def directory_offsets(data: bytes) -> list[int]:
         (count,) = struct.unpack_from("<Q", data, offset)
         (offset,) = struct.unpack_from("<Q", data, offset + 8 + 20 * count)
     return offsets
+
+
+def subdirectory_offsets(data: bytes) -> list[int]:
+    """Where the SubIFDs of the first directory lie."""
+    kind, at, size = entries(data, directory_offsets(data)[0])[SUBIFDS]
+    step = _SIZES[kind]
+    return [int.from_bytes(data[place : place + step], "little") for place in range(at, at + size, step)]
 
 
 def put_together(directories: list[Directory]) -> bytes:

@@ -6,8 +6,21 @@ import struct
 from pathlib import Path
 
 import pytest
-from make_vectors import SMALLEST, VECTORS
-from surgery import STRIP_LENGTHS, STRIP_OFFSETS, TILE_LENGTHS, TILE_OFFSETS, directory_offsets, entries
+from make_vectors import OTHER_WRITER, SMALLEST, VECTORS
+from surgery import (
+    CHECKSUMS,
+    FINGERPRINTS,
+    REGIONS,
+    STRIP_LENGTHS,
+    STRIP_OFFSETS,
+    SUBIFDS,
+    TILE_LENGTHS,
+    TILE_MODES,
+    TILE_OFFSETS,
+    directory_offsets,
+    entries,
+    subdirectory_offsets,
+)
 
 from histocodec.container import Container
 from histocodec.decode import Decoder
@@ -25,12 +38,17 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def facts(path: Path) -> Facts | None:
-    """All that a file's pixels follow from: manifest, profile, tissue map, every piece. None if it is refused."""
+    """All that a file's pixels follow from, and its layers: manifest, profile, maps, every piece. None if refused."""
     try:
         with Container(path) as container:
             found = [container.tile(level, i) for level, grid in enumerate(container.grids) for i in range(grid.count)]
             found += [container.associated_jpeg(name) for name in container.manifest.associated]
             found.append(container.package() or b"")
+            if container.quality_map is not None:
+                found.append(container.quality_map.values.tobytes())
+            if (layer := container.enhancement) is not None:
+                found += [container.enhancement_tile(index) for index in range(layer.grid.count)]
+                found += [layer.modes.tobytes(), layer.fingerprints.tobytes(), layer.regions() or b""]
             return container.manifest_json, container.icc_profile, container.tissue_map.tobytes(), found
     except HistocodecError:
         return None
@@ -54,9 +72,10 @@ def sound(name: str, scratch: Path) -> tuple[bytes, Facts]:
 
 
 def pieces(data: bytes) -> set[int]:
-    """Places of the bytes of tiles and associated images."""
+    """Places of the bytes of tiles, also of the enhancement layer, and of associated images."""
     places: set[int] = set()
-    for directory in directory_offsets(data):
+    layers = [offset for offset in subdirectories(data) if TILE_OFFSETS in entries(data, offset)]
+    for directory in directory_offsets(data) + layers:
         found = entries(data, directory)
         for tags in ((TILE_OFFSETS, TILE_LENGTHS), (STRIP_OFFSETS, STRIP_LENGTHS)):
             if tags[0] in found:
@@ -65,12 +84,16 @@ def pieces(data: bytes) -> set[int]:
     return places
 
 
+def subdirectories(data: bytes) -> list[int]:
+    return subdirectory_offsets(data) if SUBIFDS in entries(data, directory_offsets(data)[0]) else []
+
+
 def numbers(data: bytes, kind: int, place: int, size: int) -> tuple[int, ...]:
     code = {3: "H", 4: "I", 16: "Q"}[kind]
     return struct.unpack_from(f"<{size // struct.calcsize(code)}{code}", data, place)
 
 
-@pytest.mark.parametrize("name", [SMALLEST, "reserved-layers"])
+@pytest.mark.parametrize("name", [SMALLEST, OTHER_WRITER, "avif-x2-bounded"])
 def test_a_file_cut_anywhere_is_refused(name: str, scratch: Path) -> None:
     data, whole = sound(name, scratch)
     for length in [*range(64), *range(64, len(data), 7), *range(len(data) - 64, len(data))]:
@@ -80,7 +103,7 @@ def test_a_file_cut_anywhere_is_refused(name: str, scratch: Path) -> None:
     assert facts(scratch) == whole
 
 
-@pytest.mark.parametrize(("name", "step"), [(SMALLEST, 3), ("avif-x2-1x1", 1), ("reserved-layers", 7)])
+@pytest.mark.parametrize(("name", "step"), [(SMALLEST, 3), ("avif-x2-1x1", 1), (OTHER_WRITER, 7)])
 def test_a_byte_changed_in_the_structure_is_noticed_or_harmless(name: str, step: int, scratch: Path) -> None:
     """What is not of a tile or image: header, directories, manifest, checksums, profile, tissue map.
 
@@ -95,16 +118,34 @@ def test_a_byte_changed_in_the_structure_is_noticed_or_harmless(name: str, step:
             assert facts(scratch) in (None, whole), f"byte {place} xor {flip:#x}"
 
 
-def test_pixels_do_not_change_either(scratch: Path) -> None:
-    data, _ = sound(SMALLEST, scratch)
+@pytest.mark.parametrize("name", [OTHER_WRITER, "avif-x2-bounded"])
+def test_a_byte_changed_in_the_directory_of_a_layer_is_noticed_or_harmless(name: str, scratch: Path) -> None:
+    """Every byte of every SubIFD and of what its tags hold; what its checksums are of is noticed always."""
+    data, whole = sound(name, scratch)
+    sealed = {CHECKSUMS, TILE_MODES, FINGERPRINTS, REGIONS}
+    for offset in subdirectory_offsets(data):
+        found = entries(data, offset)
+        known = CHECKSUMS in found and (TILE_MODES in found or numbers(data, *found[258])[0] == 16)
+        values = {place: tag for tag, (_, at, size) in found.items() for place in range(at, at + size)}
+        for place in {*values, *range(offset, offset + 8 + 20 * len(found))}:
+            for flip in FLIPS:
+                scratch.write_bytes(data[:place] + bytes([data[place] ^ flip]) + data[place + 1 :])
+                allowed = (None,) if known and values.get(place) in sealed else (None, whole)
+                assert facts(scratch) in allowed, f"byte {place} xor {flip:#x}"
+
+
+@pytest.mark.parametrize("name", [SMALLEST, OTHER_WRITER])
+def test_pixels_do_not_change_either(name: str, scratch: Path) -> None:
+    data, _ = sound(name, scratch)
     whole = pixels(scratch)
     for place in range(0, len(data), 23):
         scratch.write_bytes(data[:place] + bytes([data[place] ^ 0xFF]) + data[place + 1 :])
         assert pixels(scratch) in (None, whole), f"byte {place}"
 
 
-def test_a_byte_changed_in_a_piece_is_noticed(scratch: Path) -> None:
-    data, _ = sound(SMALLEST, scratch)
+@pytest.mark.parametrize("name", [SMALLEST, OTHER_WRITER, "avif-x2-bounded"])
+def test_a_byte_changed_in_a_piece_is_noticed(name: str, scratch: Path) -> None:
+    data, _ = sound(name, scratch)
     for place in sorted(pieces(data))[::11]:
         scratch.write_bytes(data[:place] + bytes([data[place] ^ 0x10]) + data[place + 1 :])
         assert facts(scratch) is None, f"byte {place}"

@@ -18,15 +18,17 @@ import zstandard
 from make_vectors import SMALLEST, VECTORS
 from surgery import CHECKSUMS, MANIFEST, take_apart
 
-from histocodec import bigtiff, layout, manifest
+from histocodec import bigtiff, enhancement, layout, manifest, strictjson
 from histocodec.codecs import TILE_CODECS
 from histocodec.decode import Decoder
 from histocodec.generator import _cubic_weights
 from histocodec.geometry import Region
 from histocodec.manifest import Manifest, ManifestError
+from histocodec.quality import _OFFSETS, _STEPS
 
 SPEC = (VECTORS.parent / "spec.md").read_text("utf-8")
 SCHEMA = json.loads((VECTORS.parent / "manifest.schema.json").read_text("utf-8"))
+ALL_LAYERS = "jp2k-x4-bounded"
 EXAMPLE = VECTORS / "valid" / f"{SMALLEST}.hc.tif"
 
 
@@ -78,8 +80,17 @@ def keys(kind: Any, place: str = "") -> Iterator[str]:
             yield from keys(parts, f"{name}.")
 
 
+def stated_keys() -> Iterator[str]:
+    """Those of the table, and those that a row's range names of an object."""
+    for key, kind, allowed, _ in table(section("4"), "key"):
+        yield code(key)
+        inner = re.search(r"((?:`\w+`, )*`\w+`): ", allowed)
+        if kind.startswith("object") and inner:
+            yield from (f"{code(key)}.{name}" for name in re.findall(r"`(\w+)`", inner[1]))
+
+
 def test_manifest_table_has_every_key() -> None:
-    assert sorted(code(row[0]) for row in table(section("4"), "key")) == sorted(keys(Manifest))
+    assert sorted(stated_keys()) == sorted(keys(Manifest))
 
 
 def schema_keys(schema: dict[str, Any], place: str = "") -> Iterator[str]:
@@ -114,6 +125,8 @@ def test_limits() -> None:
         "a side of an associated image": layout.MAX_ASSOCIATED_SIDE,
         "bytes of an associated image": layout.MAX_ASSOCIATED_BYTES,
         "bytes of the ICC profile": layout.MAX_PROFILE_BYTES,
+        "bytes of a tile of the enhancement layer": layout.MAX_TILE_BYTES,
+        "bytes of the regions of interest, compressed or not": layout.MAX_REGIONS_BYTES,
         "bytes of a generator's package, compressed or not": layout.MAX_PACKAGE_BYTES,
     }
     assert {code(row[2]) for row in table(section("9"), "limit")} <= set(layout.PROBLEM_CODES)
@@ -123,6 +136,29 @@ def test_codecs() -> None:
     stated = {code(row[0]): int(row[1]) for row in table(section("3"), "`base.codec`")}
     assert stated == layout.COMPRESSION
     assert list(stated) == list(TILE_CODECS)
+
+
+def test_private_tags() -> None:
+    assert {name: int(tag) for tag, name, *_ in table(section("11.2"), "tag") if tag.startswith("653")} == {
+        "checksums": layout.TAG_CHECKSUMS,
+        "modes": layout.TAG_TILE_MODES,
+        "regions of interest": layout.TAG_REGIONS,
+        "fingerprints": layout.TAG_FINGERPRINTS,
+    }
+
+
+def test_modes_and_tolerance() -> None:
+    text = section("11.2") + section("11.3")
+    stated = ", ".join(f"{mode.value} {mode.name.lower()}" for mode in enhancement.Mode)
+    assert f"a byte a tile: {stated}" in text
+    assert f"if *d* is above {enhancement.TOLERANCE}" in text
+    assert f"F[k] = sum over i of sign(i, k) * p[i],    k = 0 ... {enhancement.FINGERPRINT_LENGTH - 1}" in text
+
+
+def test_legend_of_the_quality_map() -> None:
+    stored = [f"(*v* - 1) / {step:g}" + (f" - {less:g}" if less else "") for step, less in zip(_STEPS, _OFFSETS)]
+    for (number, what, _), formula in zip(table(section("11.1"), "sample"), stored, strict=True):
+        assert what.endswith(formula), number
 
 
 @pytest.mark.parametrize("scale", [2, 4])
@@ -207,13 +243,19 @@ REPLACEMENTS += [[], [1, 1], [1, 1, 1], {}, {"x": "y"}, {"x": 1}]
 
 ACROSS_FIELDS = re.compile(
     r"expected \d+ levels|expected the base's|expected a pixel a block|expected bicubic-x|a built-in generator has no"
+    r'|"bounded" goes with|two layers in one SubIFD|expected that of the slide|expected one of \d+ x \d+ blocks'
 )
 """How the sentences begin that are about several fields: a schema cannot know."""
 
 
-def test_schema_and_reader_agree_on_every_field() -> None:
+def stored_manifest(name: str) -> bytes:
+    return zstandard.decompress(take_apart((VECTORS / "valid" / f"{name}.hc.tif").read_bytes())[0].tags[MANIFEST][1])
+
+
+@pytest.mark.parametrize("name", [SMALLEST, ALL_LAYERS])
+def test_schema_and_reader_agree_on_every_field(name: str) -> None:
     """Each value of a manifest, replaced by values of every kind."""
-    text = zstandard.decompress(take_apart(EXAMPLE.read_bytes())[0].tags[MANIFEST][1])
+    text = stored_manifest(name)
     validator = jsonschema.Draft202012Validator(SCHEMA)
     disagreements = []
     for place in places(json.loads(text)):
@@ -235,9 +277,10 @@ def test_schema_and_reader_agree_on_every_field() -> None:
     assert disagreements == []
 
 
-def test_json_schema_of_the_example_is_strict_about_what_is_missing() -> None:
+@pytest.mark.parametrize("vector", [SMALLEST, ALL_LAYERS])
+def test_json_schema_is_strict_about_what_is_missing(vector: str) -> None:
     """Every key that the table does not call optional is required, by schema and reader."""
-    text = zstandard.decompress(take_apart(EXAMPLE.read_bytes())[0].tags[MANIFEST][1])
+    text = stored_manifest(vector)
     validator = jsonschema.Draft202012Validator(SCHEMA)
     optional = {code(row[0]) for row in table(section("4"), "key") if row[2].startswith("optional")}
     for place in places(json.loads(text)):
@@ -253,6 +296,6 @@ def test_json_schema_of_the_example_is_strict_about_what_is_missing() -> None:
         try:
             Manifest.from_json(json.dumps(value).encode())
             taken = True
-        except ManifestError:
-            taken = False
+        except ManifestError as error:
+            taken = all(ACROSS_FIELDS.match(sentence) for _, sentence in error.problems)
         assert taken == (name in optional), name

@@ -1,0 +1,35 @@
+"""The command line: parse, call, print. Results go to stdout, progress and messages to stderr."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ..errors import HistocodecError
+from ..version import __version__
+from . import coding, files, generators  # noqa: F401  (their commands register themselves)
+from .options import Interrupted, app
+
+__all__ = ["app", "main"]
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    context: typer.Context, version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False
+) -> None:
+    if version:
+        typer.echo(f"histocodec {__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line. Exit codes: 0 done, 1 an error in one line on stderr, 2 a usage error, 130 Ctrl-C."""
+    try:
+        app()
+    except (HistocodecError, OSError) as error:
+        typer.echo("histocodec: " + " ".join(str(error).splitlines()), err=True)
+        raise SystemExit(130 if isinstance(error, Interrupted) else 1) from None
+    except MemoryError:
+        typer.echo("histocodec: out of memory", err=True)
+        raise SystemExit(1) from None

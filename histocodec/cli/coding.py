@@ -1,0 +1,232 @@
+"""`encode`, `decode` and `tune`."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..adoption import Tuner
+from ..decode import Decoder
+from ..encode import EncodeSettings, base_scale, encode
+from ..errors import SettingsError
+from ..generators import default_generator, load_generator
+from ..output import atomic_output, check_output
+from ..report import encode_facts, tuned_facts
+from ..roi import RegionsOfInterest
+from ..source import open_source
+from ..views.export import export_picture, export_tiff
+from .options import (
+    Base,
+    BaseOrAuto,
+    Codec,
+    Compression,
+    Device,
+    Json,
+    Mpp,
+    Overwrite,
+    Seed,
+    Tier,
+    Verify,
+    app,
+    parsed_region,
+    print_facts,
+    progress_bar,
+)
+
+
+@app.command("encode")
+def encode_command(
+    slide: Annotated[Path, typer.Argument(help="Any slide that OpenSlide, tifffile or libvips reads.")],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Default: SLIDE's name, .hc.tif.")] = None,
+    ratio: Annotated[
+        float | None, typer.Option(help="Output bytes: at most the slide's divided by this. [default: 16]")
+    ] = None,
+    quality: Annotated[float | None, typer.Option(help="Instead of a ratio: quality on the codec's scale.")] = None,
+    base: Annotated[
+        BaseOrAuto, typer.Option(help="Magnification of the stored base; auto tries both on some tissue.")
+    ] = BaseOrAuto.x10,
+    codec: Annotated[
+        Codec, typer.Option(help="Of the base: jp2k opens in OpenSlide and QuPath, avif is smallest, jpeg oldest.")
+    ] = Codec.jp2k,
+    generator: Annotated[
+        str | None, typer.Option(help="A shipped generator, bicubic-x2, bicubic-x4, or a model package's path.")
+    ] = None,
+    embed_generator: Annotated[
+        bool | None,
+        typer.Option(
+            "--embed-generator/--no-embed-generator",
+            help="Store the generator in the file. Default: if it takes less than 1 % of it.",
+        ),
+    ] = None,
+    tune: Annotated[
+        float | None,
+        typer.Option(
+            help="Train the generator on with this slide's own tissue for so many seconds, and embed it if it "
+            "earns its bytes.",
+            metavar="SECONDS",
+        ),
+    ] = None,
+    seed: Seed = 0,
+    verify: Annotated[Verify, typer.Option(help="Measure the reconstruction against the slide.")] = Verify.sample,
+    min_psnr: Annotated[
+        float | None,
+        typer.Option(
+            help="A floor in dB for every tile: what falls short is corrected by an enhancement layer. Without --ratio "
+            "or --quality the file takes the fewest bytes that this needs."
+        ),
+    ] = None,
+    roi: Annotated[
+        Path | None, typer.Option(help="Regions of interest: GeoJSON in full-resolution pixels, as QuPath exports it.")
+    ] = None,
+    roi_psnr: Annotated[float | None, typer.Option(help="The floor in dB of every tile that a region touches.")] = None,
+    enhancement: Annotated[
+        Codec | None, typer.Option(help="Of the enhancement layer. Default: avif for an avif base, else jp2k.")
+    ] = None,
+    deidentify: Annotated[
+        bool, typer.Option("--deidentify", help="Drop label, macro and every property that can carry identity.")
+    ] = False,
+    mpp: Mpp = None,
+    device: Device = "cpu",
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Encode a slide."""
+    if ratio is not None and quality is not None:
+        raise typer.BadParameter("give --ratio or --quality, not both")
+    if (roi is None) != (roi_psnr is None):
+        raise typer.BadParameter("--roi and --roi-psnr go together")
+    free = min_psnr is None and roi is None
+    target = output or _default_output(slide)
+    tuner = None if tune is None else _slide_tuner(tune, seed, device)
+    with open_source(slide, mpp=mpp) as source, progress_bar() as progress:
+        settings = EncodeSettings(
+            base=base.value,
+            codec=codec.value,
+            ratio=16.0 if ratio is None and quality is None and free else ratio,
+            quality=quality,
+            embed_generator=embed_generator,
+            verify=verify.value,
+            min_psnr_db=min_psnr,
+            regions=None if roi is None else RegionsOfInterest.read(roi, source.size),
+            roi_psnr_db=roi_psnr,
+            enhancement_codec=enhancement.value if enhancement else None,
+            deidentify=deidentify,
+            seed=seed,
+        )
+        chosen = None if generator is None else load_generator(generator, device=device)
+        report = encode(source, target, chosen, settings, tuner=tuner, overwrite=overwrite, progress=progress)
+    print_facts(encode_facts(report), as_json)
+
+
+@app.command("decode")
+def decode_command(
+    file: Annotated[Path, typer.Argument(help="A .hc.tif file.")],
+    output: Annotated[Path, typer.Argument(help="A .tif, or a .png or .jpg picture.")],
+    compression: Annotated[
+        Compression | None, typer.Option(help="Of a TIFF's tiles: jpeg [default], jp2k, or lossless deflate.")
+    ] = None,
+    quality: Annotated[
+        float | None, typer.Option(help="jpeg: 1 to 100 [default: 85, 90 for a .jpg]; jp2k: PSNR in dB [default: 40].")
+    ] = None,
+    level: Annotated[int, typer.Option(help="The finest level to write: 0 is the full resolution.")] = 0,
+    region: Annotated[str | None, typer.Option(help="x,y,width,height in full-resolution pixels.")] = None,
+    tier: Annotated[
+        Tier | None,
+        typer.Option(help="Stop early: base (nothing predicted), reconstructed (not enhanced). Default: all there is."),
+    ] = None,
+    generator: Annotated[
+        str | None, typer.Option(help="bicubic to do without the network, or the named generator's package.")
+    ] = None,
+    device: Device = "cpu",
+    overwrite: Overwrite = False,
+) -> None:
+    """Decode to a pyramidal TIFF, or a region to a picture."""
+    if tier is Tier.base:
+        level = max(level, 1)
+    part = parsed_region(region)
+    picture = output.suffix.lower() in (".png", ".jpg", ".jpeg")
+    if not picture and output.suffix.lower() not in (".tif", ".tiff"):
+        raise typer.BadParameter(f"the output's name must end in .tif, .tiff, .png, .jpg or .jpeg, found {output.name}")
+    if picture and compression is not None:
+        raise typer.BadParameter("--compression is for a .tif: a .png is lossless, a .jpg is JPEG")
+    enhanced = tier in (None, Tier.bounded)
+    with Decoder(file, generator=generator, device=device, enhancement=enhanced) as decoder, progress_bar() as progress:
+        if tier is Tier.bounded and not decoder.is_enhanced:
+            raise SettingsError(f"{file} has no enhancement layer that could be applied: it is not of tier bounded")
+        if picture:
+            export_picture(
+                decoder,
+                output,
+                quality=None if quality is None else round(quality),
+                level=level,
+                region=part,
+                overwrite=overwrite,
+            )
+        else:
+            export_tiff(
+                decoder,
+                output,
+                compression=compression.value if compression else "jpeg",
+                quality=quality,
+                level=level,
+                region=part,
+                overwrite=overwrite,
+                progress=lambda done, total: progress("decoding", done, total),
+            )
+    typer.echo(f"{output}: {output.stat().st_size} bytes")
+
+
+@app.command("tune")
+def tune_command(
+    slides: Annotated[list[Path], typer.Argument(help="Slides of one scanner.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The model package, .safetensors.")],
+    seconds: Annotated[float, typer.Option(help="Time for the training itself; the slides are encoded before.")] = 600,
+    steps: Annotated[
+        int | None, typer.Option(help="Exactly so many steps, to repeat a run whose package states them.")
+    ] = None,
+    seed: Seed = 0,
+    name: Annotated[str | None, typer.Option(help="Of the generator. Default: the start's name, -tuned.")] = None,
+    ratio: Annotated[float, typer.Option(help="Of the files that it is meant for, as in encode.")] = 16.0,
+    base: Annotated[Base, typer.Option(help="Magnification of the stored base.")] = Base.x10,
+    codec: Annotated[Codec, typer.Option(help="Of the base.")] = Codec.jp2k,
+    generator: Annotated[
+        str | None, typer.Option(help="What to start from: a shipped generator or a model package's path.")
+    ] = None,
+    mpp: Mpp = None,
+    device: Device = "cpu",
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Tune a generator to a scanner, once; what comes out is for `encode --generator`."""
+    from ..training.slides import tune_to_slides  # imports torch, which most commands do without
+    from ..training.tuning import TuneSettings
+
+    settings = TuneSettings(seconds=seconds, steps=steps, seed=seed)
+    encoding = EncodeSettings(base=base.value, codec=codec.value, ratio=ratio, verify="none", seed=seed)
+    check_output(output, overwrite=overwrite)
+    with ExitStack() as stack:
+        progress = stack.enter_context(progress_bar())
+        sources = [stack.enter_context(open_source(slide, mpp=mpp)) for slide in slides]
+        chosen = (
+            default_generator(base_scale(sources[0], base.value), codec.value)
+            if generator is None
+            else load_generator(generator, device=device)
+        )
+        tuned = tune_to_slides(sources, chosen, settings, encoding, name=name, device=device, progress=progress)
+    with atomic_output(output, overwrite=overwrite) as file:
+        file.write(tuned.package.data)
+    print_facts(tuned_facts(tuned.package, output), as_json)
+
+
+def _slide_tuner(seconds: float, seed: int, device: str) -> Tuner:
+    from ..training.slides import SlideTuner  # imports torch
+    from ..training.tuning import TuneSettings
+
+    return SlideTuner(TuneSettings(seconds=seconds, seed=seed), device=device)
+
+
+def _default_output(slide: Path) -> Path:
+    return slide.with_name(slide.name.removesuffix(slide.suffix) + ".hc.tif")

@@ -1,0 +1,226 @@
+"""Files with a floor: it holds on every block that is decoded, and what it costs is what it must."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from histocodec.codecs import Image
+from histocodec.decode import BICUBIC, Decoder
+from histocodec.encode import EncodeReport, EncodeSettings, encode
+from histocodec.enhancement import Mode, fingerprint
+from histocodec.errors import BudgetError, CorruptContainer, SettingsError
+from histocodec.generator import BicubicGenerator
+from histocodec.geometry import Region, Size, TileGrid
+from histocodec.metrics import psnr, ssim
+from histocodec.quality import half_width
+from histocodec.roi import RegionsOfInterest
+from histocodec.source import open_source
+from histocodec.validate import validate
+
+FLOOR = 33.0
+
+
+def _encoded(slide: Path, output: Path, **options: object) -> EncodeReport:
+    with open_source(slide) as source:
+        return encode(source, output, BicubicGenerator(4), EncodeSettings(**options))  # type: ignore[arg-type]
+
+
+def _square(size: Size, x: int, y: int, side: int) -> RegionsOfInterest:
+    ring = [[x, y], [x + side, y], [x + side, y + side], [x, y + side], [x, y]]
+    feature = {
+        "type": "Feature",
+        "properties": {"name": "a nest"},
+        "geometry": {"type": "Polygon", "coordinates": [ring]},
+    }
+    return RegionsOfInterest.from_geojson(json.dumps(feature).encode(), size)
+
+
+def _psnr_by_block(decoder: Decoder, image: Image) -> dict[tuple[int, int], float]:
+    grid = TileGrid(decoder.levels[0], decoder.tile_size)
+    found = {}
+    for index in range(grid.count):
+        part = grid.covered(*grid.address(index))
+        original = image[part.y : part.bottom, part.x : part.right]
+        found[grid.address(index)] = psnr(original, decoder.read(part))
+    return found
+
+
+@pytest.fixture(scope="module")
+def pixels(slide_path: Path) -> Image:
+    """What the encoder reads of the slide, which is a JPEG."""
+    with open_source(slide_path) as source:
+        return source.read(Region(0, 0, *source.size))
+
+
+@pytest.fixture(scope="module")
+def bounded(tmp_path_factory: pytest.TempPathFactory, slide_path: Path) -> Path:
+    """`slide_path` with a floor, bicubic, at a fixed base quality."""
+    path = tmp_path_factory.mktemp("bounded") / "slide.hc.tif"
+    _encoded(slide_path, path, ratio=None, quality=30.0, min_psnr_db=FLOOR)
+    return path
+
+
+def test_the_floor_holds_on_every_block(bounded: Path, pixels: Image) -> None:
+    with Decoder(bounded) as decoder:
+        by_block = _psnr_by_block(decoder, pixels)
+        layer = decoder.manifest.layers.enhancement
+        assert layer is not None
+        assert layer.psnr_db is not None
+        assert decoder.manifest.tier == "bounded"
+        assert min(by_block.values()) >= FLOOR
+        assert layer.psnr_db.worst == pytest.approx(min(by_block.values()), abs=1e-3)
+        assert layer.psnr_db.mean == pytest.approx(np.mean([min(v, 100) for v in by_block.values()]), abs=1e-3)
+    assert validate(bounded, deep=True) == []
+
+
+def test_blocks_that_meet_the_floor_pay_nothing(bounded: Path, pixels: Image) -> None:
+    with Decoder(bounded) as whole, Decoder(bounded, enhancement=False) as predicted:
+        layer = whole.container.enhancement
+        assert layer is not None
+        assert whole.is_enhanced
+        assert not predicted.is_enhanced
+        below = {address: value < FLOOR for address, value in _psnr_by_block(predicted, pixels).items()}
+        for index in range(layer.grid.count):
+            assert (layer.modes[index] != Mode.ABSENT) == below[layer.grid.address(index)]
+        assert 0 < sum(below.values()) < layer.grid.count
+
+
+def test_without_the_layer_it_is_the_file_that_has_none(bounded: Path, slide_path: Path, tmp_path: Path) -> None:
+    plain = tmp_path / "plain.hc.tif"
+    _encoded(slide_path, plain, ratio=None, quality=30.0)
+    with Decoder(plain) as other, Decoder(bounded, enhancement=False) as decoder:
+        region = Region(0, 0, *decoder.levels[0])
+        assert np.array_equal(decoder.read(region), other.read(region))
+
+
+@settings(deadline=None, max_examples=25)
+@given(data=st.data())
+def test_a_region_is_cut_out_of_the_whole(bounded: Path, data: st.DataObject) -> None:
+    with Decoder(bounded) as decoder:
+        width, height = decoder.levels[0]
+        x, y = data.draw(st.integers(0, width - 1)), data.draw(st.integers(0, height - 1))
+        region = Region(x, y, data.draw(st.integers(1, width - x)), data.draw(st.integers(1, height - y)))
+        part = decoder.read(region)
+    with Decoder(bounded) as decoder:
+        whole = decoder.read(Region(0, 0, width, height))
+    assert np.array_equal(part, whole[region.y : region.bottom, region.x : region.right])
+
+
+def test_bicubic_cannot_be_corrected_and_says_so(tmp_path: Path, bounded: Path) -> None:
+    with Decoder(bounded, generator=BICUBIC) as decoder:
+        assert not decoder.is_enhanced
+
+
+def test_the_quality_map_is_what_was_measured(bounded: Path, pixels: Image) -> None:
+    with Decoder(bounded, enhancement=False) as decoder:
+        quality_map, facts = decoder.container.quality_map, decoder.manifest.quality
+        assert quality_map is not None
+        assert facts is not None
+        grid = TileGrid(decoder.levels[0], decoder.tile_size)
+        measured = np.argwhere(quality_map.measured)
+        assert len(measured) == facts.blocks > 0
+        for row, column in measured.tolist():
+            part = grid.region(column, row)
+            original, made = pixels[part.y : part.bottom, part.x : part.right], decoder.read(part)
+            assert quality_map.psnr_db[row, column] == pytest.approx(psnr(original, made), abs=1.1e-3)
+            assert quality_map.ssim[row, column] == pytest.approx(ssim(original, made), abs=2e-5)
+        assert facts.psnr_half_width_db == 0  # all of it was measured
+        assert facts.worst_block is not None
+        column, row = facts.worst_block
+        assert quality_map.psnr_db[row, column] == pytest.approx(np.nanmin(quality_map.psnr_db))
+        assert facts.psnr_db.worst == pytest.approx(np.nanmin(quality_map.psnr_db), abs=2e-3)
+
+
+def test_regions_of_interest_have_a_floor_of_their_own(tmp_path: Path, slide_path: Path, pixels: Image) -> None:
+    regions = _square(Size(1100, 900), 700, 100, 100)
+    path = tmp_path / "roi.hc.tif"
+    _encoded(slide_path, path, ratio=None, quality=28.0, regions=regions, roi_psnr_db=38.0)
+    with Decoder(path) as decoder:
+        by_block = _psnr_by_block(decoder, pixels)
+        assert by_block[1, 0] >= 38.0
+        assert min(by_block.values()) < 30.0  # nothing is asked for elsewhere
+        layer = decoder.container.enhancement
+        assert layer is not None
+        assert np.count_nonzero(layer.modes) == 1
+        stored = decoder.container.regions()
+        assert stored == regions
+        assert stored is not None
+        assert b"a nest" in stored.to_geojson()
+
+
+def test_a_floor_alone_finds_a_split_that_takes_fewer_bytes_than_bad_ones(tmp_path: Path, slide_path: Path) -> None:
+    best = _encoded(slide_path, tmp_path / "best.hc.tif", ratio=None, min_psnr_db=FLOOR).size_bytes
+    for quality in (18.0, 40.0):
+        other = _encoded(slide_path, tmp_path / f"{quality}.hc.tif", ratio=None, quality=quality, min_psnr_db=FLOOR)
+        assert best < other.size_bytes
+
+
+def test_a_ratio_and_a_floor_both_hold_where_they_can(tmp_path: Path, slide_path: Path, pixels: Image) -> None:
+    report = _encoded(slide_path, tmp_path / "both.hc.tif", ratio=2.0, min_psnr_db=28.0)
+    assert report.ratio_to_source >= 2.0
+    with Decoder(report.path) as decoder:
+        assert min(_psnr_by_block(decoder, pixels).values()) >= 28.0
+
+
+def test_where_they_cannot_the_encoder_says_by_how_much_and_what_would(tmp_path: Path, slide_path: Path) -> None:
+    output = tmp_path / "out.hc.tif"
+    with pytest.raises(BudgetError, match=r"times as many: .* --ratio [\d.]+ can be met with this floor") as caught:
+        _encoded(slide_path, output, ratio=16.0, min_psnr_db=40.0)
+    assert caught.value.needed_bytes > caught.value.budget_bytes
+    assert not output.exists()
+
+
+def test_a_decoder_that_predicts_otherwise_refuses_to_add_residuals(
+    bounded: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Decoder(bounded) as decoder:
+        layer = decoder.container.enhancement
+        assert layer is not None
+        index = int(np.flatnonzero(layer.modes == Mode.RESIDUAL)[0])
+        place = layer.grid.covered(*layer.grid.address(index))
+        decoder.read(place)
+        decoder.clear_cache()
+
+        def shifted(image: Image) -> object:
+            return fingerprint(
+                np.where(image < 250, image + 3 * (np.indices(image.shape).sum(0) % 2), image).astype(np.uint8)
+            )
+
+        monkeypatch.setattr("histocodec.decode.fingerprint", shifted)
+        with pytest.raises(CorruptContainer) as caught:
+            decoder.read(place)
+        assert caught.value.code == "prediction-mismatch"
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"min_psnr_db": 60.0}, "8 bits"),
+        ({"min_psnr_db": 5.0}, "10 to 50 dB"),
+        ({"roi_psnr_db": 40.0}, "go together"),
+        ({"regions": _square(Size(10, 10), 1, 1, 2)}, "go together"),
+        ({"min_psnr_db": 40.0, "regions": _square(Size(10, 10), 1, 1, 2), "roi_psnr_db": 35.0}, "above"),
+        ({"enhancement_codec": "avif"}, "nothing to enhance"),
+        ({"min_psnr_db": 34.0, "base": "auto"}, "base auto"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(options: dict[str, object], reason: str) -> None:
+    with pytest.raises(SettingsError, match=reason):
+        EncodeSettings(**options)  # type: ignore[arg-type]
+
+
+def test_half_width_is_that_of_a_sample_without_replacement() -> None:
+    rng = np.random.default_rng(1)
+    population = rng.normal(30, 2, 400)
+    covered = []
+    for _ in range(500):
+        sample = rng.choice(population, 40, replace=False)
+        covered.append(abs(sample.mean() - population.mean()) <= half_width(sample.tolist(), 400))
+    assert 0.92 < np.mean(covered) < 0.985
+    assert half_width([1.0, 2.0], 2) == 0.0

@@ -1,0 +1,115 @@
+"""The enhancement layer's arithmetic: residuals, fingerprints, and the smallest tile that reaches a floor."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from histocodec.codecs import Image, TileCodec, decode_tile
+from histocodec.enhancement import (
+    TOLERANCE,
+    Mode,
+    add_residual,
+    enhance_to,
+    estimated_difference,
+    fingerprint,
+    residual,
+)
+from histocodec.errors import SettingsError
+from histocodec.geometry import Size
+from histocodec.metrics import psnr
+from histocodec.synthetic import tissue
+
+SIDE = 128
+SOURCE = tissue(Size(SIDE, SIDE), seed=3)
+BLURRED: Image = np.clip(
+    SOURCE.reshape(SIDE // 4, 4, SIDE // 4, 4, 3).mean((1, 3)).repeat(4, 0).repeat(4, 1) + 2, 0, 255
+).astype(np.uint8)
+
+
+@given(st.integers(0, 255), st.integers(0, 255))
+def test_a_residual_gives_the_source_back_where_it_is_not_clamped(source: int, prediction: int) -> None:
+    a, b = np.full((1, 1, 3), source, np.uint8), np.full((1, 1, 3), prediction, np.uint8)
+    restored = int(add_residual(b, residual(a, b))[0, 0, 0])
+    expected = source if -128 <= source - prediction <= 127 else prediction + (127 if source > prediction else -128)
+    assert restored == expected
+
+
+def _sign(index: int, k: int) -> int:
+    """As the specification words it, on Python's own numbers."""
+    h = index
+    h ^= h >> 16
+    h = h * 0x85EBCA6B % 2**32
+    h ^= h >> 13
+    h = h * 0xC2B2AE35 % 2**32
+    h ^= h >> 16
+    return -1 if h >> k & 1 else 1
+
+
+def test_a_fingerprint_is_what_the_specification_says() -> None:
+    image = np.random.default_rng(1).integers(0, 256, (5, 7, 3)).astype(np.uint8)
+    samples = image.ravel().tolist()
+    expected = [sum(_sign(i, k) * value for i, value in enumerate(samples)) for k in range(4)]
+    assert fingerprint(image).tolist() == expected
+
+
+def test_fingerprints_estimate_the_mean_squared_difference() -> None:
+    rng = np.random.default_rng(2)
+    image = rng.integers(20, 230, (64, 64, 3)).astype(np.uint8)
+    estimates = []
+    for _ in range(300):
+        off = np.where(rng.random(image.shape) < 0.25, rng.choice([-2, 2], image.shape), 0)
+        other = (image + off).astype(np.uint8)
+        estimates.append(estimated_difference(fingerprint(image), fingerprint(other), image.size))
+    assert np.mean(estimates) == pytest.approx(1.0, abs=0.15)  # a quarter of the samples, 2 off
+
+
+def test_rounding_is_tolerated_and_another_prediction_is_not() -> None:
+    rng = np.random.default_rng(3)
+    rounded = np.clip(BLURRED + (rng.random(BLURRED.shape) < 0.01), 0, 255).astype(np.uint8)
+    assert estimated_difference(fingerprint(BLURRED), fingerprint(rounded), BLURRED.size) < TOLERANCE
+    noisy = np.clip(BLURRED + rng.normal(0, 3, BLURRED.shape), 0, 255).astype(np.uint8)
+    assert estimated_difference(fingerprint(BLURRED), fingerprint(noisy), BLURRED.size) > TOLERANCE
+
+
+def _restored(prediction: Image, mode: Mode, data: bytes, codec: TileCodec) -> Image:
+    tile = decode_tile(data, codec, height=prediction.shape[0], width=prediction.shape[1])
+    return tile if mode is Mode.NATIVE else add_residual(prediction, tile)
+
+
+@pytest.mark.parametrize("codec", ["jp2k", "avif", "jpeg"])
+@pytest.mark.parametrize("floor_db", [30.0, 36.0])
+def test_a_tile_reaches_its_floor_and_hardly_more(codec: TileCodec, floor_db: float) -> None:
+    tile = enhance_to(SOURCE, BLURRED, floor_db, codec)
+    restored = _restored(BLURRED, tile.mode, tile.data, codec)
+    assert psnr(SOURCE, restored) == pytest.approx(tile.psnr_db)
+    assert floor_db <= tile.psnr_db < floor_db + (0.3 if codec == "jp2k" else 2.0)  # the others have whole steps
+
+
+def test_a_higher_floor_takes_more_bytes() -> None:
+    sizes = [len(enhance_to(SOURCE, BLURRED, floor_db, "jp2k").data) for floor_db in (28.0, 32.0, 36.0, 40.0)]
+    assert sizes == sorted(sizes)
+    assert sizes[-1] > 1.5 * sizes[0]
+
+
+def test_the_better_of_residual_and_native_is_taken() -> None:
+    assert enhance_to(SOURCE, BLURRED, 32.0, "jp2k").mode is Mode.RESIDUAL
+    unrelated = np.random.default_rng(5).integers(0, 256, SOURCE.shape).astype(np.uint8)
+    assert enhance_to(SOURCE, unrelated, 32.0, "jp2k").mode is Mode.NATIVE
+
+
+def test_only_the_part_within_the_slide_counts() -> None:
+    part = SOURCE[:70, :33]
+    tile = enhance_to(part, BLURRED, 34.0, "jp2k")
+    restored = _restored(BLURRED, tile.mode, tile.data, "jp2k")[:70, :33]
+    assert psnr(part, restored) >= 34.0
+    whole = enhance_to(SOURCE, BLURRED, 34.0, "jp2k")
+    assert len(tile.data) < 0.8 * len(whole.data)
+
+
+def test_a_floor_beyond_the_codec_is_an_error() -> None:
+    noise = np.random.default_rng(6).integers(0, 256, (64, 64, 3)).astype(np.uint8)
+    with pytest.raises(SettingsError, match="cannot be reached"):
+        enhance_to(noise, noise[::-1].copy(), 50.0, "jpeg")
