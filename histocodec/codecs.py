@@ -7,7 +7,8 @@
 | `jpeg` | JPEG baseline, 4:2:0, optimised Huffman tables | libjpeg quality, whole numbers 1 to 100 |
 
 The quality scales are the libraries' own: they mean what their manuals say, and are compared by bytes, not by number.
-A flat `jp2k` tile is coded at a higher PSNR than asked for where its mean colour would be lost otherwise.
+The PSNR of a `jp2k` tile is asked of the part of it that has detail, not of the whole; a flat tile is coded at a higher
+one where its mean colour would be lost otherwise.
 """
 
 from __future__ import annotations
@@ -69,12 +70,32 @@ def encode_tile(image: Image, codec: TileCodec, quality: float) -> bytes:
     match codec:
         case "jp2k":
             # A bare codestream ("j2k") and RGB components: what Aperio's compression 33005 means.
-            level: Any = max(quality, _colour_psnr(image))  # the stubs say int; OpenJPEG takes, and uses, a float
+            # The stubs say int; OpenJPEG takes, and uses, a float.
+            level: Any = max(quality - 10 * math.log10(_detailed_share(image)), _colour_psnr(image))
             return bytes(imagecodecs.jpeg2k_encode(image, level=level, codecformat="j2k", numthreads=1))
         case "avif":
             return bytes(imagecodecs.avif_encode(image, level=int(quality), speed=6, pixelformat="444", numthreads=1))
         case "jpeg":
             return bytes(imagecodecs.jpeg_encode(image, level=int(quality), subsampling="420", optimize=True))
+
+
+def _detailed_share(image: Image) -> float:
+    """The share of a tile that is not flat, 1/64 at least.
+
+    OpenJPEG aims at a PSNR of the whole tile. Where nine tenths of it are glass, or lie beyond the slide, that is met
+    without its tissue: one flat colour came out. All the error is in the detailed part, so that is what must meet it.
+    """
+    height, width = (side // _CELL * _CELL for side in image.shape[:2])
+    if not height or not width:
+        return 1.0
+    cells = image[:height, :width].reshape(height // _CELL, _CELL, width // _CELL, _CELL, 3)
+    spread = cells.max((1, 3)).astype(np.int16) - cells.min((1, 3))
+    share = float((spread.max(-1) > _FLAT_RANGE).mean())
+    return max(share, 1 / 64) if share else 1.0
+
+
+_CELL, _FLAT_RANGE = 16, 16
+"""Pixels a side of what is flat or not, and the most that a channel varies in what is flat."""
 
 
 def _colour_psnr(image: Image) -> float:
