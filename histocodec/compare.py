@@ -15,12 +15,12 @@ import numpy as np
 from .base import downsample
 from .decode import Decoder
 from .errors import PairMismatch, SettingsError
+from .facts import ErrorSummary, Summary
 from .geometry import Region, TileGrid
-from .labels import NOTICE, reconstruction_label, stated_reconstruction
-from .manifest import Summary
+from .labels import NOTICE, enhancement_label, reconstruction_label, stated_reconstruction
 from .metrics import colour_error, psnr, ssim
 from .parallel import core_count, ordered_map
-from .quality import PSNR_CAP_DB, summarise
+from .quality import PSNR_CAP_DB, summarise, summarise_errors
 from .sampling import spread_sample
 from .source import Source
 
@@ -54,23 +54,13 @@ class TileScore:
 
 
 @dataclass(frozen=True, slots=True)
-class ErrorSummary:
-    """A measure over the tiles, where lower is better."""
-
-    mean: float
-    percentile_95: float
-    """Linear between ranks."""
-    worst: float
-
-
-@dataclass(frozen=True, slots=True)
 class Comparison:
     """The scores of every tile that was compared, and what they come to."""
 
     slide: Path
     file: Path
     label: str
-    """Who reconstructed the full resolution, as `labels.reconstruction_label` says it."""
+    """Who reconstructed the full resolution, and what corrected it, as `labels` says it."""
     grid: TileGrid
     """The slide in full pixels, cut into the blocks in which the file is decoded."""
     selection: Literal["tissue", "all"]
@@ -176,7 +166,12 @@ def compare(
     return Comparison(
         slide=source.path,
         file=decoder.path,
-        label=reconstruction_label(decoder.manifest, bicubic=decoder.is_bicubic),
+        label=", ".join(
+            [
+                reconstruction_label(decoder.manifest, bicubic=decoder.is_bicubic),
+                *enhancement_label(decoder.manifest, applied=decoder.is_enhanced),
+            ]
+        ),
         grid=grid,
         selection=tiles,
         candidates=len(candidates),
@@ -184,7 +179,7 @@ def compare(
         tiles=tuple(scores),
         psnr_db=summarise([score.psnr_db for score in scores]),
         ssim=summarise(ssims) if ssims else None,
-        colour_error=_summarise_errors([score.colour_error for score in scores]),
+        colour_error=summarise_errors([score.colour_error for score in scores]),
         consistency_db=summarise([score.consistency_db for score in scores]),
         notes=tuple(_doubts(source, decoder, grid, scores)),
     )
@@ -222,15 +217,6 @@ def _score(source: Source, decoder: Decoder, grid: TileGrid, address: tuple[int,
     )
 
 
-def _summarise_errors(values: Sequence[float]) -> ErrorSummary:
-    array = np.array(values, np.float64)
-    return ErrorSummary(
-        mean=round(float(array.mean()), 4),
-        percentile_95=round(float(np.percentile(array, 95)), 4),
-        worst=round(float(array.max()), 4),
-    )
-
-
 def _doubts(source: Source, decoder: Decoder, grid: TileGrid, scores: Sequence[TileScore]) -> list[str]:
     """What speaks against the slide being the one that the file was made of."""
     doubts = []
@@ -242,6 +228,7 @@ def _doubts(source: Source, decoder: Decoder, grid: TileGrid, scores: Sequence[T
     # As when the file was made: tissue that lies within the slide entirely.
     alike = [s.psnr_db for s in scores if s.tissue and grid.region(s.column, s.row).within(grid.size)]
     if quality is not None and alike:
+        # With an enhancement layer it is more, which only makes this test milder.
         stated = quality.bicubic_psnr_db if decoder.is_bicubic else quality.psnr_db.mean
         found = sum(alike) / len(alike)
         if found < stated - _FAR_BELOW_DB:

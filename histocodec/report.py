@@ -25,6 +25,7 @@ _NAMES = {
     "psnr_half_width_db": "mean PSNR known to within dB",
     "percentile_95": "95th percentile",
     "consistency_db": "consistency dB",
+    "colour_error": "colour error, delta E*ab",
     "min_psnr_db": "floor dB",
     "roi_psnr_db": "floor of the regions dB",
     "icc_profile_bytes": "ICC profile bytes",

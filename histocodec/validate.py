@@ -56,6 +56,10 @@ def validate(
             problems += found
             progress(done, total)
         try:
+            container.regions()
+        except CorruptContainer as error:
+            problems += error.problems
+        try:
             decoder.generator  # noqa: B018  (loading it is the check)
         except CorruptContainer as error:
             problems += error.problems

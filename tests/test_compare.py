@@ -29,17 +29,11 @@ from histocodec.geometry import Region, Size
 from histocodec.manifest import LossyStep
 from histocodec.source import Source, open_source
 from histocodec.synthetic import tissue, write_slide
-from histocodec.views import comparison as views
-from histocodec.views.comparison import (
-    MARGIN,
-    MARK,
-    PANEL,
-    WIDTH,
-    histograms_picture,
-    html_report,
-    map_picture,
-    worst_tiles_picture,
-)
+from histocodec.views import comparison as pictures
+from histocodec.views import heatmap, page, sheet
+from histocodec.views.comparison import PANEL, histograms_picture, map_picture, worst_tiles_picture
+from histocodec.views.page import html_report
+from histocodec.views.sheet import MARGIN, MARK, WIDTH
 
 TILE = 512
 FULL = Region(0, 0, 1100, 900)
@@ -379,7 +373,7 @@ def test_the_worst_tiles_are_shown_pixel_for_pixel(comparison: Comparison, sourc
 def test_small_tiles_are_enlarged_and_of_large_ones_the_worst_part_is_shown(
     comparison: Comparison, source: Source, decoder: Decoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(views, "PANEL", 128)
+    monkeypatch.setattr(pictures, "PANEL", 128)
     tile = comparison.ranked()[0]
     whole = comparison.region(tile)
     shown = pixels(worst_tiles_picture(source, decoder, comparison, count=1))[MARGIN + 136 :, MARGIN:][:128, :128]
@@ -390,8 +384,9 @@ def test_small_tiles_are_enlarged_and_of_large_ones_the_worst_part_is_shown(
     ]
     worst = min(parts, key=lambda part: psnr_db(source.read(part), decoder.read(part)))
     assert np.array_equal(shown[: worst.height, : worst.width], source.read(worst))
-    monkeypatch.setattr(views, "PANEL", 1024)
-    monkeypatch.setattr(views, "WIDTH", 3200)
+    monkeypatch.setattr(pictures, "PANEL", 1024)
+    monkeypatch.setattr(pictures, "WIDTH", 3200)
+    monkeypatch.setattr(sheet, "WIDTH", 3200)
     wide = np.asarray(worst_tiles_picture(source, decoder, comparison, count=1))[MARGIN + 136 :, MARGIN:]
     enlarged = source.read(whole).repeat(2, 0).repeat(2, 1)
     assert np.array_equal(wide[: enlarged.shape[0], : enlarged.shape[1]], enlarged)
@@ -404,7 +399,7 @@ LEFT, TOP, ACROSS, DOWN = 32, 32, 1390, 1137
 def test_the_worst_tile_is_outlined_in_its_place(
     comparison: Comparison, decoder: Decoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(views, "_badge", lambda draw, centre, number: None)
+    monkeypatch.setattr(heatmap, "badge", lambda draw, centre, number: None)
     for tile in comparison.tiles:
         alone = dataclasses.replace(comparison, tiles=(tile,))
         rows, columns = np.nonzero((pixels(map_picture(decoder, alone, count=1)) == MARK).all(-1))
@@ -446,7 +441,7 @@ def test_low_and_high_psnr_have_the_colours_of_the_scale(comparison: Comparison,
 
 
 def test_a_tall_slide_fits_into_its_map(decoder: Decoder, comparison: Comparison) -> None:
-    ground = views._Ground.of(Size(1000, 40000))
+    ground = heatmap._Ground.of(Size(1000, 40000))
     assert ground.shape == Size(32, 1300)
     assert ground.place(Region(500, 39000, 500, 1000))[1:] == (MARGIN + 1268, ground.left + 32, MARGIN + 1300)
     assert MARGIN < ground.left < WIDTH // 2
@@ -478,7 +473,7 @@ def report(slide_path: Path, container_path: Path, comparison: Comparison) -> by
 @pytest.fixture
 def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reports are made faster."""
-    monkeypatch.setattr(views, "_image", lambda picture, alternative: "")
+    monkeypatch.setattr(page, "_image", lambda picture, alternative: "")
 
 
 class Page(HTMLParser):

@@ -1,27 +1,25 @@
-"""What is done with files that are there: `info`, `validate`, `strip`, `enhance`, `regions`."""
+"""What is done with files that are there: `info`, `validate`, `quality`, `compare`, `strip`, `enhance`, `regions`."""
 
 from __future__ import annotations
 
+import io
 import json
+import math
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ..compare import compare
 from ..container import Container
+from ..decode import Decoder
 from ..errors import SettingsError
 from ..output import atomic_output, check_output
 from ..report import container_facts
+from ..source import open_source
 from ..tiers import enhance, strip
 from ..validate import validate
-from .options import (
-    Json,
-    Overwrite,
-    Tier,
-    app,
-    print_facts,
-    progress_bar,
-)
+from .options import Device, Json, Mpp, Overwrite, Seed, Tier, app, print_facts, progress_bar
 
 
 @app.command("info")
@@ -48,6 +46,83 @@ def validate_command(
         if not problems:
             typer.echo(f"{file}: valid" if deep else f"{file}: valid (--deep decodes every tile as well)")
     raise typer.Exit(1 if problems else 0)
+
+
+@app.command("quality")
+def quality_command(
+    file: Annotated[Path, typer.Argument(help="A .hc.tif file.")],
+    output: Annotated[Path, typer.Argument(help="The picture, .png.")],
+    overwrite: Overwrite = False,
+) -> None:
+    """Draw the measured quality of a file over its slide, the worst tiles marked."""
+    if output.suffix.lower() != ".png":
+        raise typer.BadParameter(f"the picture's name must end in .png, found {output.name}")
+    check_output(output, overwrite=overwrite, source=file)
+    from ..views.heatmap import quality_picture  # imports matplotlib
+
+    coded = io.BytesIO()
+    with Decoder(file) as decoder:
+        quality_picture(decoder).save(coded, "PNG")
+    with atomic_output(output, overwrite=overwrite) as out:
+        out.write(coded.getbuffer())
+    typer.echo(f"{output}: {output.stat().st_size} bytes")
+
+
+@app.command("compare")
+def compare_command(
+    slide: Annotated[Path, typer.Argument(help="The original.")],
+    file: Annotated[Path, typer.Argument(help="The .hc.tif file that was made of it.")],
+    html: Annotated[Path | None, typer.Option(help="Write a report with pictures, one file, .html.")] = None,
+    min_psnr: Annotated[float | None, typer.Option(help="Exit with 1 if a tile is below so many dB.")] = None,
+    all_tiles: Annotated[bool, typer.Option("--all", help="Compare glass as well.")] = False,
+    count: Annotated[int | None, typer.Option(help="So many tiles, spread over the slide. Default: every one.")] = None,
+    tier: Annotated[
+        Tier | None, typer.Option(help="reconstructed: without the enhancement layer. Default: with all there is.")
+    ] = None,
+    generator: Annotated[
+        str | None, typer.Option(help="bicubic to do without the network, or the named generator's package.")
+    ] = None,
+    seed: Seed = 0,
+    mpp: Mpp = None,
+    device: Device = "cpu",
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Compare a slide with what its file decodes to, tile by tile."""
+    if min_psnr is not None and not math.isfinite(min_psnr):
+        raise typer.BadParameter(f"--min-psnr: expected a number of dB, found {min_psnr}")
+    if tier is Tier.base:
+        raise typer.BadParameter("--tier: nothing is reconstructed of a base alone that could be compared")
+    if html is not None:
+        check_output(html, overwrite=overwrite, source=slide)
+        check_output(html, overwrite=overwrite, source=file)
+    with (
+        open_source(slide, mpp=mpp) as source,
+        Decoder(file, generator=generator, device=device, enhancement=tier is not Tier.reconstructed) as decoder,
+        progress_bar() as progress,
+    ):
+        comparison = compare(
+            source,
+            decoder,
+            tiles="all" if all_tiles else "tissue",
+            count=count,
+            seed=seed,
+            progress=lambda done, total: progress("comparing", done, total),
+        )
+        if html is not None:
+            from ..views.page import html_report  # imports matplotlib
+
+            page = html_report(source, decoder, comparison, floor_db=min_psnr)
+            with atomic_output(html, overwrite=overwrite) as out:
+                out.write(page)
+    below = [] if min_psnr is None else comparison.below(min_psnr)
+    facts = comparison.facts()
+    if min_psnr is not None:
+        facts["below_floor"] = [comparison.tile_facts(tile) for tile in below]
+    if as_json:
+        facts["all_tiles"] = [comparison.tile_facts(tile) for tile in comparison.tiles]
+    print_facts(facts, as_json)
+    raise typer.Exit(1 if below else 0)
 
 
 @app.command("strip")

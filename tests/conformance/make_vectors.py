@@ -1009,7 +1009,7 @@ def hostile_layers(valid: dict[str, bytes]) -> dict[str, tuple[bytes, tuple[str,
     manifest("layer-tiles", "enhancement.tiles is -1", layer("enhancement", tiles=-1))
     manifest("layer-subifd", "enhancement.subifd is 16", layer("enhancement", subifd=16))
     manifest("layer-checksums", "a layer's checksums_sha256 is text", layer("quality_map", checksums_sha256="?"))
-    manifest("layer-missing-field", "a layer without checksums", lambda m: m["layers"]["enhancement"].pop("tiles"))
+    manifest("layer-missing-field", "enhancement.tiles is missing", lambda m: m["layers"]["enhancement"].pop("tiles"))
     manifest("floor", "min_psnr_db is 101", layer("enhancement", min_psnr_db=101))
     manifest("roi-floor", "roi_psnr_db is text", layer("enhancement", roi_psnr_db="40"))
     summary = {"mean": 40, "percentile_5": 38, "worst": -1}

@@ -82,7 +82,7 @@ def keys(kind: Any, place: str = "") -> Iterator[str]:
 
 def stated_keys() -> Iterator[str]:
     """Those of the table, and those that a row's range names of an object."""
-    for key, kind, allowed, _ in table(section("4"), "key"):
+    for key, kind, allowed, *_ in table(section("4"), "key"):
         yield code(key)
         inner = re.search(r"((?:`\w+`, )*`\w+`): ", allowed)
         if kind.startswith("object") and inner:
@@ -156,9 +156,8 @@ def test_modes_and_tolerance() -> None:
 
 
 def test_legend_of_the_quality_map() -> None:
-    stored = [f"(*v* - 1) / {step:g}" + (f" - {less:g}" if less else "") for step, less in zip(_STEPS, _OFFSETS)]
-    for (number, what, _), formula in zip(table(section("11.1"), "sample"), stored, strict=True):
-        assert what.endswith(formula), number
+    for (number, what, _), step, less in zip(table(section("11.1"), "sample"), _STEPS, _OFFSETS, strict=True):
+        assert what.endswith(f" = (*v* - 1) / {step:g}" + (f" - {less:g}" if less else "")), number
 
 
 @pytest.mark.parametrize("scale", [2, 4])
