@@ -97,7 +97,7 @@ def test_encode_as_a_process(slide: Path) -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert names(slide.parent) == {"case.tif", "case.hc.tif"}
-    assert f"{slide.stat().st_size / (slide.parent / 'case.hc.tif').stat().st_size:.2f}" in done.stdout
+    assert f"{slide.stat().st_size / (slide.parent / 'case.hc.tif').stat().st_size:.4g}" in done.stdout
 
 
 def test_an_error_of_a_process(tmp_path: Path) -> None:

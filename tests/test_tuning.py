@@ -10,13 +10,13 @@ import torch
 from typer.testing import CliRunner
 
 from histocodec.adoption import TissueBlocks, TunedGenerator
-from histocodec.assemble import compressed
 from histocodec.base import degrade
 from histocodec.cli import app
 from histocodec.container import Container
 from histocodec.decode import Decoder
 from histocodec.encode import EncodeSettings, encode
 from histocodec.errors import SettingsError
+from histocodec.frames import compressed
 from histocodec.generator import BicubicGenerator, Generator
 from histocodec.generators import load_generator
 from histocodec.geometry import Region, Size
