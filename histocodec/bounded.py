@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from .codecs import Image
 from .coding import CodedPyramid
 from .draft import Draft
-from .enhancement import FINGERPRINT_LENGTH, EnhancedTile, Mode, enhance_to, fingerprint
+from .enhancement import FINGERPRINT_LENGTH, EnhancedTile, EnhancementCoder, Mode, enhance_to, fingerprint
 from .facts import QualityFacts, Summary
 from .frames import compressed
 from .generator import BicubicGenerator, ReadBase, predict
@@ -104,9 +104,18 @@ class _Made:
 class CodedEnhancement:
     """The layer's tiles on disk, and what was measured on the way. A context manager that frees the disk."""
 
-    def __init__(self, file: Draft, coded: CodedPyramid, floors: Floors, folder: Path, progress: Progress) -> None:
+    def __init__(
+        self,
+        file: Draft,
+        coded: CodedPyramid,
+        floors: Floors,
+        coder: EnhancementCoder,
+        folder: Path,
+        progress: Progress,
+    ) -> None:
         """Decodes and measures every block of the slide. Raises SettingsError for a floor that cannot be met."""
         grid, settings = full_grid(file), file.settings
+        self.coder = coder
         self._grid = grid
         self._modes = np.zeros(grid.count, np.uint8)
         self._fingerprints = np.zeros((grid.count, FINGERPRINT_LENGTH), np.int32)
@@ -125,7 +134,7 @@ class CodedEnhancement:
                 score = score_block(block.source, block.within, block.base), bicubic_db
             if predicted_db >= floor_db:
                 return _Made(address, None, predicted_db, predicted_db, None, score)
-            tile = enhance_to(block.source, block.prediction, floor_db, settings.codec_of_enhancement)
+            tile = enhance_to(block.source, block.prediction, floor_db, coder)
             check = fingerprint(block.prediction) if tile.mode is Mode.RESIDUAL else None
             return _Made(address, tile, predicted_db, min(PSNR_CAP_DB, tile.psnr_db), check, score)
 

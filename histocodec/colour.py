@@ -56,6 +56,10 @@ class ColourTransform:
         return _levels(np.rint(stored), rgb.shape)
 
 
+UNCHANGED = ColourTransform((ONE, 0, 0, 128 * ONE, 0, ONE, 0, 128 * ONE, 0, 0, ONE, 128 * ONE))
+"""Stored colours are RGB."""
+
+
 def fit_colours(pixels: NDArray[np.uint8]) -> ColourTransform | None:
     """The principal axes of some pixels, as a transform (Karhunen-Loeve).
 

@@ -21,6 +21,7 @@ from .base import BaseCoder
 from .bigtiff import BigTiffError, Directory, read_directories
 from .codecs import Image, TileError, decode_tile
 from .colour import ColourTransform
+from .enhancement import Mode
 from .errors import CorruptContainer, NotAContainer, Problem, RoiError, UnsupportedVersion
 from .frames import decompressed
 from .geometry import Size, TileGrid
@@ -311,7 +312,7 @@ class Container:
         data, layer = self.enhancement_tile(index), self.enhancement
         assert layer is not None
         try:
-            return decode_tile(data, layer.codec, height=layer.grid.tile, width=layer.grid.tile)
+            return layer.coder.decode(data, Mode(int(layer.modes[index])), layer.grid.tile)
         except TileError as error:
             problem = Problem("tile-damaged", f"enhancement tile {index}", str(error))
             raise CorruptContainer(self.path, [problem]) from error

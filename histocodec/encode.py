@@ -30,7 +30,7 @@ from .quality import measure_blocks
 from .sampling import spread_sample
 from .settings import BASE_MPP, Base, EncodeSettings
 from .source import Source
-from .split import check_bounded_size, choose_split, enhancement_facts
+from .split import check_bounded_size, choose_coder, choose_split, enhancement_facts
 
 __all__ = ["EncodeReport", "EncodeSettings", "base_scale", "encode"]
 
@@ -158,7 +158,8 @@ def encode(
             notes.append(note)
         enhancement = None
         if floors is not None:
-            enhancement = stack.enter_context(CodedEnhancement(file, coded, floors, folder, progress))
+            layer_coder = choose_coder(file, coded, floors)
+            enhancement = stack.enter_context(CodedEnhancement(file, coded, floors, layer_coder, folder, progress))
             check_bounded_size(file, coded, enhancement, budget)
         measured = _measure(file, coded, progress) if enhancement is None else enhancement.measured
         checksums = file.checksums(coded.levels)

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .codecs import QUALITY_SCALES, Image, TileCodec, decode_tile, encode_tile
+from .colour import UNCHANGED, ColourTransform
 from .errors import SettingsError
 from .metrics import mean_squared_error, psnr_of_mse
 
@@ -85,6 +86,44 @@ def _signs(samples: int) -> NDArray[np.float64]:
 
 
 @dataclass(frozen=True, slots=True)
+class EnhancementCoder:
+    """How tiles of one layer are coded: by which codec, and in which colours."""
+
+    codec: TileCodec
+    residual: ColourTransform | None = None
+    """Of residual tiles; None: as they are."""
+    native: ColourTransform | None = None
+    """Of native tiles; None: RGB."""
+
+    @classmethod
+    def stored(cls, codec: TileCodec, colour: tuple[int, ...] | None) -> EnhancementCoder:
+        """colour: 24 numbers, those of residual tiles and then those of native ones, as a manifest holds them."""
+        if colour is None:
+            return cls(codec)
+        return cls(codec, ColourTransform(colour[:12]), ColourTransform(colour[12:]))
+
+    @property
+    def colour(self) -> tuple[int, ...] | None:
+        """As `stored` takes it."""
+        if self.residual is None and self.native is None:
+            return None
+        return (self.residual or UNCHANGED).numbers + (self.native or UNCHANGED).numbers
+
+    def encode(self, tile: Image, mode: Mode, quality: float) -> bytes:
+        """As `codecs.encode_tile`."""
+        transform = self._transform(mode)
+        return encode_tile(transform.apply(tile) if transform else tile, self.codec, quality)
+
+    def decode(self, data: bytes, mode: Mode, side: int) -> Image:
+        """As `codecs.decode_tile`: (side, side, 3) uint8, the transform undone."""
+        tile, transform = decode_tile(data, self.codec, height=side, width=side), self._transform(mode)
+        return transform.undo(tile) if transform else tile
+
+    def _transform(self, mode: Mode) -> ColourTransform | None:
+        return self.residual if mode is Mode.RESIDUAL else self.native
+
+
+@dataclass(frozen=True, slots=True)
 class EnhancedTile:
     """A tile of the layer, and what it makes of its block."""
 
@@ -94,7 +133,7 @@ class EnhancedTile:
     """Of the decoded block, on the part within the slide."""
 
 
-def enhance_to(source: Image, prediction: Image, floor_db: float, codec: TileCodec) -> EnhancedTile:
+def enhance_to(source: Image, prediction: Image, floor_db: float, coder: EnhancementCoder) -> EnhancedTile:
     """The smallest tile that lifts a block to `floor_db`, measured on the decoded 8-bit pixels.
 
     source: (height, width, 3) uint8, the part of the block within the slide. prediction: (side, side, 3) uint8, all of
@@ -113,7 +152,7 @@ def enhance_to(source: Image, prediction: Image, floor_db: float, codec: TileCod
     # Beyond the slide the last row and column go on, which costs next to nothing.
     padding = ((0, side - height), (0, side - width), (0, 0))
     candidates = [
-        _smallest(np.pad(image, padding, mode="edge"), source, restore, floor_db, codec, mode)
+        _smallest(np.pad(image, padding, mode="edge"), source, restore, floor_db, coder, mode)
         for mode, image, restore in (
             (Mode.RESIDUAL, residual(source, within), restored_residual),
             (Mode.NATIVE, source, restored_native),
@@ -121,23 +160,23 @@ def enhance_to(source: Image, prediction: Image, floor_db: float, codec: TileCod
     ]
     reached = [candidate for candidate in candidates if candidate is not None]
     if not reached:
-        raise SettingsError(f"{floor_db:g} dB cannot be reached: not even by the highest quality of {codec}")
+        raise SettingsError(f"{floor_db:g} dB cannot be reached: not even by the highest quality of {coder.codec}")
     return min(reached, key=lambda tile: len(tile.data))
 
 
 def _smallest(
-    image: Image, source: Image, restore: Callable[[Image], Image], floor_db: float, codec: TileCodec, mode: Mode
+    image: Image, source: Image, restore: Callable[[Image], Image], floor_db: float, coder: EnhancementCoder, mode: Mode
 ) -> EnhancedTile | None:
     """Bisection over the codec's qualities, its steps led by what was measured; None if none reaches the floor."""
-    side, scale = image.shape[0], QUALITY_SCALES[codec]
+    codec, side, scale = coder.codec, image.shape[0], QUALITY_SCALES[coder.codec]
     step = 1.0 if scale.whole else _QUALITY_STEP
     low, high = math.floor(scale.low / step) - 1, math.ceil(scale.high / step)
     guess = round(_FIRST_QUALITY[codec](floor_db) / step)
     best: EnhancedTile | None = None
     while high - low > 1 or best is None:
         at = min(max(guess, low + 1), high if best is None else high - 1)
-        data = encode_tile(image, codec, min(max(at * step, scale.low), scale.high))
-        decoded = restore(decode_tile(data, codec, height=side, width=side))
+        data = coder.encode(image, mode, min(max(at * step, scale.low), scale.high))
+        decoded = restore(coder.decode(data, mode, side))
         psnr_db = psnr_of_mse(mean_squared_error(source, decoded))
         if psnr_db >= floor_db:
             high = at

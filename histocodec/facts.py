@@ -144,6 +144,8 @@ class EnhancementLayer:
     """No block that touches a region of interest is below."""
     psnr_db: Summary | None = None
     """Of all blocks of the decoded file, tissue and glass, on the parts within the slide."""
+    colour: tuple[int, ...] | None = None
+    """The numbers of two `colour.ColourTransform`, of residual and of native tiles; None if none is transformed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bigtiff import BigTiffError, Directory, ReadAt, read_directory
-from .enhancement import FINGERPRINT_LENGTH, Mode
+from .enhancement import FINGERPRINT_LENGTH, EnhancementCoder, Mode
 from .facts import EnhancementLayer, QualityMapLayer
 from .frames import compressed, decompressed
 from .geometry import Size, TileGrid
@@ -129,7 +129,7 @@ class StoredEnhancement:
 
     def __init__(self, layer: EnhancementLayer, tile: int, first: Directory, read_at: ReadAt, size_bytes: int) -> None:
         """tile: full pixels a side. Raises BigTiffError or zstandard.ZstdError for what contradicts itself."""
-        self.codec = layer.codec
+        self.coder = EnhancementCoder.stored(layer.codec, layer.colour)
         self.grid = TileGrid(Size(*layer.size), tile)
         self._read_at = read_at
         directory = sub_directory(first, layer.subifd, read_at)

@@ -201,6 +201,7 @@ def _out_of_range(m: Manifest) -> Iterator[tuple[str, str]]:
     enhancement = m.layers.enhancement
     if enhancement is not None:
         bounds.append(("layers.enhancement.tiles", enhancement.tiles, 0, MAX_WHOLE))
+        bounds += [("layers.enhancement.colour", v, -MAX_COLOUR, MAX_COLOUR) for v in enhancement.colour or ()]
         stated: dict[str, float | None] = {
             "min_psnr_db": enhancement.min_psnr_db,
             "roi_psnr_db": enhancement.roi_psnr_db,
@@ -277,6 +278,11 @@ def _contradictions(m: Manifest) -> Iterator[tuple[str, str]]:
             yield f"layers.{name}.size", f"expected a pixel a block, {blocks[0]} x {blocks[1]}"
     if m.layers.enhancement and m.layers.enhancement.size != m.slide.size:
         yield "layers.enhancement.size", f"expected that of the slide, {width} x {height}"
+    layer_colour = m.layers.enhancement.colour if m.layers.enhancement else None
+    if m.layers.enhancement and layer_colour is not None:
+        codec = m.layers.enhancement.codec
+        if len(layer_colour) != 24 or codec != "avif":
+            yield "layers.enhancement.colour", f"expected 24 numbers and avif, found {len(layer_colour)} and {codec}"
     if (m.tier == "bounded") != (m.layers.enhancement is not None):
         yield "tier", '"bounded" goes with an enhancement layer, and only with it'
     subifds = [layer.subifd for layer in m.layers.present]

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
 from .base import BaseCoder
-from .bounded import BlockReader, CodedEnhancement, Floors
-from .codecs import QUALITY_SCALES, Image
+from .bounded import Address, Block, BlockReader, CodedEnhancement, Floors
+from .codecs import QUALITY_SCALES, Image, TileCodec
 from .coding import CodedPyramid, estimated_bytes
+from .colour import fit_colours
 from .draft import Draft
-from .enhancement import FINGERPRINT_LENGTH, enhance_to
+from .enhancement import FINGERPRINT_LENGTH, EnhancementCoder, enhance_to, residual
 from .errors import BudgetError
 from .facts import EnhancementLayer
 from .metrics import psnr
@@ -101,23 +102,67 @@ class _Estimate:
     def __call__(self, quality: float) -> float:
         if quality not in self._known:
             read = BlockReader(self._file, _coded_on_demand(self._file.pyramid, self._file.coder, quality).read)
-            layer = 0.0
+            layer, workers = 0.0, self._file.settings.workers
             for group, sample in self._groups:
-                sizes = ordered_map(lambda address: self._size(read, address), sample, workers=self._workers)
-                layer += sum(sizes) / len(sample) * len(group)
+                floor_db = float(self._floors[sample[0][1], sample[0][0]])
+                short = list(_short_blocks(read, sample, floor_db, workers))
+                share = len(group) / len(sample)
+                layer += _bytes(short, floor_db, self._coder(short), workers) * share
             self._known[quality] = self._fixed + self._base(quality) + layer
         return self._known[quality]
 
-    @property
-    def _workers(self) -> int:
-        return self._file.settings.workers
-
-    def _size(self, read: BlockReader, address: tuple[int, int]) -> int:
-        block, floor_db = read(address), float(self._floors[address[1], address[0]])
-        if psnr(block.source, block.within) >= floor_db:
-            return 0
+    def _coder(self, blocks: Sequence[Block]) -> EnhancementCoder:
         codec = self._file.settings.codec_of_enhancement
-        return len(enhance_to(block.source, block.prediction, floor_db, codec).data)
+        return _transforming(codec, blocks) if blocks and codec == "avif" else EnhancementCoder(codec)
+
+
+def _short_blocks(read: BlockReader, addresses: Sequence[Address], floor_db: float, workers: int) -> Iterator[Block]:
+    """Those whose prediction is below the floor."""
+    for block in ordered_map(read, addresses, workers=workers):
+        if psnr(block.source, block.within) < floor_db:
+            yield block
+
+
+def _bytes(blocks: Sequence[Block], floor_db: float, coder: EnhancementCoder, workers: int) -> int:
+    """Of their tiles together."""
+
+    def size(block: Block) -> int:
+        return len(enhance_to(block.source, block.prediction, floor_db, coder).data)
+
+    return sum(ordered_map(size, blocks, workers=workers))
+
+
+def _transforming(codec: TileCodec, blocks: Sequence[Block]) -> EnhancementCoder:
+    """With the principal axes of what the tiles of these blocks would hold."""
+    residuals = np.concatenate([residual(block.source, block.within).reshape(-1, 3)[::_STRIDE] for block in blocks])
+    sources = np.concatenate([block.source.reshape(-1, 3)[::_STRIDE] for block in blocks])
+    return EnhancementCoder(codec, fit_colours(residuals), fit_colours(sources))
+
+
+def choose_coder(file: Draft, coded: CodedPyramid, floors: Floors) -> EnhancementCoder:
+    """How to code the layer: for `avif` with its colours transformed, if a few blocks then take fewer bytes.
+
+    High floors gain nothing: the transformed colours have 8 bits as well.
+    """
+    settings = file.settings
+    plain = EnhancementCoder(settings.codec_of_enhancement)
+    places = [(int(column), int(row)) for row, column in np.argwhere((floors > 0) & (file.pyramid.tissue > 0))]
+    if plain.codec != "avif" or not places:
+        return plain
+    floor_db = float(np.median([floors[row, column] for column, row in places]))
+    read, some = BlockReader(file, coded.base_plane().read), spread_sample(places, _COMPARED, settings.seed)
+    short = list(_short_blocks(read, some, floor_db, settings.workers))
+    if not short:
+        return plain
+    transforming = _transforming(plain.codec, short)
+    return min((transforming, plain), key=lambda coder: _bytes(short, floor_db, coder, settings.workers))
+
+
+_COMPARED = 8
+"""Blocks that are coded both ways."""
+
+_STRIDE = 7
+"""Of the pixels that a transform is fitted to."""
 
 
 def _coded_on_demand(pyramid: Pyramid, coder: BaseCoder, quality: float) -> TiledPlane:
@@ -160,7 +205,8 @@ def enhancement_facts(settings: EncodeSettings, enhancement: CodedEnhancement, *
         subifd=2 if has_map else 1,
         size=(pieces.grid.size.width, pieces.grid.size.height),
         checksums_sha256=hashlib.sha256(pieces.checksums).hexdigest(),
-        codec=settings.codec_of_enhancement,
+        codec=enhancement.coder.codec,
+        colour=enhancement.coder.colour,
         tiles=enhancement.tiles,
         min_psnr_db=settings.min_psnr_db,
         roi_psnr_db=settings.roi_psnr_db,

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from histocodec.codecs import Image, TileCodec, decode_tile
 from histocodec.enhancement import (
     TOLERANCE,
+    EnhancementCoder,
     Mode,
     add_residual,
     enhance_to,
@@ -82,34 +83,37 @@ def _restored(prediction: Image, mode: Mode, data: bytes, codec: TileCodec) -> I
 @pytest.mark.parametrize("codec", ["jp2k", "avif", "jpeg"])
 @pytest.mark.parametrize("floor_db", [30.0, 36.0])
 def test_a_tile_reaches_its_floor_and_hardly_more(codec: TileCodec, floor_db: float) -> None:
-    tile = enhance_to(SOURCE, BLURRED, floor_db, codec)
+    tile = enhance_to(SOURCE, BLURRED, floor_db, EnhancementCoder(codec))
     restored = _restored(BLURRED, tile.mode, tile.data, codec)
     assert psnr(SOURCE, restored) == pytest.approx(tile.psnr_db)
     assert floor_db <= tile.psnr_db < floor_db + (0.3 if codec == "jp2k" else 2.0)  # the others have whole steps
 
 
 def test_a_higher_floor_takes_more_bytes() -> None:
-    sizes = [len(enhance_to(SOURCE, BLURRED, floor_db, "jp2k").data) for floor_db in (28.0, 32.0, 36.0, 40.0)]
+    sizes = [
+        len(enhance_to(SOURCE, BLURRED, floor_db, EnhancementCoder("jp2k")).data)
+        for floor_db in (28.0, 32.0, 36.0, 40.0)
+    ]
     assert sizes == sorted(sizes)
     assert sizes[-1] > 1.5 * sizes[0]
 
 
 def test_the_better_of_residual_and_native_is_taken() -> None:
-    assert enhance_to(SOURCE, BLURRED, 32.0, "jp2k").mode is Mode.RESIDUAL
+    assert enhance_to(SOURCE, BLURRED, 32.0, EnhancementCoder("jp2k")).mode is Mode.RESIDUAL
     unrelated = np.random.default_rng(5).integers(0, 256, SOURCE.shape).astype(np.uint8)
-    assert enhance_to(SOURCE, unrelated, 32.0, "jp2k").mode is Mode.NATIVE
+    assert enhance_to(SOURCE, unrelated, 32.0, EnhancementCoder("jp2k")).mode is Mode.NATIVE
 
 
 def test_only_the_part_within_the_slide_counts() -> None:
     part = SOURCE[:70, :33]
-    tile = enhance_to(part, BLURRED, 34.0, "jp2k")
+    tile = enhance_to(part, BLURRED, 34.0, EnhancementCoder("jp2k"))
     restored = _restored(BLURRED, tile.mode, tile.data, "jp2k")[:70, :33]
     assert psnr(part, restored) >= 34.0
-    whole = enhance_to(SOURCE, BLURRED, 34.0, "jp2k")
+    whole = enhance_to(SOURCE, BLURRED, 34.0, EnhancementCoder("jp2k"))
     assert len(tile.data) < 0.8 * len(whole.data)
 
 
 def test_a_floor_beyond_the_codec_is_an_error() -> None:
     noise = np.random.default_rng(6).integers(0, 256, (64, 64, 3)).astype(np.uint8)
     with pytest.raises(SettingsError, match="cannot be reached"):
-        enhance_to(noise, noise[::-1].copy(), 50.0, "jpeg")
+        enhance_to(noise, noise[::-1].copy(), 50.0, EnhancementCoder("jpeg"))

@@ -30,7 +30,7 @@ from .measures import SLOW, Measurer
 from .methods import Coded, Coder, GeneratorChoice, Method, all_methods, quick_methods
 
 SOURCES = {
-    "dev/monuseg": 2,
+    "dev/monuseg": 1,
     "dev/tcga_mitosis": 1,
     "dev/misc_hoverfast": 1,
     "foreign/tnbc": 3,

@@ -104,6 +104,8 @@ class Enhancement:
     regions: bytes | None = None
     min_psnr_db: float | None = None
     roi_psnr_db: float | None = None
+    colour: tuple[int, ...] | None = None
+    """Of residual tiles and of native ones."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,6 +125,9 @@ class Recipe:
     measured: tuple[tuple[int, int], ...] = ()
     """Blocks of which the quality map has numbers; without any there is no map."""
 
+
+LAYER_COLOUR = (60000, 3000, -9000, 128 << 16, -2000, 65536, 16000, 129 << 16, 7000, -12000, 70000, 8400001)
+"""Of residual tiles."""
 
 REGIONS_OF_INTEREST = json.dumps(
     {
@@ -194,6 +199,14 @@ RECIPES = {
         tissue_map=False,
         colour=COLOUR,
         enhancement=Enhancement("jpeg", (1,), min_psnr_db=30.0),
+    ),
+    "jp2k-x4-layer-colour": Recipe(
+        (300, 24),
+        4,
+        "jp2k",
+        "an enhancement layer in AVIF whose colours are transformed back: a residual tile and a native one",
+        tissue_map=False,
+        enhancement=Enhancement("avif", (1, 2), min_psnr_db=30.0, colour=(*LAYER_COLOUR, *COLOUR)),
     ),
 }
 
@@ -362,6 +375,7 @@ def _layers(
             stated.min_psnr_db,
             stated.roi_psnr_db,
             Summary(39.25, 36.5, 35.75),
+            stated.colour,
         )
     return Layers(tissue, quality, enhancement)
 
@@ -544,7 +558,7 @@ def _enhancement_expectation(path: Path, container: Container) -> dict[str, Any]
     with Decoder(path, enhancement=False) as decoder:
         predicted = decoder.read(Region(0, 0, *decoder.levels[0]))
     return {
-        "codec": layer.codec,
+        "codec": stated.codec,
         "modes": layer.modes.tolist(),
         "min_psnr_db": stated.min_psnr_db,
         "roi_psnr_db": stated.roi_psnr_db,
@@ -785,6 +799,16 @@ def invalid_vectors(valid: dict[str, bytes]) -> dict[str, tuple[bytes, tuple[str
         "a colour transform where other readers look",
         lambda m: m.update(requires=["colour"], base={**m["base"], "colour": numbers}),
     )
+    layered, layer_numbers = valid["jp2k-x4-layer-colour"], [*LAYER_COLOUR, *COLOUR]
+
+    def layer_colour(numbers: list[int]) -> Callable[[dict[str, Any]], None]:
+        return lambda m: m["layers"]["enhancement"].update(colour=numbers)
+
+    few, too_far = layer_colour(layer_numbers[:12]), layer_colour([*layer_numbers[:23], 1 << 27])
+    manifest("layer-colour-of-twelve", "a layer's colour of 12 numbers", few, source=layered)
+    manifest("layer-colour-far", "a layer's colour with a number out of range", too_far, source=layered)
+    of_jpeg = valid["avif-x4-colour-bounded"]
+    manifest("layer-colour-of-jpeg", "a layer's colour for JPEG", layer_colour(layer_numbers), source=of_jpeg)
     manifest("requires", "requires a feature", lambda m: m.update(requires=["wavelets"]), "later-version")
 
     # directory-mismatch

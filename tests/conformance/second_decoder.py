@@ -112,17 +112,7 @@ class SecondDecoder:
         for index, (offset, length) in enumerate(zip(tags[324], tags[325], strict=True)):
             y, x = (self.tile * n for n in divmod(index, columns))
             image[y : y + self.tile, x : x + self.tile] = decode(self._checked(offset, length, next(sums)))
-        return self._rgb(image[:height, :width])
-
-    def _rgb(self, stored: Pixels) -> Pixels:
-        """Section 3.1."""
-        numbers = self.manifest["base"].get("colour")
-        if numbers is None:
-            return stored
-        m = np.array(numbers, np.int64).reshape(3, 4)
-        total = (stored.astype(np.int64) - 128) @ m[:, :3].T + m[:, 3] + 32768
-        rgb: Pixels = np.clip(total >> 16, 0, 255).astype(np.uint8)
-        return rgb
+        return rgb(image[:height, :width], self.manifest["base"].get("colour"))
 
     def _tissue_map(self, first: Tags, checksum: int) -> Pixels | None:
         layer = self.manifest["layers"].get("tissue_map")
@@ -162,8 +152,9 @@ class SecondDecoder:
         if [zlib.crc32(value) for value in values] != sums[-3:]:
             raise Refused("modes, fingerprints or regions changed")
         pieces = [self._checked(*piece) for piece in zip(tags[324], tags[325], sums[:-3], strict=True)]
-        codec = self.manifest["layers"]["enhancement"]["codec"]
-        return Enhancement(values[0], pieces, np.frombuffer(self._frame(values[1]), "<i4").reshape(-1, 4), codec)
+        stated = self.manifest["layers"]["enhancement"]
+        prints = np.frombuffer(self._frame(values[1]), "<i4").reshape(-1, 4)
+        return Enhancement(values[0], pieces, prints, stated["codec"], stated.get("colour"))
 
     def _full(self, base: Pixels, size: list[int], first: Tags, layer: Enhancement | None) -> Pixels:
         """Sections 6.1 and 6.2: block by block on the canonical grid, and cropped to the slide."""
@@ -200,15 +191,18 @@ class SecondDecoder:
 class Enhancement:
     """Section 11.2: the tiles that correct the prediction, one a block."""
 
-    def __init__(self, modes: bytes, tiles: list[bytes], fingerprints: NDArray[np.int32], codec: str) -> None:
+    def __init__(
+        self, modes: bytes, tiles: list[bytes], fingerprints: NDArray[np.int32], codec: str, colour: list[int] | None
+    ) -> None:
         self.modes, self.tiles, self.fingerprints, self.decode = modes, tiles, fingerprints, CODECS[codec]
+        self.colours = {1: colour[:12], 2: colour[12:]} if colour else {}
 
     def applied(self, index: int, prediction: Pixels) -> Pixels:
         """A block of decoded level 0."""
         mode = self.modes[index]
         if mode == 0:
             return prediction
-        tile: Pixels = self.decode(self.tiles[index])
+        tile = rgb(self.decode(self.tiles[index]), self.colours.get(mode))
         if mode == 2:
             return tile
         # Section 11.3
@@ -216,6 +210,15 @@ class Enhancement:
         if (difference**2).sum() / (4 * prediction.size) > 0.12:
             raise Refused(f"tile {index}: it corrects another prediction")
         return np.asarray(np.clip(prediction.astype(np.int16) + tile - 128, 0, 255), np.uint8)
+
+
+def rgb(stored: Pixels, numbers: list[int] | None) -> Pixels:
+    """Section 3.1."""
+    if numbers is None:
+        return stored
+    m = np.array(numbers, np.int64).reshape(3, 4)
+    total = (stored.astype(np.int64) - 128) @ m[:, :3].T + m[:, 3] + 32768
+    return np.asarray(np.clip(total >> 16, 0, 255), np.uint8)
 
 
 def fingerprint(block: Pixels) -> NDArray[np.int64]:
