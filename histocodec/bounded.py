@@ -119,8 +119,10 @@ class CodedEnhancement:
         self._grid = grid
         self._modes = np.zeros(grid.count, np.uint8)
         self._fingerprints = np.zeros((grid.count, FINGERPRINT_LENGTH), np.int32)
-        geojson = settings.regions.to_geojson() if settings.regions else None
-        self._regions = None if geojson is None else compressed(geojson)
+        regions = settings.regions
+        if regions is not None and settings.deidentify:
+            regions = regions.without_properties()
+        self._regions = None if regions is None else compressed(regions.to_geojson())
         self._codes = CodeSpool(grid, folder)
         read, whole = BlockReader(file, coded.base_plane().read), set(file.pyramid.whole_tissue_blocks())
 

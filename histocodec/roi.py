@@ -133,6 +133,18 @@ class RegionsOfInterest:
         """A FeatureCollection in UTF-8, without spaces, from which `from_geojson` makes the same regions again."""
         return b'{"type":"FeatureCollection","features":[%b]}' % b",".join(f.geojson for f in self.features)
 
+    def without_properties(self) -> RegionsOfInterest:
+        """The geometries alone: names, notes and identifiers can carry identity."""
+        bare = []
+        for feature in self.features:
+            given = json.loads(feature.geojson)
+            geometry = {
+                key: given["geometry"][key] for key in ("type", "coordinates", "geometries") if key in given["geometry"]
+            }
+            kept = {"type": "Feature", "properties": {}, "geometry": geometry}
+            bare.append(Feature(json.dumps(kept, separators=(",", ":")).encode(), feature.shapes))
+        return RegionsOfInterest(tuple(bare), self.slide_size)
+
     @property
     def outside(self) -> int:
         """How many features touch nothing of the slide."""

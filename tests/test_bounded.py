@@ -224,3 +224,22 @@ def test_half_width_is_that_of_a_sample_without_replacement() -> None:
         covered.append(abs(sample.mean() - population.mean()) <= half_width(sample.tolist(), 400))
     assert 0.92 < np.mean(covered) < 0.985
     assert half_width([1.0, 2.0], 2) == 0.0
+
+
+def test_a_deidentified_file_keeps_geometries_and_no_names(tmp_path: Path, slide_path: Path) -> None:
+    regions = _square(Size(1100, 900), 700, 100, 100)
+    path = tmp_path / "bare.hc.tif"
+    _encoded(slide_path, path, ratio=None, quality=28.0, regions=regions, roi_psnr_db=34.0, deidentify=True)
+    with Decoder(path) as decoder:
+        stored = decoder.container.regions()
+    assert stored is not None
+    assert b"a nest" not in stored.to_geojson()
+    grid = TileGrid(Size(1100, 900), 64)
+    assert stored.tiles(grid) == regions.tiles(grid)
+
+
+def test_regions_outside_the_slide_are_mentioned(tmp_path: Path, slide_path: Path) -> None:
+    inside, far = _square(Size(1100, 900), 700, 100, 100), _square(Size(5000, 5000), 3000, 3000, 50)
+    regions = RegionsOfInterest((*inside.features, *far.features), Size(1100, 900))
+    report = _encoded(slide_path, tmp_path / "x.hc.tif", ratio=None, quality=28.0, regions=regions, roi_psnr_db=30.0)
+    assert "1 of 2 regions of interest lie outside the slide" in report.notes
