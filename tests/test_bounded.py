@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +22,12 @@ from histocodec.metrics import psnr, ssim
 from histocodec.quality import half_width
 from histocodec.roi import RegionsOfInterest
 from histocodec.source import open_source
+from histocodec.synthetic import write_slide
+from histocodec.training.patches import read_image
 from histocodec.validate import validate
 
 FLOOR = 33.0
+DATA = Path(os.environ.get("HISTOCODEC_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
 def _encoded(slide: Path, output: Path, **options: object) -> EncodeReport:
@@ -243,3 +247,24 @@ def test_regions_outside_the_slide_are_mentioned(tmp_path: Path, slide_path: Pat
     regions = RegionsOfInterest((*inside.features, *far.features), Size(1100, 900))
     report = _encoded(slide_path, tmp_path / "x.hc.tif", ratio=None, quality=28.0, regions=regions, roi_psnr_db=30.0)
     assert "1 of 2 regions of interest lie outside the slide" in report.notes
+
+
+@pytest.mark.parametrize(("codec", "base"), [("jp2k", "10x"), ("avif", "20x")])
+def test_the_floor_holds_on_tissue_that_no_network_saw_in_training(tmp_path: Path, codec: str, base: str) -> None:
+    """A tile of another lab, with the generator that ships, glass and edges around it."""
+    tiles = sorted((DATA / "foreign" / "tnbc").glob("*.jxl"))
+    if not tiles:
+        pytest.skip(f"no real tiles under {DATA}: set HISTOCODEC_DATA")
+    image = np.full((600, 900, 3), 242, np.uint8)
+    image[30:542, 300:812] = read_image(tiles[1])[:512, :512]
+    slide = tmp_path / "slide.tif"
+    write_slide(slide, image)
+    with open_source(slide) as source:
+        options = EncodeSettings(codec=codec, base=base, ratio=None, quality=35.0, min_psnr_db=32.0)  # type: ignore[arg-type]
+        report = encode(source, tmp_path / "slide.hc.tif", settings=options)
+        read = source.read(Region(0, 0, *source.size))
+    with Decoder(report.path) as decoder:
+        assert min(_psnr_by_block(decoder, read).values()) >= 32.0
+        assert decoder.manifest.layers.enhancement is not None
+        assert decoder.manifest.layers.enhancement.tiles > 0
+    assert validate(report.path, deep=True) == []

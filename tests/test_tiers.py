@@ -1,0 +1,128 @@
+"""Tiers: the layer comes off and goes back on, byte for byte, and only where it belongs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from histocodec.codecs import Image, TileCodec
+from histocodec.container import Container
+from histocodec.decode import Decoder
+from histocodec.encode import EncodeSettings, encode
+from histocodec.errors import CorruptContainer, OutputError, OutputExists, PairMismatch, SettingsError
+from histocodec.generator import BicubicGenerator
+from histocodec.geometry import Region, Size
+from histocodec.labels import decoded_description
+from histocodec.source import open_source
+from histocodec.synthetic import tissue, write_slide
+from histocodec.tiers import enhance, strip
+from histocodec.validate import validate
+
+Make = Callable[[str, float, TileCodec], Path]
+
+
+@pytest.fixture(scope="module")
+def make(tmp_path_factory: pytest.TempPathFactory) -> Make:
+    """Bounded files of one slide, by name, base quality and codec."""
+    folder = tmp_path_factory.mktemp("tiers")
+    slide = folder / "slide.tif"
+    write_slide(slide, tissue(Size(700, 600), seed=11))
+
+    def made(name: str, quality: float, codec: TileCodec) -> Path:
+        path = folder / f"{name}.hc.tif"
+        if not path.exists():
+            settings = EncodeSettings(codec=codec, ratio=None, quality=quality, min_psnr_db=33.0)
+            with open_source(slide) as source:
+                encode(source, path, BicubicGenerator(4), settings)
+        return path
+
+    return made
+
+
+def _all(path: Path, **options: bool) -> Image:
+    with Decoder(path, **options) as decoder:  # type: ignore[arg-type]
+        return decoder.read(Region(0, 0, *decoder.levels[0]))
+
+
+@pytest.mark.parametrize(("codec", "quality"), [("jp2k", 28.0), ("avif", 40.0), ("jpeg", 50.0)])
+def test_strip_and_enhance_are_the_identity_on_bytes(
+    make: Make, tmp_path: Path, codec: TileCodec, quality: float
+) -> None:
+    full = make(codec, quality, codec)
+    small, again = tmp_path / "small.hc.tif", tmp_path / "again.hc.tif"
+    assert strip(full, small) == small.stat().st_size < full.stat().st_size
+    assert validate(small, deep=True) == []
+    with Container(small) as container:
+        assert container.manifest.tier == "reconstructed"
+        assert container.enhancement is None
+        assert container.quality_map is not None
+    assert np.array_equal(_all(small), _all(full, enhancement=False))
+    assert not np.array_equal(_all(small), _all(full))
+    assert enhance(small, full, again) == full.stat().st_size
+    assert again.read_bytes() == full.read_bytes()
+
+
+def test_a_stripped_file_is_what_an_encode_without_a_floor_writes(make: Make, tmp_path: Path) -> None:
+    """But for what was measured: with a floor that is every block."""
+    full, small = make("jp2k", 28.0, "jp2k"), tmp_path / "small.hc.tif"
+    strip(full, small)
+    with Container(small) as stripped, Container(full) as whole:
+        assert stripped.checksums == whole.checksums
+        assert stripped.manifest.quality == whole.manifest.quality
+        assert stripped.manifest.base == whole.manifest.base
+
+
+def test_what_cannot_be_stripped_or_enhanced(make: Make, tmp_path: Path) -> None:
+    full, small = make("jp2k", 28.0, "jp2k"), tmp_path / "small.hc.tif"
+    strip(full, small)
+    output = tmp_path / "out.hc.tif"
+    with pytest.raises(SettingsError, match="has no enhancement layer"):
+        strip(small, output)
+    with pytest.raises(SettingsError, match="has an enhancement layer already"):
+        enhance(full, full, output)
+    with pytest.raises(SettingsError, match="no enhancement layer to give"):
+        enhance(small, small, output)
+    assert not output.exists()
+    with pytest.raises(OutputExists):
+        strip(full, small)
+    for source in (full, small):
+        with pytest.raises(OutputError):
+            enhance(small, full, source)
+    assert validate(full) == []
+
+
+def test_a_pair_of_two_encodings_is_refused(make: Make, tmp_path: Path) -> None:
+    full, other = make("jp2k", 28.0, "jp2k"), make("finer", 31.0, "jp2k")
+    small, output = tmp_path / "small.hc.tif", tmp_path / "out.hc.tif"
+    strip(other, small)
+    with pytest.raises(PairMismatch, match="would correct another prediction"):
+        enhance(small, full, output)
+    assert not output.exists()
+
+
+def test_a_layer_on_a_base_that_was_changed_is_found(make: Make, tmp_path: Path) -> None:
+    data = bytearray(make("jp2k", 28.0, "jp2k").read_bytes())
+    with Container(make("jp2k", 28.0, "jp2k")) as container:
+        offset = data.index(container.tile(0, 0))
+    data[offset + 150] ^= 255
+    path = tmp_path / "changed.hc.tif"
+    path.write_bytes(data)
+    with pytest.raises(CorruptContainer) as caught:
+        _all(path)
+    assert caught.value.code == "tile-checksum"
+    with pytest.raises(CorruptContainer):
+        strip(path, tmp_path / "out.hc.tif")
+    assert not (tmp_path / "out.hc.tif").exists()
+
+
+def test_a_decoder_says_which_tier_it_gave(make: Make) -> None:
+    with Decoder(make("jp2k", 28.0, "jp2k")) as decoder:
+        said = decoded_description(decoder.manifest, 1, "all", written_as="nothing")
+        assert "corrected by the file's enhancement layer, no block below 33 dB" in said
+        assert "measured on all blocks" in said
+        said = decoded_description(decoder.manifest, 1, "all", written_as="nothing", enhanced=False)
+        assert "without the file's enhancement layer" in said
+        assert "tissue blocks" in said
