@@ -12,6 +12,7 @@ Importing this package does not import torch; loading a learned generator does.
 
 from __future__ import annotations
 
+from .compare import Comparison, compare
 from .container import Container
 from .decode import Decoder
 from .encode import EncodeReport, EncodeSettings, encode
@@ -19,13 +20,17 @@ from .errors import HistocodecError, Problem
 from .generator import BicubicGenerator, Generator
 from .generators import load_generator
 from .geometry import Region, Size
+from .quality import QualityMap
+from .roi import RegionsOfInterest
 from .source import Source, open_source
+from .tiers import enhance, strip
 from .validate import validate
 from .version import __version__
 from .views.slide import ReconstructedSlide, open_slide
 
 __all__ = [
     "BicubicGenerator",
+    "Comparison",
     "Container",
     "Decoder",
     "EncodeReport",
@@ -33,14 +38,19 @@ __all__ = [
     "Generator",
     "HistocodecError",
     "Problem",
+    "QualityMap",
     "ReconstructedSlide",
     "Region",
+    "RegionsOfInterest",
     "Size",
     "Source",
     "__version__",
+    "compare",
     "encode",
+    "enhance",
     "load_generator",
     "open_slide",
     "open_source",
+    "strip",
     "validate",
 ]

@@ -153,10 +153,14 @@ def _properties(decoder: Decoder) -> dict[str, str]:
 
 
 def open_slide(
-    path: str | Path, *, generator: Generator | str | Path | None = None, device: str = "cpu"
+    path: str | Path,
+    *,
+    generator: Generator | str | Path | None = None,
+    device: str = "cpu",
+    enhancement: bool = True,
 ) -> ReconstructedSlide:
     """Open a container in place of `openslide.OpenSlide(path)`. Raises ContainerError.
 
-    generator, device: as for Decoder.
+    generator, device, enhancement: as for Decoder.
     """
-    return ReconstructedSlide(Decoder(path, generator=generator, device=device))
+    return ReconstructedSlide(Decoder(path, generator=generator, device=device, enhancement=enhancement))
