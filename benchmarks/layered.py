@@ -1,7 +1,7 @@
 """Base, generator and enhancement layer together against direct codecs: `python -m benchmarks.layered`.
 
-For each tile and setting some base qualities are coded and lifted to some floors, everything counted; at each rate the
-best of those curves is what an encoder reaches that splits its bytes well, as `encode --min-psnr` does. Writes
+For each tile and setting a grid of base qualities and floors is coded, everything counted; the upper hull of the points
+is what an encoder reaches that splits its bytes well, as `encode --min-psnr` does. Writes
 `benchmarks/results/layered.json`, and from it `layered.md` and `layered.png`; `--tables` derives those again.
 """
 
@@ -33,7 +33,6 @@ from matplotlib.figure import Figure
 from benchmarks.mosaic import default_data
 from benchmarks.ratedistortion import codecs
 from benchmarks.ratedistortion.codecs import TILE_INDEX_BYTES, Codec
-from benchmarks.ratedistortion.curves import value_at
 from benchmarks.ratedistortion.history import history
 from benchmarks.ratedistortion.methods import CHECKSUM_BYTES
 from histocodec.base import BaseCoder, downsample
@@ -61,8 +60,6 @@ BLOCK = 128
 LAYER_BYTES = 8 + 8 + 4 + 1 + 16
 """Of a tile of the layer, beside its codestream: place, length, checksum, mode, fingerprint."""
 FLOORS = (26.0, 28.0, 30.0, 32.0, 34.0, 36.0, 38.0, 40.0)
-JP2K_FLOORS = (42.0, 44.0, 46.0)
-"""Also, with a layer in JPEG 2000: from tiles that were born so it gets a scanner's own coefficients back."""
 HIGH_FLOOR = 35.0
 """From here on the layer's colours are tried as they are as well: transformed ones have 8 bits, too."""
 
@@ -110,22 +107,22 @@ def peer_curve(image: Image, name: str) -> list[Point]:
     return sorted(points)
 
 
-def layered_curve(image: Image, setting: Setting, quality: float) -> Iterator[Point]:
-    """A base without the layer, and with it at every floor above that."""
+def layered_points(image: Image, setting: Setting) -> Iterator[Point]:
+    """Without the layer, and with it at every floor above that, for each base quality."""
     generator = load_generator(setting.generator)
     scale, pixels = generator.scale, image[..., 0].size
     base = downsample(image, scale)
     coder = BaseCoder.fitted(setting.base, base)
-    data = coder.encode(base, quality)
-    base_bytes = len(data) + TILE_INDEX_BYTES + CHECKSUM_BYTES
-    decoded = coder.decode(data, height=base.shape[0], width=base.shape[1])
-    prediction = reconstruct(generator, decoded, BLOCK)
-    without_db = psnr(image, prediction)
-    yield 8 * base_bytes / pixels, without_db
-    floors = FLOORS + (JP2K_FLOORS if setting.layer == "jp2k" else ())
-    for floor_db in (floor for floor in floors if floor > without_db):
-        layer_bytes, psnr_db = _layer(image, prediction, floor_db, setting.layer, BLOCK * scale)
-        yield 8 * (base_bytes + layer_bytes) / pixels, psnr_db
+    for quality in setting.qualities:
+        data = coder.encode(base, quality)
+        base_bytes = len(data) + TILE_INDEX_BYTES + CHECKSUM_BYTES
+        decoded = coder.decode(data, height=base.shape[0], width=base.shape[1])
+        prediction = reconstruct(generator, decoded, BLOCK)
+        without_db = psnr(image, prediction)
+        yield 8 * base_bytes / pixels, without_db
+        for floor_db in (floor for floor in FLOORS if floor > without_db):
+            layer_bytes, psnr_db = _layer(image, prediction, floor_db, setting.layer, BLOCK * scale)
+            yield 8 * (base_bytes + layer_bytes) / pixels, psnr_db
 
 
 def _layer(image: Image, prediction: Image, floor_db: float, codec: TileCodec, side: int) -> tuple[int, float]:
@@ -152,30 +149,36 @@ def _layer(image: Image, prediction: Image, floor_db: float, codec: TileCodec, s
     return min(found)
 
 
-def at(curves: Sequence[Sequence[Point]], rate: float) -> float | None:
-    """The best PSNR at a rate among curves, on the straight line over log(rate) between the points of each."""
-    found = [value for curve in curves if (value := value_at(curve, rate)) is not None]
-    return max(found, default=None)
+def hull(points: Sequence[Point]) -> list[Point]:
+    """The upper hull: the points that no line between two others passes above."""
+    kept: list[Point] = []
+    for x, y in sorted(points):
+        if kept and y <= kept[-1][1]:
+            continue
+        while len(kept) > 1:
+            (x0, y0), (x1, y1) = kept[-2:]
+            if (y1 - y0) * (x - x0) > (y - y0) * (x1 - x0):
+                break
+            kept.pop()
+        kept.append((x, y))
+    return kept
 
 
-def rate_at(curves: Sequence[Sequence[Point]], wanted_db: float) -> float | None:
-    """The lowest rate of a PSNR among curves, on the same lines as `at`."""
-    found = []
-    for curve in curves:
-        for (left, a), (right, b) in itertools.pairwise(sorted(curve)):
-            if a <= wanted_db <= b:
-                share = (wanted_db - a) / (b - a) if b > a else 0.0
-                found.append(float(left * (right / left) ** share))
-    return min(found, default=None)
+def at(points: Sequence[Point], rate: float) -> float | None:
+    """PSNR at a rate, linear between the points; None beyond them."""
+    known = sorted(points)
+    for (left, a), (right, b) in itertools.pairwise(known):
+        if left <= rate <= right:
+            return a + (b - a) * (rate - left) / (right - left) if right > left else max(a, b)
+    return None
 
 
 def measure(source: str, path: Path) -> Row:
     """All curves of one tile."""
     torch.set_num_threads(1)
     image = np.ascontiguousarray(centre(read_image(path), SIDE))
-    curves = {name: [peer_curve(image, name)] for name in PEERS}
-    for setting in SETTINGS:
-        curves[setting.name] = [[*layered_curve(image, setting, quality)] for quality in setting.qualities]
+    curves = {name: peer_curve(image, name) for name in PEERS}
+    curves |= {setting.name: hull([*layered_points(image, setting)]) for setting in SETTINGS}
     return {"source": source, "image": path.stem, "history": history(source, image), "curves": curves}
 
 
@@ -226,7 +229,7 @@ def byte_excess(row: Row, rate: float) -> float | None:
     wanted = at(row["curves"]["JPEG 2000"], rate)
     if wanted is None:
         return None
-    found = [rate_at(row["curves"][setting.name], wanted) for setting in SETTINGS]
+    found = [at([(db, bpp) for bpp, db in row["curves"][setting.name]], wanted) for setting in SETTINGS]
     reached = [bpp for bpp in found if bpp is not None]
     return min(reached) / rate - 1 if reached else None
 
@@ -285,9 +288,9 @@ def figure(results: dict[str, Any], path: Path) -> None:
     drawing.savefig(path, dpi=110)
 
 
-def _mean_curve(tiles: Sequence[Sequence[Sequence[Point]]], rates: np.ndarray[Any, np.dtype[np.float64]]) -> Any:
+def _mean_curve(curves: Sequence[Sequence[Point]], rates: np.ndarray[Any, np.dtype[np.float64]]) -> Any:
     """Mean over the tiles that reach each rate, if all of them do; else NaN."""
-    values = [[at(curves, float(rate)) for rate in rates] for curves in tiles]
+    values = [[at(curve, float(rate)) for rate in rates] for curve in curves]
     return np.array(values, np.float64).mean(0)
 
 

@@ -14,6 +14,7 @@ from .codecs import Image
 from .coding import CodedPyramid
 from .draft import Draft
 from .enhancement import FINGERPRINT_LENGTH, EnhancedTile, EnhancementCoder, Mode, enhance_to, fingerprint
+from .errors import RoiError
 from .facts import QualityFacts, Summary
 from .frames import compressed
 from .generator import BicubicGenerator, ReadBase, predict
@@ -31,12 +32,17 @@ Floors = NDArray[np.float64]
 
 
 def block_floors(file: Draft) -> Floors:
-    """What the settings ask of each block of the canonical grid."""
+    """What the settings ask of each block of the canonical grid. Raises RoiError if no region touches any."""
     settings, blocks = file.settings, file.pyramid.blocks
     floors = np.full((blocks.shape.height, blocks.shape.width), settings.min_psnr_db or 0.0)
     if settings.regions is not None:
         assert settings.roi_psnr_db is not None
-        for column, row in settings.regions.tiles(full_grid(file)):
+        touched = settings.regions.tiles(full_grid(file))
+        if not touched:
+            raise RoiError(
+                f"no region of interest touches the slide of {file.source.size.width} x {file.source.size.height} px"
+            )
+        for column, row in touched:
             floors[row, column] = settings.roi_psnr_db
     return floors
 

@@ -49,7 +49,7 @@ def enhancement_label(manifest: Manifest, *, applied: bool) -> list[str]:
     if not applied:
         return ["without the file's enhancement layer"]
     floors = [
-        f"no block{of} below {floor_db:g} dB"
+        f"no block{of} below {floor_db:g} dB as decoded"
         for of, floor_db in (("", layer.min_psnr_db), (" of a region of interest", layer.roi_psnr_db))
         if floor_db is not None
     ]

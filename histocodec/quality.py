@@ -125,8 +125,9 @@ def measure_blocks(
 
     read_full: regions of the source. read_base: regions of the *decoded* base. addresses: (column, row) of blocks that
     lie within the slide entirely, at least one, in random order. method: how they were chosen, out of `population`.
-    within_db: stop as soon as the mean PSNR of the population is known to within so much (`half_width`), but not before
-    FEWEST_BLOCKS. PSNR and SSIM as `histocodec.metrics` defines them, PSNR at most PSNR_CAP_DB.
+    within_db: stop once the mean PSNR of the population is known to within so much (`half_width`), which is looked at
+    after FEWEST_BLOCKS, twice as many, and so on; 0 measures all. PSNR and SSIM as `histocodec.metrics` defines them,
+    PSNR at most PSNR_CAP_DB.
     """
     bicubic = BicubicGenerator(generator.scale)
 
@@ -139,12 +140,14 @@ def measure_blocks(
 
     scores: list[BlockScore] = []
     bicubic_db: list[float] = []
+    # Looked at after every block, a sample would stop when its spread happens to seem small.
+    looks = {FEWEST_BLOCKS << doubling for doubling in range(16)}
     for score, plain_db in ordered_map(measure, addresses, workers=workers):
         scores.append(score)
         bicubic_db.append(plain_db)
         progress(len(scores), len(addresses))
-        known = half_width([score.psnr_db for score in scores], population)
-        if len(scores) >= FEWEST_BLOCKS and known <= within_db:
+        look = within_db > 0 and len(scores) in looks
+        if look and half_width([score.psnr_db for score in scores], population) <= within_db:
             progress(len(scores), len(scores))
             break
     measured = list(zip(addresses, scores, strict=False))
@@ -186,7 +189,8 @@ def quality_facts(
 def half_width(values: Sequence[float], population: int) -> float:
     """Half the width of the 95 % confidence interval of a population's mean, from a random sample without replacement.
 
-    Two standard errors, with the correction for a finite population (Cochran 1977, 2.8); 0 for all of it.
+    Two standard errors, with the correction for a finite population (Cochran 1977, 2.8); 0 for all of it. It is less
+    sure where a few blocks are far worse than the others, as in folds: a small sample may hold none of them.
     """
     count = len(values)
     if count >= population:

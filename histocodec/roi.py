@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 import shapely
+import shapely.geometry
 from numpy.typing import NDArray
 
 from .errors import RoiError
@@ -137,10 +138,8 @@ class RegionsOfInterest:
         """The geometries alone: names, notes and identifiers can carry identity."""
         bare = []
         for feature in self.features:
-            given = json.loads(feature.geojson)
-            geometry = {
-                key: given["geometry"][key] for key in ("type", "coordinates", "geometries") if key in given["geometry"]
-            }
+            parts = [shapely.geometry.mapping(shape) for shape in feature.shapes]  # x and y alone
+            geometry = parts[0] if len(parts) == 1 else {"type": "GeometryCollection", "geometries": parts}
             kept = {"type": "Feature", "properties": {}, "geometry": geometry}
             bare.append(Feature(json.dumps(kept, separators=(",", ":")).encode(), feature.shapes))
         return RegionsOfInterest(tuple(bare), self.slide_size)

@@ -57,8 +57,10 @@ class EncodeSettings:
             raise SettingsError(f"codec must be one of {', '.join(TILE_CODECS)}, found {self.codec}")
         if self.ratio is not None and self.quality is not None:
             raise SettingsError("give either a ratio or a quality")
-        if self.ratio is None and self.quality is None and not self.has_floor:
-            raise SettingsError("give a ratio or a quality, or a floor, which is met with the fewest bytes")
+        if self.ratio is None and self.quality is None and self.min_psnr_db is None:
+            raise SettingsError(
+                "give a ratio or a quality, or a floor for all tiles, which is met with the fewest bytes"
+            )
         self._check_floors()
         if self.ratio is not None and not 1 <= self.ratio <= 1000:
             raise SettingsError(f"the ratio must be 1 to 1000, found {self.ratio:g}")

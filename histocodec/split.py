@@ -28,6 +28,10 @@ from .rate import SEARCH_RANGES
 from .sampling import spread_sample
 from .settings import EncodeSettings
 
+LOWEST_QUALITY: dict[TileCodec, float] = {"jp2k": 26.0, "avif": 30.0, "jpeg": 30.0}
+"""Of a base whose quality a floor alone decides. A high one would make do with less; but the base is what every coarser
+level shows, and what is left when the layer is taken off. A ratio may ask for less."""
+
 _SAMPLE = 16
 """Blocks of each kind that an estimate looks at."""
 
@@ -42,7 +46,8 @@ def choose_split(file: Draft, floors: Floors, budget: int | None, progress: Prog
     """The base's quality: what takes the fewest bytes together with its enhancement, or the highest that fits a budget
     which leaves room for more."""
     estimate = _Estimate(file, floors)
-    low, high = SEARCH_RANGES[file.coder.codec]
+    codec = file.coder.codec
+    low, high = SEARCH_RANGES[codec] if budget is not None else (LOWEST_QUALITY[codec], SEARCH_RANGES[codec][1])
     step = 3.0 if QUALITY_SCALES[file.coder.codec].whole else 1.0
     count = math.floor((high - low) / step)
     calls = 0
@@ -107,13 +112,14 @@ class _Estimate:
                 floor_db = float(self._floors[sample[0][1], sample[0][0]])
                 short = list(_short_blocks(read, sample, floor_db, workers))
                 share = len(group) / len(sample)
-                layer += _bytes(short, floor_db, self._coder(short), workers) * share
+                layer += _bytes(short, floor_db, self._coder(short, floor_db), workers) * share
             self._known[quality] = self._fixed + self._base(quality) + layer
         return self._known[quality]
 
-    def _coder(self, blocks: Sequence[Block]) -> EnhancementCoder:
+    def _coder(self, blocks: Sequence[Block], floor_db: float) -> EnhancementCoder:
         codec = self._file.settings.codec_of_enhancement
-        return _transforming(codec, blocks) if blocks and codec == "avif" else EnhancementCoder(codec)
+        transforms = bool(blocks) and codec == "avif" and floor_db <= _TRANSFORMED_UP_TO_DB
+        return _transforming(codec, blocks) if transforms else EnhancementCoder(codec)
 
 
 def _short_blocks(read: BlockReader, addresses: Sequence[Address], floor_db: float, workers: int) -> Iterator[Block]:
@@ -146,20 +152,31 @@ def choose_coder(file: Draft, coded: CodedPyramid, floors: Floors) -> Enhancemen
     """
     settings = file.settings
     plain = EnhancementCoder(settings.codec_of_enhancement)
-    places = [(int(column), int(row)) for row, column in np.argwhere((floors > 0) & (file.pyramid.tissue > 0))]
-    if plain.codec != "avif" or not places:
+    if plain.codec != "avif":
         return plain
-    floor_db = float(np.median([floors[row, column] for column, row in places]))
-    read, some = BlockReader(file, coded.base_plane().read), spread_sample(places, _COMPARED, settings.seed)
-    short = list(_short_blocks(read, some, floor_db, settings.workers))
-    if not short:
+    read = BlockReader(file, coded.base_plane().read)
+    groups: list[tuple[float, float, list[Block]]] = []
+    for floor_db in np.unique(floors[floors > 0]).tolist():
+        places = np.argwhere((floors == floor_db) & (file.pyramid.tissue > 0))
+        some = spread_sample([(int(column), int(row)) for row, column in places], _COMPARED, settings.seed)
+        if some:
+            short = list(_short_blocks(read, some, floor_db, settings.workers))
+            groups.append((floor_db, len(places) / len(some), short))
+    blocks = [block for _, _, short in groups for block in short]
+    if not blocks:
         return plain
-    transforming = _transforming(plain.codec, short)
-    return min((transforming, plain), key=lambda coder: _bytes(short, floor_db, coder, settings.workers))
+
+    def total(coder: EnhancementCoder) -> float:
+        return sum(share * _bytes(short, floor_db, coder, settings.workers) for floor_db, share, short in groups)
+
+    return min((_transforming(plain.codec, blocks), plain), key=total)
 
 
-_COMPARED = 8
-"""Blocks that are coded both ways."""
+_COMPARED = 6
+"""Blocks of each floor that are coded both ways."""
+
+_TRANSFORMED_UP_TO_DB = 40.0
+"""Above it an estimate does without: 8 bits of transformed colours are too few."""
 
 _STRIDE = 7
 """Of the pixels that a transform is fitted to."""
@@ -185,16 +202,16 @@ def check_bounded_size(file: Draft, coded: CodedPyramid, enhancement: CodedEnhan
     extra_bytes = len(pieces.fingerprints) + len(pieces.regions or b"") + index_bytes
     needed = file.overhead_bytes() + coded.total_bytes + enhancement.total_bytes + extra_bytes
     if needed > budget:
-        ratio = math.floor(10 * file.source.size_bytes / needed) / 10
+        ratio = math.floor(9.8 * file.source.size_bytes / needed) / 10  # a larger budget admits more beside the tiles
         settings = file.settings
         floors = " and ".join(f"{v:g} dB" for v in (settings.min_psnr_db, settings.roi_psnr_db) if v is not None)
+        possible = f"--ratio {ratio:g} can be met" if ratio >= 1 else "no ratio can be met"
         raise BudgetError(
             budget,
             needed,
             f"{file.source.path}: a ratio of {settings.ratio:g} allows {budget} bytes. A floor of {floors} takes about "
             f"{needed}, {needed / budget:.2f} times as many: {coded.total_bytes} of them for the base and "
-            f"{enhancement.total_bytes} for its enhancement. --ratio {ratio:g} can be met with this floor, or this "
-            f"ratio with a lower floor: without the layer the worst block has {enhancement.worst_predicted_db:.1f} dB",
+            f"{enhancement.total_bytes} for its enhancement. {possible} with this floor; this ratio needs a lower one",
         )
 
 

@@ -15,7 +15,7 @@ from histocodec.codecs import Image
 from histocodec.decode import BICUBIC, Decoder
 from histocodec.encode import EncodeReport, EncodeSettings, encode
 from histocodec.enhancement import Mode, fingerprint
-from histocodec.errors import BudgetError, CorruptContainer, SettingsError
+from histocodec.errors import BudgetError, CorruptContainer, RoiError, SettingsError
 from histocodec.generator import BicubicGenerator
 from histocodec.geometry import Region, Size, TileGrid
 from histocodec.metrics import psnr, ssim
@@ -160,7 +160,7 @@ def test_regions_of_interest_have_a_floor_of_their_own(tmp_path: Path, slide_pat
 
 def test_a_floor_alone_finds_a_split_that_takes_fewer_bytes_than_bad_ones(tmp_path: Path, slide_path: Path) -> None:
     best = _encoded(slide_path, tmp_path / "best.hc.tif", ratio=None, min_psnr_db=FLOOR).size_bytes
-    for quality in (18.0, 40.0):
+    for quality in (36.0, 44.0):
         other = _encoded(slide_path, tmp_path / f"{quality}.hc.tif", ratio=None, quality=quality, min_psnr_db=FLOOR)
         assert best < other.size_bytes
 
@@ -174,7 +174,9 @@ def test_a_ratio_and_a_floor_both_hold_where_they_can(tmp_path: Path, slide_path
 
 def test_where_they_cannot_the_encoder_says_by_how_much_and_what_would(tmp_path: Path, slide_path: Path) -> None:
     output = tmp_path / "out.hc.tif"
-    with pytest.raises(BudgetError, match=r"times as many: .* --ratio [\d.]+ can be met with this floor") as caught:
+    with pytest.raises(
+        BudgetError, match=r"times as many: .* (--ratio [\d.]+|no ratio) can be met with this floor"
+    ) as caught:
         _encoded(slide_path, output, ratio=16.0, min_psnr_db=40.0)
     assert caught.value.needed_bytes > caught.value.budget_bytes
     assert not output.exists()
@@ -240,6 +242,27 @@ def test_a_deidentified_file_keeps_geometries_and_no_names(tmp_path: Path, slide
     assert b"a nest" not in stored.to_geojson()
     grid = TileGrid(Size(1100, 900), 64)
     assert stored.tiles(grid) == regions.tiles(grid)
+
+
+def test_regions_alone_leave_the_rest_as_good_as_a_ratio_does(tmp_path: Path, slide_path: Path) -> None:
+    plain = _encoded(slide_path, tmp_path / "plain.hc.tif", ratio=6.0)
+    regions = _square(Size(1100, 900), 700, 100, 60)
+    report = _encoded(slide_path, tmp_path / "roi.hc.tif", ratio=6.0, regions=regions, roi_psnr_db=32.0)
+    assert report.ratio_to_source >= 6
+    assert report.manifest.quality is not None
+    assert plain.manifest.quality is not None
+    assert report.manifest.quality.psnr_db.mean > plain.manifest.quality.psnr_db.mean - 2
+    with pytest.raises(SettingsError, match="floor for all tiles"):
+        EncodeSettings(ratio=None, regions=regions, roi_psnr_db=32.0)
+
+
+def test_regions_that_touch_nothing_are_an_error(tmp_path: Path, slide_path: Path) -> None:
+    """Their bounds reach over the slide's corner, they do not."""
+    ring = [[1050, 950], [1150, 950], [1150, 850], [1050, 950]]
+    text = json.dumps({"type": "Polygon", "coordinates": [ring]}).encode()
+    regions = RegionsOfInterest.from_geojson(text, Size(1100, 900))
+    with pytest.raises(RoiError, match="no region of interest touches"):
+        _encoded(slide_path, tmp_path / "x.hc.tif", ratio=None, quality=28.0, regions=regions, roi_psnr_db=32.0)
 
 
 def test_regions_outside_the_slide_are_mentioned(tmp_path: Path, slide_path: Path) -> None:

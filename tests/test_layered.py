@@ -1,4 +1,4 @@
-"""The benchmark of layered files: rates, differences, and one small measurement."""
+"""The benchmark of layered files: hulls, rates, differences, and one small measurement."""
 
 from __future__ import annotations
 
@@ -14,32 +14,34 @@ from benchmarks.layered import (
     at,
     byte_excess,
     differences,
-    layered_curve,
-    rate_at,
+    hull,
+    layered_points,
     tables,
 )
 from histocodec.geometry import Size
 from histocodec.synthetic import tissue
 
 
+def test_a_hull_leaves_out_what_a_line_passes_above() -> None:
+    points = [(0.1, 20.0), (0.2, 24.0), (0.25, 24.5), (0.3, 28.0), (0.35, 27.0), (0.6, 31.0)]
+    assert hull(points) == [(0.1, 20.0), (0.3, 28.0), (0.6, 31.0)]
+    assert hull([]) == []
+
+
 def test_a_rate_between_points_is_on_their_line_and_beyond_them_nothing() -> None:
-    curve = [(0.1, 20.0), (0.4, 24.0)]
-    assert at([curve], 0.2) == pytest.approx(22.0)
-    assert at([curve], 0.41) is None
-    assert at([curve, [(0.1, 21.0), (0.3, 21.5)]], 0.1) == 21.0
-    assert rate_at([curve], 22.0) == pytest.approx(0.2)
-    assert rate_at([curve, [(0.1, 23.0), (0.3, 23.5)]], 23.0) == pytest.approx(0.1)
-    assert rate_at([curve], 25.0) is None
+    assert at([(0.1, 20.0), (0.3, 24.0)], 0.2) == pytest.approx(22.0)
+    assert at([(0.1, 20.0), (0.3, 24.0)], 0.31) is None
+    assert at([(0.1, 20.0), (0.3, 24.0)], 0.3) == pytest.approx(24.0)
 
 
 def _row(source: str, ours: float, peer: float, history: str = "other") -> dict[str, Any]:
-    flat = {setting.name: [[(0.1, ours), (1.1, ours)]] for setting in SETTINGS}
-    peers = {name: [[(0.1, peer), (1.1, peer)]] for name in ("AVIF", "JPEG XL", "JPEG", "JPEG 2000")}
+    flat = {setting.name: [(0.1, ours), (1.1, ours)] for setting in SETTINGS}
+    peers = {name: [(0.1, peer), (1.1, peer)] for name in ("AVIF", "JPEG XL", "JPEG")}
     return {
         "source": source,
         "image": "x",
         "history": history,
-        "curves": {**flat, **peers},
+        "curves": {**flat, **peers, "JPEG 2000": [(0.1, peer), (1.1, peer)]},
     }
 
 
@@ -53,9 +55,9 @@ def test_differences_are_means_of_the_sources_means() -> None:
 
 def test_bytes_at_equal_psnr() -> None:
     row = _row("a", 0.0, 0.0)
-    row["curves"]["JPEG 2000"] = [[(0.2, 20.0), (0.8, 28.0)]]
-    row["curves"] |= {setting.name: [[(0.1, 20.0), (0.4, 28.0)]] for setting in SETTINGS}
-    assert byte_excess(row, 0.4) == pytest.approx(-0.5)
+    row["curves"]["JPEG 2000"] = [(0.2, 20.0), (1.0, 28.0)]
+    row["curves"] |= {setting.name: [(0.1, 20.0), (0.9, 28.0)] for setting in SETTINGS}
+    assert byte_excess(row, 0.5) == pytest.approx(0.4 / 0.5 - 1)
     assert byte_excess(row, 1.2) is None
 
 
@@ -68,9 +70,8 @@ def test_tables_have_a_row_for_each_rate() -> None:
 
 def test_points_of_a_tile_count_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("benchmarks.layered.FLOORS", (20.0, 31.0, 34.0))
-    monkeypatch.setattr("benchmarks.layered.JP2K_FLOORS", ())
     image = np.ascontiguousarray(tissue(Size(512, 512), seed=7))
-    points = list(layered_curve(image, Setting("jp2k", "bicubic-x4", "jp2k", (26.0,)), 26.0))
+    points = list(layered_points(image, Setting("jp2k", "bicubic-x4", "jp2k", (26.0,))))
     rates, psnr_db = zip(*points, strict=True)
     assert len(points) == 3  # the first floor is met by the base alone
     assert list(psnr_db) == sorted(psnr_db)

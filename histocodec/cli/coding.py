@@ -11,7 +11,6 @@ import typer
 from ..adoption import Tuner
 from ..decode import Decoder
 from ..encode import EncodeSettings, base_scale, encode
-from ..errors import SettingsError
 from ..generators import default_generator, load_generator
 from ..output import atomic_output, check_output
 from ..report import encode_facts, tuned_facts
@@ -31,6 +30,7 @@ from .options import (
     Tier,
     Verify,
     app,
+    check_tier,
     parsed_region,
     print_facts,
     progress_bar,
@@ -98,7 +98,7 @@ def encode_command(
         raise typer.BadParameter("give --ratio or --quality, not both")
     if (roi is None) != (roi_psnr is None):
         raise typer.BadParameter("--roi and --roi-psnr go together")
-    free = min_psnr is None and roi is None
+    free = min_psnr is None
     target = output or _default_output(slide)
     tuner = None if tune is None else _slide_tuner(tune, seed, device)
     with open_source(slide, mpp=mpp) as source, progress_bar() as progress:
@@ -154,8 +154,7 @@ def decode_command(
         raise typer.BadParameter("--compression is for a .tif: a .png is lossless, a .jpg is JPEG")
     enhanced = tier in (None, Tier.bounded)
     with Decoder(file, generator=generator, device=device, enhancement=enhanced) as decoder, progress_bar() as progress:
-        if tier is Tier.bounded and not decoder.is_enhanced:
-            raise SettingsError(f"{file} has no enhancement layer that could be applied: it is not of tier bounded")
+        check_tier(decoder, tier)
         if picture:
             export_picture(
                 decoder,

@@ -19,7 +19,7 @@ from ..report import container_facts
 from ..source import open_source
 from ..tiers import enhance, strip
 from ..validate import validate
-from .options import Device, Json, Mpp, Overwrite, Seed, Tier, app, print_facts, progress_bar
+from .options import Device, Json, Mpp, Overwrite, Seed, Tier, app, check_tier, print_facts, progress_bar
 
 
 @app.command("info")
@@ -101,10 +101,12 @@ def compare_command(
         Decoder(file, generator=generator, device=device, enhancement=tier is not Tier.reconstructed) as decoder,
         progress_bar() as progress,
     ):
+        check_tier(decoder, tier)
         comparison = compare(
             source,
             decoder,
-            tiles="all" if all_tiles else "tissue",
+            # A floor is promised of glass as well.
+            tiles="all" if all_tiles or min_psnr is not None else "tissue",
             count=count,
             seed=seed,
             progress=lambda done, total: progress("comparing", done, total),

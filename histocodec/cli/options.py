@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as ProgressBar
 
-from ..errors import HistocodecError
+from ..decode import Decoder
+from ..errors import HistocodecError, SettingsError
 from ..geometry import Region
 from ..report import render
 
@@ -103,3 +104,14 @@ def progress_bar(lost: str = "nothing was written") -> Iterator[Callable[[str, i
             yield progress
         except KeyboardInterrupt:
             raise Interrupted(f"interrupted; {lost}") from None
+
+
+def check_tier(decoder: Decoder, tier: Tier | None) -> None:
+    """Raises SettingsError if the enhancement layer is asked for and cannot be applied."""
+    if tier is Tier.bounded and not decoder.is_enhanced:
+        reason = (
+            "bicubic cannot be corrected by it"
+            if decoder.is_bicubic
+            else "the file has none, it is not of tier bounded"
+        )
+        raise SettingsError(f"{decoder.path}: no enhancement layer to apply: {reason}")
