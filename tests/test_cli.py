@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +138,10 @@ def slow_slide(tmp_path_factory: pytest.TempPathFactory, slide_image: Image) -> 
 )
 def test_a_signal_in_the_middle(slow_slide: Path, tmp_path: Path, number: int, code: int, said: str) -> None:
     begun = command("encode", slow_slide, "-o", tmp_path / "case.hc.tif", "--generator", "bicubic-x4")
-    with subprocess.Popen(begun, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    # A shell's background job ignores SIGINT, and so does whatever it starts.
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    pipe = subprocess.PIPE
+    with subprocess.Popen(begun, stdout=pipe, stderr=pipe, text=True, preexec_fn=heed) as process:
         while not _holds_a_file_in(process.pid, tmp_path):
             assert process.poll() is None
             time.sleep(0.01)
