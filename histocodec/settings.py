@@ -34,7 +34,7 @@ class EncodeSettings:
     """Which tissue blocks to decode and measure against the source: a random sample of them, all, or none."""
     verify_blocks: int = 400
     """Of a sample, at most."""
-    verify_within_db: float = 0.5
+    verify_within_db: float = 1.0
     """A sample ends sooner once the mean PSNR of all tissue is known to within so much, with 95 % confidence."""
     min_psnr_db: float | None = None
     """No block of the decoded file may be below: what falls short gets a tile of the enhancement layer."""
