@@ -139,7 +139,7 @@ class CodedEnhancement:
             score = None
             if address in whole:
                 bicubic_db = read.bicubic_db(address, block.source)
-                score = score_block(block.source, block.within, block.base), bicubic_db
+                score = score_block(block.source, block.within, block.base, file.scale), bicubic_db
             if predicted_db >= floor_db:
                 return _Made(address, None, predicted_db, predicted_db, None, score)
             tile = enhance_to(block.source, block.prediction, floor_db, coder)

@@ -12,20 +12,16 @@ from typing import Literal
 
 import numpy as np
 
-from .base import downsample
 from .decode import Decoder
 from .errors import PairMismatch, SettingsError
 from .facts import ErrorSummary, Summary
 from .geometry import Region, TileGrid
 from .labels import NOTICE, enhancement_label, reconstruction_label, stated_reconstruction
-from .metrics import colour_error, psnr, ssim
 from .parallel import core_count, ordered_map
-from .quality import PSNR_CAP_DB, summarise, summarise_errors
+from .quality import score_block, summarise, summarise_errors
 from .sampling import spread_sample
 from .source import Source
 
-_SSIM_SIDE = 11
-"""Pixels a side that SSIM needs."""
 _MPP_TOLERANCE = 0.01
 _FAR_BELOW_DB = 3.0
 """The blocks that were measured when the file was made are a sample: their mean is not off by this much."""
@@ -201,20 +197,11 @@ def _check_pair(source: Source, decoder: Decoder) -> None:
 
 def _score(source: Source, decoder: Decoder, grid: TileGrid, address: tuple[int, int]) -> TileScore:
     column, row = address
-    scale = decoder.manifest.base.scale
     part = grid.covered(column, row)
-    original, decoded = source.read(part), decoder.read(part)
+    scale = decoder.manifest.base.scale
     stored = decoder.read(TileGrid(decoder.levels[1], grid.tile // scale).covered(column, row), 1)
-    averaged = downsample(decoded, scale)
-    return TileScore(
-        column=column,
-        row=row,
-        tissue=bool(decoder.container.tissue_map[row, column]),
-        psnr_db=min(psnr(original, decoded), PSNR_CAP_DB),
-        ssim=ssim(original, decoded) if min(part.width, part.height) >= _SSIM_SIDE else None,
-        colour_error=colour_error(downsample(original, scale), averaged),
-        consistency_db=min(psnr(stored, averaged), PSNR_CAP_DB),
-    )
+    score = score_block(source.read(part), decoder.read(part), stored, scale)
+    return TileScore(column, row, bool(decoder.container.tissue_map[row, column]), **dataclasses.asdict(score))
 
 
 def _doubts(source: Source, decoder: Decoder, grid: TileGrid, scores: Sequence[TileScore]) -> list[str]:

@@ -20,6 +20,9 @@ from .parallel import ordered_map
 PSNR_CAP_DB = 100.0
 """Stands for the infinite PSNR of equal images, so that means and JSON stay finite."""
 
+SSIM_SIDE = 11
+"""Pixels a side that SSIM needs."""
+
 FEWEST_BLOCKS = 24
 """Below that a sample's own spread says little of the slide's."""
 
@@ -30,7 +33,8 @@ class BlockScore:
 
     psnr_db: float
     """At most PSNR_CAP_DB."""
-    ssim: float
+    ssim: float | None
+    """None of less than 11 px a side."""
     colour_error: float
     """`metrics.colour_error` of both averaged down to the base's resolution: what happened to the stain."""
     consistency_db: float
@@ -38,14 +42,13 @@ class BlockScore:
     stored. At most PSNR_CAP_DB."""
 
 
-def score_block(original: Image, made: Image, base: Image) -> BlockScore:
+def score_block(original: Image, made: Image, base: Image, scale: int) -> BlockScore:
     """original, made: (height, width, 3) uint8 of a block within the slide. base: the same area of the decoded base,
     (ceil(height / scale), ceil(width / scale), 3) uint8."""
-    scale = -(-original.shape[0] // base.shape[0])
     small = downsample(made, scale)
     return BlockScore(
         psnr_db=min(psnr(original, made), PSNR_CAP_DB),
-        ssim=ssim(original, made),
+        ssim=ssim(original, made) if min(original.shape[:2]) >= SSIM_SIDE else None,
         colour_error=colour_error(downsample(original, scale), small),
         consistency_db=min(psnr(base, small), PSNR_CAP_DB),
     )
@@ -73,6 +76,7 @@ class QualityMap:
         """scores: pairs of (column, row) and what was measured there."""
         values = np.zeros((blocks.shape.height, blocks.shape.width, MAP_CHANNELS), np.uint16)
         for (column, row), score in scores:
+            assert score.ssim is not None  # whole blocks alone are in the map
             measured = np.array([score.psnr_db, score.ssim, score.colour_error, score.consistency_db])
             values[row, column] = 1 + np.clip(np.rint((measured + _OFFSETS) * _STEPS), 0, _HIGHEST)
         return cls(values)
@@ -135,7 +139,7 @@ def measure_blocks(
         predicted = predict(generator, read_base, blocks, *address)
         plain = predict(bicubic, read_base, blocks, *address)
         original = read_full(blocks.region(*address).scaled(generator.scale))
-        score = score_block(original, predicted, read_base(blocks.region(*address)))
+        score = score_block(original, predicted, read_base(blocks.region(*address)), generator.scale)
         return score, min(psnr(original, plain), PSNR_CAP_DB)
 
     scores: list[BlockScore] = []
@@ -177,7 +181,7 @@ def quality_facts(
         blocks=len(scores),
         block_size=block_size,
         psnr_db=summarise(psnr_db),
-        ssim=summarise([score.ssim for score in scores]),
+        ssim=summarise([score.ssim for score in scores if score.ssim is not None]),
         bicubic_psnr_db=round(float(np.mean(bicubic_db)), 4),
         psnr_half_width_db=round(half_width(psnr_db, population), 4),
         colour_error=summarise_errors([score.colour_error for score in scores]),
