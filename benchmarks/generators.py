@@ -20,6 +20,7 @@ from benchmarks import fidelity
 from benchmarks.mosaic import default_data
 from histocodec.base import downsample
 from histocodec.codecs import TileCodec
+from histocodec.downsamplers import downsampler_for
 from histocodec.generators import FOR_AVIF, load_generator
 from histocodec.package import MODELS_FOLDER, Package, PackageCard, shipped_packages
 from histocodec.training.evaluate import EvaluationTile, evaluation_tile, score
@@ -60,8 +61,15 @@ def measure(data: Path, names: Sequence[str], known: dict[str, Any]) -> dict[str
                         row: dict[str, Any] = {"generator": generator.name, "folder": folder + suffix, "codec": codec}
                         row["asked_bpp"] = rate
                         if _key(row) not in kept:
-                            tiles = tiles or [evaluation_tile(image, scale, codec, rate) for image in seen]
-                            row |= asdict(score(generator, tiles))
+                            downsampler = downsampler_for(generator, scale)
+                            if downsampler.halo:  # one of its own
+                                own = [
+                                    evaluation_tile(image, scale, codec, rate, downsampler=downsampler)
+                                    for image in seen
+                                ]
+                            else:
+                                own = tiles = tiles or [evaluation_tile(image, scale, codec, rate) for image in seen]
+                            row |= asdict(score(generator, own))
                             print(row, file=sys.stderr, flush=True)
                         rows.append(kept.get(_key(row), row))
     return {"digests": digests, "rows": sorted(rows, key=lambda row: names.index(row["generator"]))}

@@ -1,17 +1,25 @@
-"""What the base is: the slide, box-averaged by a whole number and coded tile by tile.
+"""What the base is: the slide, downsampled by a whole number and coded tile by tile.
+
+Downsampling is the box average, or what a `Downsampler` makes of tissue. A decoder need not know which.
 
 `degrade()` is the one definition of what a decoder sees; training calls the very same function.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .codecs import Image, TileCodec, decode_tile, encode_tile
 from .colour import ColourTransform, fit_colours
+from .errors import SettingsError
+from .tissue import tissue_blocks
+
+BOX = "box"
+"""The downsampling that needs no package: the average."""
 
 
 def downsample(image: Image, scale: int) -> Image:
@@ -23,9 +31,7 @@ def downsample(image: Image, scale: int) -> Image:
         out[y, x, c] = (sum of the block + scale * scale // 2) // (scale * scale)
     """
     height, width = image.shape[:2]
-    pad_y, pad_x = -height % scale, -width % scale
-    if pad_y or pad_x:
-        image = np.pad(image, ((0, pad_y), (0, pad_x), (0, 0)), mode="edge")
+    image = _extended(image, -height % scale, -width % scale)
     # scale <= 16 keeps the sum of a block within uint16; adding strided views is faster than a 5-D reduction.
     rows = image[0::scale].astype(np.uint16)
     for offset in range(1, scale):
@@ -35,6 +41,92 @@ def downsample(image: Image, scale: int) -> Image:
         total += rows[:, offset::scale]
     count = scale * scale
     return ((total + count // 2) // count).astype(np.uint8)
+
+
+class Downsampler(Protocol):
+    """What makes base pixels of full pixels. Must be deterministic, and safe to call from several threads."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def scale(self) -> int:
+        """Full pixels per base pixel, each axis."""
+        ...
+
+    @property
+    def halo(self) -> int:
+        """Base pixels, each `scale` full ones wide, of context needed on every side."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """`sha256:` and 64 hexadecimal digits of the package, or `builtin:box`."""
+        ...
+
+    def __call__(self, image: Image) -> Image:
+        """((h + 2 halo) * scale, (w + 2 halo) * scale, 3) uint8 RGB -> (h, w, 3) uint8 RGB."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class BoxDownsampler:
+    """The box average, as `downsample`."""
+
+    scale: int
+    halo: int = field(default=0, init=False)
+    name: str = field(default=BOX, init=False)
+    digest: str = field(default="builtin:box", init=False)
+
+    def __post_init__(self) -> None:
+        if self.scale not in (2, 4):
+            raise SettingsError(f"the scale must be 2 or 4, found {self.scale}")
+
+    def __call__(self, image: Image) -> Image:
+        return downsample(image, self.scale)
+
+
+def make_base(image: Image, downsampler: Downsampler, block: int = 128) -> tuple[Image, NDArray[np.uint8]]:
+    """The uncoded base of a part of a slide, and where in it there is tissue.
+
+    image: the part and `halo * scale` full pixels around it, ((h + 2 halo) * scale, (w + 2 halo) * scale, 3) uint8 RGB.
+    The part begins at a corner of the canonical grid, whose blocks have `block` base pixels a side, and ends at one or
+    at the edges of the base.
+    Returns (h, w, 3) uint8 RGB and (ceil(h / block), ceil(w / block)) uint8, 1 tissue, 0 glass.
+
+    Glass, as the box average tells it, stays that average: a decoder interpolates it, and no network's time is spent on
+    it. Tissue is downsampled block by block: the order of a network's sums, and so a rounding, may depend on the shape
+    that it is given. So a pixel is exactly the same with whatever part it is made, if parts are cut along the grid.
+    """
+    scale, halo = downsampler.scale, downsampler.halo
+    margin = halo * scale
+    height, width = image.shape[0] - 2 * margin, image.shape[1] - 2 * margin
+    base = downsample(image[margin : margin + height, margin : margin + width], scale)
+    tissue = tissue_blocks(_extended(base, -base.shape[0] % block, -base.shape[1] % block), block)
+    if not isinstance(downsampler, BoxDownsampler):  # whose result this is
+        for row, column in np.argwhere(tissue).tolist():
+            part = base[row * block : (row + 1) * block, column * block : (column + 1) * block]
+            y, x = row * block * scale, column * block * scale
+            seen = image[y : y + part.shape[0] * scale + 2 * margin, x : x + part.shape[1] * scale + 2 * margin]
+            part[:] = downsampler(np.ascontiguousarray(seen))
+    return base, tissue
+
+
+def shrink(image: Image, downsampler: Downsampler) -> Image:
+    """The uncoded base of a whole image; beyond its edges, its last pixels are repeated.
+
+    image: (height, width, 3) uint8 RGB. Returns (ceil(height / scale), ceil(width / scale), 3) uint8.
+    """
+    scale = downsampler.scale
+    margin = downsampler.halo * scale
+    height, width = image.shape[:2]
+    around = (margin, margin + -height % scale), (margin, margin + -width % scale), (0, 0)
+    return make_base(np.pad(image, around, mode="edge"), downsampler)[0]
+
+
+def _extended(image: Image, down: int, right: int) -> Image:
+    """With so many more rows and columns, the last ones repeated."""
+    return np.pad(image, ((0, down), (0, right), (0, 0)), mode="edge") if down or right else image
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +153,24 @@ class BaseCoder:
         return self.colour.undo(tile) if self.colour else tile
 
 
-def degrade(image: Image, scale: int, codec: TileCodec | None, quality: float = 0.0) -> Image:
-    """The base of a full-resolution image as a decoder sees it: `downsample`, code, decode.
+def degrade(
+    image: Image,
+    scale: int,
+    codec: TileCodec | None,
+    quality: float = 0.0,
+    *,
+    downsampler: Downsampler | None = None,
+) -> Image:
+    """The base of a full-resolution image as a decoder sees it: downsample, code, decode.
 
     image: (height, width, 3) uint8 RGB at full resolution. `codec` None leaves the base uncoded.
-    Returns (ceil(height / scale), ceil(width / scale), 3) uint8.
+    downsampler: None for the box average; another one goes through `shrink`, as in the encoder.
+    Returns (ceil(height / scale), ceil(width / scale), 3) uint8. Raises SettingsError if the downsampler has another
+    scale.
     """
-    base = downsample(image, scale)
+    if downsampler is not None and downsampler.scale != scale:
+        raise SettingsError(f"downsampler {downsampler.name} shrinks {downsampler.scale} times, expected {scale}")
+    base = downsample(image, scale) if downsampler is None else shrink(image, downsampler)
     if codec is None:
         return base
     coder = BaseCoder.fitted(codec, base)

@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from .base import BaseCoder, downsample
+from .base import BaseCoder, Downsampler, downsample, shrink
 from .codecs import Image, TileCodec
 from .generator import Generator, reconstruct
 from .geometry import TileGrid
@@ -35,6 +35,14 @@ _TILES_SHARE = 0.88
 
 
 @dataclass(frozen=True, slots=True)
+class Candidate:
+    """How one of the bases is made, and enlarged again."""
+
+    generator: Generator
+    downsampler: Downsampler
+
+
+@dataclass(frozen=True, slots=True)
 class BaseChoice:
     """The base that is chosen, and what was measured."""
 
@@ -46,7 +54,7 @@ class BaseChoice:
 
 def choose_base(
     source: Source,
-    generators: Mapping[Base, Generator],
+    candidates: Mapping[Base, Candidate],
     codec: TileCodec,
     budget_bytes: int,
     *,
@@ -56,22 +64,22 @@ def choose_base(
 ) -> BaseChoice:
     """Code a sample of the slide's tissue as each base, at the bytes that tissue will get, and reconstruct it.
 
-    generators: of each base that is possible. Returns the base with the higher mean PSNR; the first one if there is
+    candidates: of each base that is possible. Returns the base with the higher mean PSNR; the first one if there is
     only one, no tissue to try them on, or no room for either.
     """
-    first = next(iter(generators))
+    first = next(iter(candidates))
     patches, tissue_share = _tissue_patches(source, seed, workers, progress)
-    if len(generators) == 1 or not patches:
+    if len(candidates) == 1 or not patches:
         return BaseChoice(first, {}, 0)
     grid = TileGrid(source.size, PATCH)
     patch_bytes = _TILES_SHARE * budget_bytes / max(1.0, tissue_share * grid.count)
     measured: dict[Base, float] = {}
-    for done, (base, generator) in enumerate(generators.items()):
-        progress("choosing a base", done, len(generators))
-        value = _psnr_within(patches, generator, codec, patch_bytes * len(patches), workers)
+    for done, (base, candidate) in enumerate(candidates.items()):
+        progress("choosing a base", done, len(candidates))
+        value = _psnr_within(patches, candidate, codec, patch_bytes * len(patches), workers)
         if value is not None:
             measured[base] = value
-    progress("choosing a base", len(generators), len(generators))
+    progress("choosing a base", len(candidates), len(candidates))
     # Where none seems to fit, rate control says what really does.
     best = max(measured, key=lambda base: measured[base]) if measured else first
     return BaseChoice(best, measured, len(patches))
@@ -104,11 +112,11 @@ def _tissue_patches(source: Source, seed: int, workers: int, progress: Progress)
 
 
 def _psnr_within(
-    patches: list[Image], generator: Generator, codec: TileCodec, budget_bytes: float, workers: int
+    patches: list[Image], candidate: Candidate, codec: TileCodec, budget_bytes: float, workers: int
 ) -> float | None:
     """Mean PSNR of the patches from bases of at most so many bytes together; None if the lowest quality takes more."""
-    bases = [downsample(patch, generator.scale) for patch in patches]
-
+    generator = candidate.generator
+    bases = [shrink(patch, candidate.downsampler) for patch in patches]
     coder = BaseCoder.fitted(codec, np.concatenate([base[::4, ::4] for base in bases]))
 
     def coded(quality: float) -> list[bytes]:

@@ -15,12 +15,13 @@ import numpy as np
 
 from .assemble import AssociatedImage, checksum_table, write_container
 from .associated import code_associated
-from .base import BaseCoder
+from .base import BaseCoder, BoxDownsampler
 from .codecs import TileCodec
 from .coding import CodedPyramid, code_within
 from .errors import BudgetError
 from .facts import (
     BaseFacts,
+    DownsamplingFacts,
     EnhancementLayer,
     ErrorSummary,
     GeneratorFacts,
@@ -104,6 +105,12 @@ class Draft:
         return 0 if self.package is None else len(compressed(self.package))
 
     @property
+    def downsampling(self) -> DownsamplingFacts | None:
+        """What made the base; None for the box average."""
+        made = self.pyramid.downsampler
+        return None if isinstance(made, BoxDownsampler) else DownsamplingFacts(made.name, made.digest)
+
+    @property
     def icc_profile(self) -> bytes | None:
         profile = self.source.icc_profile
         return deidentified_profile(profile) if profile and self.settings.deidentify else profile
@@ -123,10 +130,12 @@ class Draft:
         the SubIFD after the other layers."""
         source, settings, generator = self.source, self.settings, self.generator
         raw_bytes = 3 * source.size.area
+        downsampling = self.downsampling
+        how = f"downsampled by {downsampling.name}," if downsampling else "averaged"
         ours = LossyStep(
             _DICOM_METHOD[settings.codec],
             round(raw_bytes / tile_bytes, 2),
-            f"averaged {self.scale} x {self.scale} to one and coded as {settings.codec}",
+            f"{how} {self.scale} x {self.scale} to one and coded as {settings.codec}",
         )
         base_size, blocks = source.size.divided(self.scale), self.pyramid.blocks.shape
         quality_map = None
@@ -155,6 +164,7 @@ class Draft:
                 self.pyramid.grids[0].tile,
                 level_sizes(base_size, self.pyramid.grids[0].tile),
                 self.coder.colour.numbers if self.coder.colour else None,
+                downsampling,
             ),
             prediction=PredictionFacts(
                 GeneratorFacts(

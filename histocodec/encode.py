@@ -14,17 +14,18 @@ import numpy as np
 
 from .adoption import Tuner, adopt_tuned
 from .base import BaseCoder
-from .base_choice import choose_base
+from .base_choice import Candidate, choose_base
 from .bounded import CodedEnhancement, Floors, block_floors
-from .codecs import TileCodec
 from .coding import CodedPyramid
+from .downsamplers import downsampler_for
 from .draft import BLOCK, TILES, Draft, Measured, code_draft_within
 from .errors import BudgetError, GeneratorError, SettingsError, UnsupportedResolution
 from .generator import Generator
-from .generators import default_generator
+from .generators import default_generator, default_package, load_generator
 from .geometry import Size
 from .manifest import Manifest
 from .output import atomic_output, check_output, check_space, writing_errors
+from .package import Package
 from .pyramid import Progress, Pyramid
 from .quality import measure_blocks
 from .sampling import spread_sample
@@ -128,8 +129,10 @@ def encode(
     raw_bytes = source.size.divided(scale).area * 3
     check_space(path, raw_bytes + raw_bytes // 4)
     folder, workers = path.parent, settings.workers
+    to_decode = default_package(scale, settings.codec) if generator is None else generator
+    downsampler = downsampler_for(to_decode, scale, settings.downsampling)
     # The default one is loaded while the source is read: importing torch takes seconds.
-    loading = None if generator is not None else _loading_default(scale, settings.codec)
+    loading = _loading(to_decode) if isinstance(to_decode, Package) else None
     # Closing a temporary file writes what it still buffers, so errors are caught around the stack.
     with writing_errors(path), ExitStack() as stack:
         pyramid = stack.enter_context(
@@ -141,6 +144,7 @@ def encode(
                 folder=folder,
                 workers=workers,
                 progress=progress,
+                downsampler=downsampler,
             )
         )
         if generator is None:
@@ -193,19 +197,22 @@ def encode(
 
 def _with_better_base(source: Source, settings: EncodeSettings, progress: Progress) -> tuple[EncodeSettings, str]:
     """The settings with the base that a sample of the tissue speaks for, and a sentence on why."""
-    generators: dict[Base, Generator] = {}
+    candidates: dict[Base, Candidate] = {}
     for base in BASE_MPP:
         try:
-            generators[base] = default_generator(base_scale(source, base), settings.codec)
+            scale = base_scale(source, base)
         except UnsupportedResolution as error:
             refused = error
-    if not generators:
+            continue
+        generator = default_generator(scale, settings.codec)
+        candidates[base] = Candidate(generator, downsampler_for(generator, scale, settings.downsampling))
+    if not candidates:
         raise refused
     assert settings.ratio is not None
     budget = int(source.size_bytes / settings.ratio)
     choice = choose_base(
         source,
-        generators,
+        candidates,
         settings.codec,
         budget,
         seed=settings.seed,
@@ -216,14 +223,14 @@ def _with_better_base(source: Source, settings: EncodeSettings, progress: Progre
         compared = " and ".join(f"{base} {psnr_db:.2f} dB" for base, psnr_db in choice.psnr_db.items())
         why = f"{compared} on {choice.patches} patches of tissue, at equal bytes"
     else:
-        alone = len(generators) == 1 or bool(choice.psnr_db)
+        alone = len(candidates) == 1 or bool(choice.psnr_db)
         why = "no other base is possible" if alone else "no tissue to compare them on"
     return dataclasses.replace(settings, base=choice.base), f"base {choice.base}: {why}"
 
 
-def _loading_default(scale: int, codec: TileCodec) -> Future[Generator]:
+def _loading(package: Package) -> Future[Generator]:
     loader = ThreadPoolExecutor(1, thread_name_prefix="histocodec-loader")
-    loading = loader.submit(default_generator, scale, codec)
+    loading = loader.submit(load_generator, package)
     loader.shutdown(wait=False)
     return loading
 

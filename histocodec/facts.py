@@ -53,6 +53,15 @@ class Level:
 
 
 @dataclass(frozen=True, slots=True)
+class DownsamplingFacts:
+    """What made the base, where it was not the box average. Nothing that a decoder does depends on it."""
+
+    name: str
+    digest: str
+    """`sha256:` and the hexadecimal SHA-256 of its package."""
+
+
+@dataclass(frozen=True, slots=True)
 class BaseFacts:
     """How the base is stored."""
 
@@ -66,6 +75,8 @@ class BaseFacts:
     levels: tuple[Level, ...]
     colour: tuple[int, ...] | None = None
     """The numbers of `colour.ColourTransform`; None if tiles are coded in RGB."""
+    downsampling: DownsamplingFacts | None = None
+    """None: the box average."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,13 +124,16 @@ ReadBase = Callable[[Region], Image]
 """Reads a region that lies within the base as (height, width, 3) uint8 RGB."""
 
 
-def read_with_halo(read_base: ReadBase, base_size: Size, region: Region, halo: int) -> Image:
-    """`region` of the base and `halo` pixels around it; beyond the base its edge pixels are repeated."""
+def read_with_halo(read: Callable[[Region], Image], size: Size, region: Region, halo: int) -> Image:
+    """`region` of an image and `halo` pixels around it; beyond the image its edge pixels are repeated.
+
+    read: gives a region that lies within the image, whose size is `size`. `region` itself may reach beyond it.
+    """
     wanted = region.grown(halo)
-    part = wanted.clipped(base_size)
+    part = wanted.clipped(size)
     if part is None:
-        raise SettingsError(f"{region} lies outside a base of {base_size.width} x {base_size.height} px")
-    image = read_base(part)
+        raise SettingsError(f"{region} lies outside an image of {size.width} x {size.height} px")
+    image = read(part)
     if part == wanted:
         return image
     before_y, before_x = part.y - wanted.y, part.x - wanted.x

@@ -37,6 +37,11 @@ def _built(package: Package, device: str) -> Generator:
     return build_generator(package, device)
 
 
+def default_package(scale: int, codec: TileCodec = "jp2k") -> Package:
+    """The package of `default_generator`, which is read in no time: no network is built."""
+    return find_package((FOR_AVIF if codec == "avif" else DEFAULTS)[scale])
+
+
 def default_generator(scale: int, codec: TileCodec = "jp2k") -> Generator:
     """What a slide is encoded with unless told otherwise."""
-    return load_generator((FOR_AVIF if codec == "avif" else DEFAULTS)[scale])
+    return load_generator(default_package(scale, codec))

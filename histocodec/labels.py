@@ -110,7 +110,8 @@ def decoded_description(
         what = [reconstruction_label(manifest, bicubic=bicubic), *enhancement_label(manifest, applied=enhanced)]
         what.append(quality_label(manifest, bicubic=bicubic, enhanced=enhanced))
     else:
-        what = ["the stored base, averaged from the slide"]
+        made = manifest.base.downsampling
+        what = [f"the stored base, {f'made from the slide by {made.name}' if made else 'averaged from the slide'}"]
     text = "; ".join([*what, f"{history_label(manifest)}, then written as {written_as}", NOTICE, region])
     return f"{_PREFIX} {manifest.version}\r\n{text}{_aperio_keys(manifest, downsample)}"
 

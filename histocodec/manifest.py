@@ -16,6 +16,7 @@ from typing import Literal
 from .errors import HistocodecError
 from .facts import (
     BaseFacts,
+    DownsamplingFacts,
     EnhancementLayer,
     ErrorSummary,
     GeneratorFacts,
@@ -42,6 +43,7 @@ __all__ = [
     "SOFTWARE",
     "VERSION",
     "BaseFacts",
+    "DownsamplingFacts",
     "EnhancementLayer",
     "ErrorSummary",
     "GeneratorFacts",
@@ -81,6 +83,7 @@ KNOWN_FEATURES: frozenset[str] = frozenset({COLOUR})
 
 _LEFT_OUT = (
     "colour",
+    "downsampling",
     "psnr_half_width_db",
     "colour_error",
     "consistency_db",
@@ -244,12 +247,14 @@ def _out_of_range(m: Manifest) -> Iterator[tuple[str, str]]:
     ]:
         if not _is_hex(digits):
             yield place, "expected 64 hexadecimal digits"
-    kind, _, rest = generator.digest.partition(":")
-    if not (kind == "sha256" and _is_hex(rest)) and generator.digest not in _BUILTIN:
+    if not _is_digest(generator.digest) and generator.digest not in _BUILTIN:
         yield "prediction.generator.digest", f"expected sha256: and 64 hexadecimal digits, or {' or '.join(_BUILTIN)}"
+    if base.downsampling is not None and not _is_digest(base.downsampling.digest):
+        yield "base.downsampling.digest", "expected sha256: and 64 hexadecimal digits"
     for place, name in [
         ("prediction.generator.name", generator.name),
         *(("associated", name) for name in m.associated),
+        *([("base.downsampling.name", base.downsampling.name)] if base.downsampling else []),
     ]:
         if not NAME.fullmatch(name):
             yield place, f"expected 1 to 64 letters, digits and ._+- found {name[:80]!a}"
@@ -296,6 +301,11 @@ def _contradictions(m: Manifest) -> Iterator[tuple[str, str]]:
         yield "prediction.generator", "expected {}, scale {}, halo {} for {}".format(*builtin, generator.digest)
     if builtin and generator.embedded:
         yield "prediction.generator.embedded", "a built-in generator has no package to embed"
+
+
+def _is_digest(text: str) -> bool:
+    kind, _, digits = text.partition(":")
+    return kind == "sha256" and _is_hex(digits)
 
 
 def _is_hex(text: str) -> bool:

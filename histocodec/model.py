@@ -1,11 +1,11 @@
-"""Networks as generators: building one from a package, and writing a package."""
+"""Networks as generators and as downsamplers: building one from a package, and writing a package."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -15,8 +15,10 @@ from safetensors.torch import save as save_tensors
 
 from .codecs import Image
 from .errors import GeneratorError, InvalidPackage
-from .networks import Network, build_network
+from .networks import Network, ResidualDownsampler, build_downsampler_network, build_network
 from .package import METADATA_KEY, Package, PackageCard
+
+N = TypeVar("N", Network, ResidualDownsampler)
 
 _runners: dict[int, ThreadPoolExecutor] = {}
 
@@ -31,36 +33,56 @@ def _runner() -> ThreadPoolExecutor:
     return _runners.get(os.getpid()) or _runners.setdefault(os.getpid(), ThreadPoolExecutor(1, "histocodec-network"))
 
 
-class NetworkGenerator:
-    """A `Generator` that runs a network."""
+class _ImageNetwork:
+    """A network from pixels to pixels, under the name of its package."""
 
-    def __init__(self, card: PackageCard, network: Network, *, digest: str, package: bytes | None, device: str) -> None:
+    def __init__(self, card: PackageCard, network: torch.nn.Module, *, digest: str, device: str) -> None:
         self.name, self.scale, self.halo = card.name, card.scale, card.halo
-        self.digest, self.package = digest, package
+        self.digest = digest
         try:
             self._device = torch.device(device)
             self._network = network.to(self._device).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         except (RuntimeError, AssertionError) as error:
             raise GeneratorError(f"no device {device} here: {str(error).splitlines()[0]}") from error
 
-    def __call__(self, base: Image) -> Image:
-        """As `Generator`. Raises GeneratorError if the device fails, for want of memory for instance."""
+    def on_runner(self, image: Image) -> Image:
+        """Raises GeneratorError if the device fails, for want of memory for instance."""
         try:
-            return _runner().submit(self.run, base).result()
+            return _runner().submit(self.run, image).result()
         except RuntimeError as error:
             reason = " ".join(str(error).split())[:200]
             raise GeneratorError(f"{self.name} failed on {self._device}: {reason}") from error
 
-    def run(self, base: Image) -> Image:
+    def run(self, image: Image) -> Image:
         """`__call__` in the calling thread."""
         # One image a pass: a batch could choose another order of summation, and so another rounding.
         # Nor TF32, which convolutions on a GPU use unless told not to: the format promises single precision.
         exact = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
         with exact, torch.inference_mode():
-            x = torch.from_numpy(base).to(self._device).permute(2, 0, 1)[None]
+            x = torch.from_numpy(image).to(self._device).permute(2, 0, 1)[None]
             y = self._network(x.float().div_(255.0))[0]
             levels = y.mul_(255.0).add_(0.5).clamp_(0.0, 255.0).to(torch.uint8)
             return np.ascontiguousarray(levels.permute(1, 2, 0).cpu().numpy())
+
+
+class NetworkGenerator(_ImageNetwork):
+    """A `Generator` that runs a network."""
+
+    def __init__(self, card: PackageCard, network: Network, *, digest: str, package: bytes | None, device: str) -> None:
+        super().__init__(card, network, digest=digest, device=device)
+        self.package = package
+
+    def __call__(self, base: Image) -> Image:
+        """As `Generator`. Raises GeneratorError if the device fails, for want of memory for instance."""
+        return self.on_runner(base)
+
+
+class NetworkDownsampler(_ImageNetwork):
+    """A `Downsampler` that runs a network."""
+
+    def __call__(self, image: Image) -> Image:
+        """As `Downsampler`. Raises GeneratorError if the device fails, for want of memory for instance."""
+        return self.on_runner(image)
 
 
 def build_generator(package: Package, device: str = "cpu") -> NetworkGenerator:
@@ -69,12 +91,26 @@ def build_generator(package: Package, device: str = "cpu") -> NetworkGenerator:
     return NetworkGenerator(package.card, network, digest=package.digest, package=package.data, device=device)
 
 
+def build_downsampler(package: Package, device: str = "cpu") -> NetworkDownsampler:
+    """The same for a downsampler's package."""
+    return NetworkDownsampler(package.card, downsampler_network_of(package), digest=package.digest, device=device)
+
+
 def network_of(package: Package) -> Network:
-    """The network that a package states, with its weights in single precision. Raises InvalidPackage."""
+    """The network that a generator's package states, its weights in single precision. Raises InvalidPackage."""
+    return _with_weights(build_network, package)
+
+
+def downsampler_network_of(package: Package) -> ResidualDownsampler:
+    """The same for a downsampler's package."""
+    return _with_weights(build_downsampler_network, package)
+
+
+def _with_weights(build: Callable[[str, dict[str, Any]], N], package: Package) -> N:
     card = package.card
     try:
         with torch.device("meta"):  # sizes that a package states, but does not hold, cost no memory
-            network = build_network(card.architecture, card.hyperparameters)
+            network = build(card.architecture, card.hyperparameters)
         tensors = load_tensors(package.data)
         if not all(value.dtype in (torch.float16, torch.float32) for value in tensors.values()):
             raise ValueError("weights that are neither F16 nor F32")
@@ -112,4 +148,4 @@ def package_bytes(network: torch.nn.Module, card: PackageCard) -> bytes:
     weights = {key: value.detach().cpu().half().contiguous() for key, value in network.state_dict().items()}
     if not all(value.isfinite().all() for value in weights.values()):
         raise InvalidPackage(f"{card.name}: weights that half precision cannot hold")
-    return save_tensors(weights, metadata={METADATA_KEY: json.dumps(dataclasses.asdict(card))})
+    return save_tensors(weights, metadata={METADATA_KEY: card.to_json()})

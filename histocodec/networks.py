@@ -1,16 +1,18 @@
-"""The networks of the generators.
+"""The networks of the generators, and the one that makes a base for them.
 
-Each is given the base with a halo of `network.halo` pixels on every side and returns the inner part, enlarged. Blocks
-of one canonical grid go in, so what a pixel is does not depend on what was asked for; how little the cut between blocks
-shows is the halo's business: none of it in `Plain`, next to none in `RRDBNet`, which sees further than its halo.
+A generator's is given the base with a halo of `network.halo` pixels on every side and returns the inner part, enlarged.
+Blocks of one canonical grid go in, so what a pixel is does not depend on what was asked for; how little the cut between
+blocks shows is the halo's business: none of it in `Plain`, next to none in `RRDBNet`, which sees further than its halo.
 
 Input: (n, 3, h + 2 halo, w + 2 halo) float32 RGB in 0..1. Output: (n, 3, h * scale, w * scale), not clipped.
+
+`ResidualDownsampler` goes the other way. Only an encoder runs it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -122,12 +124,62 @@ _SEEN = 2
 """Base pixels, rounded up, that the four convolutions after the body see on each side: 1/2 + 1/4 + 1/4 + 1/4."""
 
 
+class ResidualDownsampler(nn.Module):
+    """The mean of scale x scale pixels, and what three convolutions at the base's resolution add to it.
+
+    They see the full pixels of a base pixel as channels, and are valid: nothing is padded, so the halo, one base pixel
+    a convolution, is all that a pixel depends on. The tail begins as zeros: untrained, this is the mean.
+
+    Input: (n, 3, (h + 2 halo) * scale, (w + 2 halo) * scale) float RGB in 0..1. Output: (n, 3, h, w), not clipped.
+
+    scale: 2 or 4. features: 1 to 256. Raises ValueError otherwise.
+    """
+
+    halo = 3
+
+    def __init__(self, scale: int, features: int) -> None:
+        super().__init__()
+        if scale not in (2, 4) or not 1 <= features <= 256:
+            raise ValueError(f"no such network: scale {scale}, features {features}")
+        self.scale = scale
+        self.head = nn.Conv2d(3 * scale * scale, features, 3)
+        self.body = nn.Conv2d(features, features, 3)
+        self.tail = nn.Conv2d(features, 3, 3)
+        for parameter in self.tail.parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, full: Tensor) -> Tensor:
+        """As the class says."""
+        x = functional.leaky_relu(self.head(functional.pixel_unshuffle(full, self.scale)), 0.1)
+        x = functional.leaky_relu(self.body(x), 0.1)
+        margin = self.halo * self.scale
+        mean = functional.avg_pool2d(full[:, :, margin:-margin, margin:-margin], self.scale)
+        out: Tensor = mean + self.tail(x)
+        return out
+
+
 Network = Plain | RRDBNet
 ARCHITECTURES: dict[str, Callable[..., Network]] = {"plain": Plain, "rrdb": RRDBNet}
+"""Of generators."""
+
+DOWNSAMPLERS: dict[str, Callable[..., ResidualDownsampler]] = {"residual-downsampler": ResidualDownsampler}
+
+N = TypeVar("N")
 
 
 def build_network(architecture: str, hyperparameters: dict[str, Any]) -> Network:
-    """The network that a model package states. Raises KeyError, TypeError or ValueError if there is no such network."""
+    """The network of a generator, as its package states it. Raises TypeError or ValueError if there is no such one."""
+    return _built(ARCHITECTURES, architecture, hyperparameters)
+
+
+def build_downsampler_network(architecture: str, hyperparameters: dict[str, Any]) -> ResidualDownsampler:
+    """The same for a downsampler."""
+    return _built(DOWNSAMPLERS, architecture, hyperparameters)
+
+
+def _built(known: dict[str, Callable[..., N]], architecture: str, hyperparameters: dict[str, Any]) -> N:
+    if architecture not in known:
+        raise ValueError(f"the architecture must be one of {', '.join(known)}, found {architecture!a:.40}")
     if not all(type(value) is int for value in hyperparameters.values()):  # 8.0 would pass every comparison
         raise TypeError(f"hyperparameters are whole numbers, found {hyperparameters}")
-    return ARCHITECTURES[architecture](**hyperparameters)
+    return known[architecture](**hyperparameters)

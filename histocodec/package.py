@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from .errors import InvalidPackage, UnknownGenerator
+from .errors import InvalidPackage, SettingsError, UnknownGenerator
 from .layout import MAX_PACKAGE_BYTES
 from .manifest import NAME
 
@@ -31,6 +32,12 @@ class PackageCard:
     """Data and settings."""
     measured: dict[str, Any] = field(default_factory=dict)
     """Metrics by data set."""
+    downsampler: str | None = None
+    """Of a generator: name of the shipped downsampler that makes the bases it was trained with; None: the mean."""
+
+    def to_json(self) -> str:
+        """As it stands in a package. What a generator does not name is left out: its bytes are its identity."""
+        return json.dumps({k: v for k, v in dataclasses.asdict(self).items() if k != "downsampler" or v is not None})
 
 
 @dataclass(frozen=True)
@@ -55,20 +62,52 @@ class Package:
             raise InvalidPackage("not a model package: no histocodec card in its safetensors header") from error
         if not isinstance(card.name, str) or not NAME.fullmatch(card.name):
             raise InvalidPackage(f"a model package needs a name of letters, digits and ._+- found {card.name!a:.80}")
+        named = card.downsampler
+        if named is not None and not (isinstance(named, str) and NAME.fullmatch(named)):
+            raise InvalidPackage(f"model package {card.name}: downsampler is a name or left out, found {named!a:.80}")
         return card
 
 
 def shipped_packages() -> dict[str, Package]:
-    """The packages that come with histocodec, by name.
+    """The generators that come with histocodec, by name.
 
     A package that has shipped stays: files name it by digest. A better one gets a name of its own.
     """
-    return {path.stem: Package(path.read_bytes()) for path in sorted(MODELS_FOLDER.glob("*.safetensors"))}
+    return {name: Package(path.read_bytes()) for name, path in _shipped(MODELS_FOLDER).items()}
+
+
+def shipped_downsamplers() -> dict[str, Package]:
+    """The downsamplers that come with histocodec, by name; there may be none."""
+    return {name: Package(path.read_bytes()) for name, path in _shipped(_downsamplers_folder()).items()}
 
 
 def find_package(name: str | Path) -> Package:
-    """A package by the name or digest of a shipped one, or by path. Raises UnknownGenerator."""
-    shipped = {path.stem: path for path in MODELS_FOLDER.glob("*.safetensors")}
+    """A generator by the name or digest of a shipped one, or by path. Raises UnknownGenerator, InvalidPackage."""
+    shipped = _shipped(MODELS_FOLDER)
+    package = _found(name, shipped)
+    if package is None:
+        raise UnknownGenerator(f"no generator {name}: {_not_among(shipped)}")
+    return package
+
+
+def find_downsampler(name: str | Path) -> Package:
+    """A downsampler by the name or digest of a shipped one, or by path. Raises SettingsError, InvalidPackage."""
+    shipped = _shipped(_downsamplers_folder())
+    package = _found(name, shipped)
+    if package is None:
+        raise SettingsError(f"no downsampler {name}: not box, {_not_among(shipped)}")
+    return package
+
+
+def _downsamplers_folder() -> Path:
+    return MODELS_FOLDER / "downsamplers"
+
+
+def _shipped(folder: Path) -> dict[str, Path]:
+    return {path.stem: path for path in sorted(folder.glob("*.safetensors"))}
+
+
+def _found(name: str | Path, shipped: dict[str, Path]) -> Package | None:
     if str(name) in shipped:
         return Package(shipped[str(name)].read_bytes())
     if str(name).startswith("sha256:"):
@@ -80,6 +119,8 @@ def find_package(name: str | Path) -> Package:
         if Path(name).stat().st_size > MAX_PACKAGE_BYTES:
             raise InvalidPackage(f"{name} is not a model package: it has more than {MAX_PACKAGE_BYTES} bytes")
         return Package(Path(name).read_bytes())
-    raise UnknownGenerator(
-        f"no generator {name}: not a file, and not among those that ship ({', '.join(sorted(shipped)) or 'none'})"
-    )
+    return None
+
+
+def _not_among(shipped: dict[str, Path]) -> str:
+    return f"not a file, and not among those that ship ({', '.join(shipped) or 'none'})"

@@ -10,14 +10,14 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from .base import downsample
+from .base import BoxDownsampler, Downsampler, downsample, make_base
 from .codecs import Image
+from .generator import read_with_halo
 from .geometry import Region, Size, TileGrid
 from .manifest import level_sizes
 from .parallel import ordered_map
 from .source import Source
 from .spool import PixelSpool
-from .tissue import tissue_blocks
 
 Progress = Callable[[str, int, int], None]
 """progress(stage, done, total), called often and from the calling thread."""
@@ -35,9 +35,23 @@ class Pyramid:
     """
 
     def __init__(
-        self, source: Source, *, scale: int, tile: int, block: int, folder: Path, workers: int, progress: Progress
+        self,
+        source: Source,
+        *,
+        scale: int,
+        tile: int,
+        block: int,
+        folder: Path,
+        workers: int,
+        progress: Progress,
+        downsampler: Downsampler | None = None,
     ) -> None:
-        """Reads all of `source`. Memory: a few tiles for each worker. Raises SourceReadError, OSError."""
+        """Reads all of `source`. Memory: a few tiles for each worker. Raises SourceReadError, OSError.
+
+        tile, block: base pixels a side; a tile is whole blocks. downsampler: makes the base, with this scale; None for
+        the box average, which makes the reduced levels in any case.
+        """
+        self.downsampler: Downsampler = downsampler or BoxDownsampler(scale)
         base_size = source.size.divided(scale)
         self.grids = [TileGrid(Size(*level.size), tile) for level in level_sizes(base_size, tile)]
         self.blocks = TileGrid(base_size, block)
@@ -49,24 +63,24 @@ class Pyramid:
             for grid in self.grids:
                 self.levels.append(PixelSpool(grid, folder))
                 stack.callback(self.levels[-1].close)
-            self._scan(source, scale, progress)
+            self._scan(source, progress)
             for finer, coarser in zip(self.levels[:-1], self.levels[1:], strict=True):
                 self._reduce(finer, coarser)
             self._stack = stack.pop_all()
 
-    def _scan(self, source: Source, scale: int, progress: Progress) -> None:
+    def _scan(self, source: Source, progress: Progress) -> None:
         spool, grid = self.levels[0], self.grids[0]
+        full_halo = self.downsampler.halo * self._scale
 
         def work(index: int) -> tuple[int, NDArray[np.uint8]]:
-            full_region = grid.covered(*grid.address(index)).scaled(scale).clipped(source.size)
-            assert full_region is not None
-            tile = _filled(downsample(source.read(full_region), scale), grid.tile)
-            spool.put(index, tile)
-            return index, tissue_blocks(tile, self.blocks.tile)
+            full_region = grid.covered(*grid.address(index)).scaled(self._scale)
+            image = read_with_halo(source.read, source.size, full_region, full_halo)
+            base, tissue = make_base(image, self.downsampler, self.blocks.tile)
+            spool.put(index, _filled(base, grid.tile))
+            return index, tissue
 
-        for done, (index, flags) in enumerate(ordered_map(work, range(grid.count), workers=self._workers), 1):
-            part = self.tissue_of(index)
-            part[:] = flags[: part.shape[0], : part.shape[1]]
+        for done, (index, tissue) in enumerate(ordered_map(work, range(grid.count), workers=self._workers), 1):
+            self.tissue_of(index)[:] = tissue
             progress("reading", done, grid.count)
 
     def _reduce(self, finer: PixelSpool, coarser: PixelSpool) -> None:

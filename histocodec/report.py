@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from .base import BoxDownsampler
 from .container import Container
 from .encode import EncodeReport
 from .enhancement import Mode
@@ -40,6 +41,7 @@ def encode_facts(report: EncodeReport) -> dict[str, object]:
         "output": str(report.path),
         **_sizes(manifest, report.size_bytes),
         "base": _base(manifest),
+        "downsampling": _downsampling(manifest),
         "level_0": reconstruction_label(manifest),
         **_quality(manifest),
     }
@@ -63,6 +65,7 @@ def container_facts(container: Container) -> dict[str, object]:
         "vendor": slide.vendor,
         **_sizes(manifest, container.size_bytes),
         "base": _base(manifest),
+        "downsampling": _downsampling(manifest),
         "base_bytes": container.tile_bytes(0),
         "reduced_levels": [list(level.size) for level in manifest.base.levels[1:]],
         "reduced_levels_bytes": sum(container.tile_bytes(level) for level in levels[1:]),
@@ -168,6 +171,12 @@ def _base(manifest: Manifest) -> dict[str, object]:
         "codec": base.codec,
         "quality": base.quality,
     }
+
+
+def _downsampling(manifest: Manifest) -> dict[str, object]:
+    """What made the base. Of the box average, which a manifest does not name, the same keys."""
+    made, box = manifest.base.downsampling, BoxDownsampler(manifest.base.scale)
+    return {"name": made.name if made else box.name, "digest": made.digest if made else box.digest}
 
 
 def _quality(manifest: Manifest) -> dict[str, object]:

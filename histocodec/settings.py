@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from .base import BOX
 from .codecs import QUALITY_SCALES, TILE_CODECS, TileCodec
 from .enhancement import HIGHEST_FLOOR_DB
 from .errors import SettingsError
@@ -24,6 +25,9 @@ class EncodeSettings:
     base: Literal["10x", "20x", "auto"] = "10x"
     """Nominal magnification of the base: 1.0 or 0.5 um/px. `auto` tries both on a sample, which needs a ratio."""
     codec: TileCodec = "jp2k"
+    downsampling: str | None = None
+    """What makes the base: `box`, the average, or a downsampler by the name of a shipped one or by path. None: what the
+    generator was trained with, as its package says."""
     ratio: float | None = 16.0
     """The output takes at most the source's bytes divided by this. None: `quality` decides."""
     quality: float | None = None
@@ -53,6 +57,10 @@ class EncodeSettings:
             raise SettingsError(f"base must be one of {', '.join(BASE_MPP)}, auto, found {self.base}")
         if self.base == "auto" and self.ratio is None:
             raise SettingsError("base auto compares the bases at equal bytes: it needs a ratio, not a quality")
+        if self.base == "auto" and self.downsampling not in (None, BOX):
+            raise SettingsError(
+                f"base auto compares bases of two scales, and downsampler {self.downsampling} has one: choose a base"
+            )
         if self.codec not in TILE_CODECS:
             raise SettingsError(f"codec must be one of {', '.join(TILE_CODECS)}, found {self.codec}")
         if self.ratio is not None and self.quality is not None:

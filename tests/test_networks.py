@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from histocodec.networks import Network, Plain, RRDBNet, build_network
+from histocodec.networks import (
+    Network,
+    Plain,
+    ResidualDownsampler,
+    RRDBNet,
+    build_downsampler_network,
+    build_network,
+)
 
 NETWORKS = [
     ("plain", {"scale": 4, "channels": 6, "pairs": 2}, 6),
@@ -80,3 +87,41 @@ def test_without_a_tail_the_base_is_repeated() -> None:
 def test_impossible_networks_are_refused(architecture: str, hyperparameters: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="no such network"):
         build_network(architecture, hyperparameters)
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_an_untrained_downsampler_is_the_mean(scale: int) -> None:
+    network = build_downsampler_network("residual-downsampler", {"scale": scale, "features": 4})
+    assert (network.scale, network.halo) == (scale, 3)
+    full = torch.rand(2, 3, (8 + 6) * scale, (5 + 6) * scale)
+    expected = full.reshape(2, 3, 14, scale, 11, scale).mean((3, 5))[:, :, 3:-3, 3:-3]
+    assert network(full).shape == (2, 3, 8, 5)
+    assert torch.allclose(network(full), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_a_downsampler_sees_its_halo_and_no_further(scale: int) -> None:
+    torch.manual_seed(0)
+    network = ResidualDownsampler(scale, 8)
+    torch.nn.init.normal_(network.tail.weight)
+    full = torch.rand(1, 3, 14 * scale, 14 * scale)
+    beyond = full.clone()
+    beyond[..., -1] = 0
+    changed = (network(beyond) != network(full)).any(dim=2).any(dim=1)[0]
+    assert changed[-1]
+    assert not changed[:-1].any()
+    halves = [network(full[:, :, top : top + 10 * scale]) for top in (0, 4 * scale)]
+    assert torch.allclose(torch.cat(halves, 2), network(full), atol=1e-5)
+
+
+@pytest.mark.parametrize("hyperparameters", [{"scale": 3, "features": 4}, {"scale": 4, "features": 0}, {"scale": 2}])
+def test_impossible_downsamplers_are_refused(hyperparameters: dict[str, int]) -> None:
+    with pytest.raises((ValueError, TypeError), match=r"no such network|features"):
+        build_downsampler_network("residual-downsampler", hyperparameters)
+
+
+def test_generators_and_downsamplers_are_not_mistaken_for_each_other() -> None:
+    with pytest.raises(ValueError, match="must be one of plain, rrdb"):
+        build_network("residual-downsampler", {"scale": 4, "features": 4})
+    with pytest.raises(ValueError, match="must be one of residual-downsampler"):
+        build_downsampler_network("plain", {"scale": 4, "channels": 4, "pairs": 0})

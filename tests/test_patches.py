@@ -17,7 +17,7 @@ from histocodec.training.augment import augment, glass, turned
 from histocodec.training.config import AugmentConfig, BaseConfig
 from histocodec.training.entropy import entropy_bits, grey
 from histocodec.training.figures import entropy_figure
-from histocodec.training.pairs import training_pairs
+from histocodec.training.pairs import CropShape, training_pairs
 from histocodec.training.patches import Patch, Patches, collect_patches
 
 UNCODED = [BaseConfig(codec="uncoded", share=1.0)]
@@ -74,10 +74,10 @@ def test_patches_cover_a_tile_and_only_a_slide_is_sampled(tmp_path: Path) -> Non
 def test_an_uncoded_pair_is_the_original_and_its_box_average(patches: Patches) -> None:
     rng = np.random.default_rng(2)
     pairs = training_pairs(
-        patches, rng, scale=4, halo=3, crop=16, bases=UNCODED, settings=AugmentConfig(resample=0.5, noise=0.5)
+        patches, rng, shape=CropShape(4, 16, 3), bases=UNCODED, settings=AugmentConfig(resample=0.5, noise=0.5)
     )
     for _ in range(12):
-        base, full = next(pairs)
+        base, full, *_ = next(pairs)
         assert base.shape == (22, 22, 3)
         assert full.shape == (64, 64, 3)
         assert np.array_equal(downsample(full, 4), base[3:-3, 3:-3])
@@ -86,8 +86,8 @@ def test_an_uncoded_pair_is_the_original_and_its_box_average(patches: Patches) -
 def test_pairs_are_seeded_and_coded_bases_differ_from_clean_ones(patches: Patches) -> None:
     def draw(seed: int, bases: list[BaseConfig]) -> list[bytes]:
         rng = np.random.default_rng(seed)
-        pairs = training_pairs(patches, rng, scale=4, halo=2, crop=16, bases=bases, settings=AugmentConfig(glass=0.3))
-        return [base.tobytes() + full.tobytes() for base, full in (next(pairs) for _ in range(8))]
+        pairs = training_pairs(patches, rng, shape=CropShape(4, 16, 2), bases=bases, settings=AugmentConfig(glass=0.3))
+        return [base.tobytes() + full.tobytes() for base, full, *_ in (next(pairs) for _ in range(8))]
 
     coded = [BaseConfig(codec="jp2k", share=1.0, quality=(24.0, 30.0))]
     assert draw(1, coded) == draw(1, coded)

@@ -15,12 +15,13 @@ import numpy as np
 from PIL import Image as PILImage
 
 import histocodec
-from histocodec.base import downsample
+from histocodec.base import downsample, shrink
 from histocodec.codecs import TILE_CODECS, Image, TileCodec
+from histocodec.downsamplers import downsampler_for, load_downsampler
 from histocodec.draft import TILES
 from histocodec.generator import BicubicGenerator, Generator
 from histocodec.generators import DEFAULTS, FOR_AVIF, load_generator
-from histocodec.package import find_package
+from histocodec.package import find_downsampler, find_package
 from histocodec.training.evaluate import reconstruct
 
 from . import codecs
@@ -71,12 +72,16 @@ class Coder:
     """A slow coder takes the qualities that this one chose, instead of searching its own."""
     thinned: bool = False
     """So slow that only some images and ratios are coded, see `tiles.THINNED`."""
+    downsampler: str | None = None
+    """What shrinks instead of the mean."""
 
     @property
     def name(self) -> str:
         return f"{self.codec.name} /{self.scale} {self.tile or 'whole'}"
 
     def shrunk(self, image: Image) -> Image:
+        if self.downsampler is not None:
+            return shrink(image, load_downsampler(self.downsampler, self.scale))
         return downsample(image, self.scale) if self.scale > 1 else image
 
     def encode(self, shrunk: Image, quality: float) -> Coded:
@@ -132,6 +137,8 @@ class Method:
         parts = [self.name, self.generators.get(source, self.generators.get("", "")), imagecodecs.__version__]
         if self.family == "histocodec":
             parts.append(_shipped_code())
+        if self.coder.downsampler is not None:
+            parts.append(find_downsampler(self.coder.downsampler).digest)
         return hashlib.sha256("|".join([*parts, _own_code()]).encode()).hexdigest()[:16]
 
 
@@ -221,7 +228,14 @@ def _histocodec(choice: GeneratorChoice, codec: TileCodec) -> Method:
     scale = loaded[""].scale
     if any(generator.scale != scale for generator in loaded.values()):
         raise ValueError(f"{choice.label}: its packages enlarge by different scales")
-    base = Coder(codecs.shipped(codec), scale, TILES[codec], TILE_INDEX_BYTES + CHECKSUM_BYTES)
+    downsampler = downsampler_for(loaded[""], scale)
+    base = Coder(
+        codecs.shipped(codec),
+        scale,
+        TILES[codec],
+        TILE_INDEX_BYTES + CHECKSUM_BYTES,
+        downsampler=downsampler.name if downsampler.halo else None,
+    )
     name = f"histocodec {codec} {40 // scale}x {choice.label}"
     return Method(
         name,

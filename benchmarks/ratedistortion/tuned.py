@@ -17,8 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.mosaic import default_data
-from histocodec.base import downsample
+from histocodec.base import Downsampler, shrink
 from histocodec.codecs import Image
+from histocodec.downsamplers import downsampler_for
 from histocodec.generator import read_with_halo
 from histocodec.generators import FOR_AVIF
 from histocodec.geometry import Region, Size, TileGrid
@@ -37,10 +38,11 @@ BLOCK = 128
 STEPS = 150
 
 
-def pairs(image: Image, scale: int, halo: int, ratio: float) -> list[Pair]:
+def pairs(image: Image, downsampler: Downsampler, halo: int, ratio: float) -> list[Pair]:
     """Whole blocks of a tile whose base is coded to a ratio."""
+    scale = downsampler.scale
     image = image[: image.shape[0] // scale * scale, : image.shape[1] // scale * scale]
-    base, _ = code_at_rate(downsample(image, scale), "avif", scanner_bytes(image) / ratio)
+    base, _ = code_at_rate(shrink(image, downsampler), "avif", scanner_bytes(image) / ratio)
     blocks = TileGrid(Size(base.shape[1], base.shape[0]), BLOCK)
 
     def read_base(region: Region) -> Image:
@@ -63,12 +65,12 @@ def tuned_package(data: Path, source: str, scale: int, path: Path) -> None:
     learn: list[Pair] = []
     held_back: list[Pair] = []
     for number, tile in enumerate(p for k, p in enumerate(paths) if k % SOURCES[source]):
-        blocks = pairs(read_image(tile), scale, start.card.halo, RATIOS[number % len(RATIOS)])
+        blocks = pairs(read_image(tile), downsampler_for(start, scale), start.card.halo, RATIOS[number % len(RATIOS)])
         (held_back if number % 6 == 5 else learn).extend(blocks)
     if not held_back:
         held_back, learn = learn[::6], [pair for k, pair in enumerate(learn) if k % 6]
     name = f"{start.card.name}-{Path(source).name}"
-    result = tune(start, learn, held_back, TuneSettings(seconds=900, steps=STEPS, learning_rate=0.003), name=name)
+    result = tune(start, learn, held_back, TuneSettings(seconds=900, steps=STEPS, learning_rate=0.0007), name=name)
     path.write_bytes(result.package.data)
     print(
         f"{name}: {len(learn)} blocks, {result.before_db:.2f} -> {result.after_db:.2f} dB on {result.held_back}",

@@ -51,6 +51,13 @@ def encode_command(
     codec: Annotated[
         Codec, typer.Option(help="Of the base: jp2k opens in OpenSlide and QuPath, avif is smallest, jpeg oldest.")
     ] = Codec.jp2k,
+    downsampling: Annotated[
+        str | None,
+        typer.Option(
+            help="How the base is made: box (the average), a shipped downsampler, or a package's path. "
+            "Default: as the generator was trained."
+        ),
+    ] = None,
     generator: Annotated[
         str | None, typer.Option(help="A shipped generator, bicubic-x2, bicubic-x4, or a model package's path.")
     ] = None,
@@ -105,6 +112,7 @@ def encode_command(
         settings = EncodeSettings(
             base=base.value,
             codec=codec.value,
+            downsampling=downsampling,
             ratio=16.0 if ratio is None and quality is None and free else ratio,
             quality=quality,
             embed_generator=embed_generator,

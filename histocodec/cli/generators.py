@@ -47,6 +47,9 @@ def train_command(
         Path | None, typer.Option(help="Keeps checkpoints, log and figures; resumes. [default: runs/NAME]")
     ] = None,
     device: Device = "cpu",
+    workers: Annotated[
+        int, typer.Option(min=1, help="Processes that make crops, where the configuration holds a pool of them.")
+    ] = 1,
     overwrite: Overwrite = False,
 ) -> None:
     """Train a generator; the model package that comes out is for `encode --generator`."""
@@ -64,7 +67,14 @@ def train_command(
                 typer.echo(numbers, err=True)
 
         package = run_training(
-            settings, target, data=data, folder=folder, device=device, overwrite=overwrite, progress=say
+            settings,
+            target,
+            data=data,
+            folder=folder,
+            device=device,
+            workers=workers,
+            overwrite=overwrite,
+            progress=say,
         )
     print_facts({"output": str(target), **package_summary(package), "digest": package.digest}, as_json=False)
 

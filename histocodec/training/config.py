@@ -90,10 +90,16 @@ class BaseConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class LossConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """L = pixel * L1 + perceptual * L_VGG + adversarial * L_GAN."""
+    """L = pixel * L_pixel + perceptual * L_VGG + adversarial * L_GAN."""
 
     pixel: Share = 1.0
+    error: Literal["l1", "rms"] = "l1"
+    """L_pixel: the mean absolute error, or the mean over the crops of the root of the mean squared error, which is
+    nearer to the PSNR that is reported: an easy crop weighs as much as a hard one."""
     perceptual: Share = 0.0
+    perceptual_from_step: Annotated[int, Meta(ge=0)] = 0
+    perceptual_stages: Annotated[int, Meta(ge=1, le=5)] = 5
+    """Of VGG; the first three see textures, the later ones shapes, for which a crop of a slide is hardly large enough."""
     adversarial: Share = 0.0
     vgg: str | None = None
     """VGG16 or VGG19 weights with torchvision's names, as safetensors; relative to the data folder."""
@@ -101,6 +107,19 @@ class LossConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Relativistic average GAN (Jolicoeur-Martineau 2018) instead of the non-saturating one."""
     discriminator_features: Annotated[int, Meta(ge=4, le=256)] = 64
     adversarial_from_step: Annotated[int, Meta(ge=0)] = 0
+
+
+class DownsamplerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A downsampler that is trained together with the generator; see `histocodec.training.downsampling`."""
+
+    name: str
+    """Of its package."""
+    features: Annotated[int, Meta(ge=1, le=256)] = 32
+    learning_rate: Positive = 5e-4
+    near: Share = 60.0
+    """Of the mean squared difference to the box average (levels 0..1), beside a loss in units of log(error)."""
+    near_coarse: Share = 1500.0
+    """The same of means over 4 x 4 base pixels: colours and contrast of what anyone would see at a glance."""
 
 
 class ScheduleConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -117,6 +136,13 @@ class ScheduleConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Of the optimiser that is named."""
     adam_learning_rate: Positive = 1e-3
     """With muon: of the biases and the last convolution, which Adam trains."""
+    weight_decay: Annotated[float, Meta(ge=0, le=10)] = 0.0
+    """With muon: each step takes `learning_rate * weight_decay` of the weights away, which keeps a long run's from
+    growing without end (benchmarks/NOTES.md)."""
+    pool: Annotated[int, Meta(ge=0)] = 0
+    """Crops that are held on the device and drawn from again and again, while other processes replace the oldest: a GPU
+    asks for crops faster than they can be coded. 0: every crop is used once, in an order that the seed fixes. With a
+    pool the order is the machine's, so a second run gives other weights, of equal quality."""
     final_share: Fraction = 1e-3
     """Of the learning rate that is left at the end of the half cosine."""
     warmup_steps: Annotated[int, Meta(ge=0)] = 50
@@ -147,6 +173,7 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bases: list[BaseConfig]
     augment: AugmentConfig = AugmentConfig()
     loss: LossConfig = LossConfig()
+    downsampler: DownsamplerConfig | None = None
     purpose: str = ""
     """A sentence for the model card."""
     seed: Annotated[int, Meta(ge=0)] = 1
@@ -198,6 +225,13 @@ def _problems(config: TrainConfig) -> list[str]:
         low, high = getattr(config.augment, name)
         if not 0 <= low <= high or (name == "jpeg_quality" and not 1 <= low <= high <= 100):
             found.append(f"augment.{name}: from low to high expected, found {[low, high]}")
+    if config.downsampler is not None:
+        if not NAME.fullmatch(config.downsampler.name):
+            found.append(f"downsampler.name: letters, digits and ._+- expected, found {config.downsampler.name!a:.80}")
+        if any(base.share and base.codec != "avif" for base in config.bases):
+            found.append("downsampler: it is trained with a stand-in for AVIF, so all bases have to be coded as that")
+        if not config.schedule.pool:
+            found.append("downsampler: schedule.pool expected, since other processes make bases with it meanwhile")
     if config.loss.adversarial and config.schedule.crop % 8:
         found.append(f"schedule.crop: a multiple of 8 expected with an adversarial loss, found {config.schedule.crop}")
     ends = [0, *config.schedule.restarts, config.schedule.steps]

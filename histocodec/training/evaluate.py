@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..base import BaseCoder, downsample
+from ..base import BaseCoder, Downsampler, downsample, shrink
 from ..codecs import QUALITY_SCALES, Image, TileCodec
 from ..generator import BicubicGenerator, Generator
 from ..generator import reconstruct as reconstruct
@@ -23,11 +23,8 @@ class EvaluationTile:
     """Of the coded base; 0 for an uncoded one."""
 
 
-MEASURED_BASES: dict[int, tuple[tuple[TileCodec | None, float], ...]] = {
-    4: ((None, 0.0), ("jp2k", 0.10), ("jp2k", 0.15)),
-    2: ((None, 0.0), ("jp2k", 0.10), ("jp2k", 0.20)),
-}
-"""By scale: base codec and bits per full pixel that every generator is measured with."""
+MEASURED_RATES: dict[int, tuple[float, ...]] = {4: (0.10, 0.15), 2: (0.10, 0.20)}
+"""By scale: bits per full pixel of the coded bases that every generator is measured with, beside uncoded ones."""
 
 
 def base_name(codec: TileCodec | None, bits_per_full_pixel: float) -> str:
@@ -62,11 +59,16 @@ def code_at_rate(base: Image, codec: TileCodec, budget_bytes: float) -> tuple[Im
 
 
 def evaluation_tile(
-    full: Image, scale: int, codec: TileCodec | None = None, bits_per_full_pixel: float = 0.0
+    full: Image,
+    scale: int,
+    codec: TileCodec | None = None,
+    bits_per_full_pixel: float = 0.0,
+    *,
+    downsampler: Downsampler | None = None,
 ) -> EvaluationTile:
-    """Crop to a multiple of `scale`, downsample and, with a codec, code at a rate."""
+    """Crop to a multiple of `scale`, downsample (None: the box average) and, with a codec, code at a rate."""
     full = np.ascontiguousarray(full[: full.shape[0] // scale * scale, : full.shape[1] // scale * scale])
-    base = downsample(full, scale)
+    base = downsample(full, scale) if downsampler is None else shrink(full, downsampler)
     if codec is None:
         return EvaluationTile(full, base, 0.0)
     area = full.shape[0] * full.shape[1]

@@ -27,14 +27,15 @@ class PerceptualLoss(nn.Module):
     (Simonyan and Zisserman 2014), told apart by the names of their tensors.
     """
 
-    def __init__(self, path: Path) -> None:
-        """path: safetensors with `features.N.weight` and `.bias` in torchvision's numbering. Raises SettingsError."""
+    def __init__(self, path: Path, stages: int = 5) -> None:
+        """path: safetensors with `features.N.weight` and `.bias` in torchvision's numbering. stages: 1 to 5, the first
+        ones. Raises SettingsError."""
         super().__init__()
         try:
             tensors = load_file(path)
         except (OSError, SafetensorError) as error:
             raise SettingsError(f"loss.vgg: {path}: no safetensors that can be read: {error}") from error
-        self.stages = _VGG19 if "features.34.weight" in tensors else _VGG16
+        self.stages = (_VGG19 if "features.34.weight" in tensors else _VGG16)[:stages]
         self.convolutions = nn.ModuleDict()
         for index in (i for stage in self.stages for i in stage):
             weight, bias = (tensors.get(f"features.{index}.{part}") for part in ("weight", "bias"))
@@ -67,9 +68,21 @@ class PerceptualLoss(nn.Module):
         with torch.no_grad():
             wanted = self.features(real)
         total = torch.zeros((), device=made.device)
-        for weight, a, b in zip(_STAGE_WEIGHTS, self.features(made), wanted, strict=True):
+        for weight, a, b in zip(_STAGE_WEIGHTS, self.features(made), wanted, strict=False):
             total = total + weight * functional.l1_loss(a, b)
         return total
+
+
+def pixel_loss(made: Tensor, real: Tensor, error: str) -> Tensor:
+    """Both (n, 3, h, w) RGB in 0..1 -> a scalar: `l1` or `rms`, as `LossConfig.error` defines them."""
+    if error == "l1":
+        return functional.l1_loss(made, real)
+    squared = (made - real).square().mean((1, 2, 3))
+    return (squared + _LEAST_SQUARED).sqrt().mean()
+
+
+_LEAST_SQUARED = 1e-6
+"""60 dB: bare glass does not set the direction."""
 
 
 def generator_loss(made: Tensor, real: Tensor | None) -> Tensor:

@@ -17,36 +17,50 @@ _A, _B, _C = 3.4445, -4.7750, 2.0315
 _ROUNDS = 5
 
 
-def orthogonalised(matrix: Tensor) -> Tensor:
-    """A matrix with the singular vectors of `matrix` (rows, columns) and singular values near 1 (0.7 to 1.2)."""
-    flat = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
-    flat = flat / (flat.norm() + 1e-7)
+def orthogonalised(matrices: Tensor) -> Tensor:
+    """Matrices (..., rows, columns) with the singular vectors of `matrices` and singular values near 1 (0.7 to 1.2)."""
+    tall = matrices.shape[-2] > matrices.shape[-1]
+    flat = matrices.mT if tall else matrices
+    flat = flat / (flat.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     for _ in range(_ROUNDS):
-        gram = flat @ flat.T
+        gram = flat @ flat.mT
         flat = _A * flat + (_B * gram + _C * gram @ gram) @ flat
-    result: Tensor = flat.T if matrix.shape[0] > matrix.shape[1] else flat
+    result: Tensor = flat.mT if tall else flat
     return result
 
 
 class Muon(torch.optim.Optimizer):
     """For weights of two or more axes; all but the first are taken as one: a convolution's input channels and taps."""
 
-    def __init__(self, parameters: Iterable[Tensor], lr: float, momentum: float = 0.95) -> None:
-        super().__init__(parameters, {"lr": lr, "momentum": momentum})
+    def __init__(
+        self, parameters: Iterable[Tensor], lr: float, momentum: float = 0.95, weight_decay: float = 0.0
+    ) -> None:
+        """weight_decay: of the weights, `lr` times this goes with every step (Loshchilov and Hutter 2019)."""
+        super().__init__(parameters, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
         """One step with Nesterov momentum. A closure is not supported and must be None."""
         assert closure is None
         for group in self.param_groups:
+            alike: dict[torch.Size, list[Tensor]] = {}
             for parameter in group["params"]:
-                if parameter.grad is None:
-                    continue
-                state = self.state[parameter]
-                if not state:
-                    state["momentum"] = torch.zeros_like(parameter)
-                momentum = state["momentum"].lerp_(parameter.grad, 1 - group["momentum"])
-                ahead = parameter.grad.lerp(momentum, group["momentum"]).flatten(1)
-                stretch = max(1.0, ahead.shape[0] / ahead.shape[1]) ** 0.5
-                update = orthogonalised(ahead).reshape(parameter.shape)
-                parameter.add_(update, alpha=-group["lr"] * stretch)
+                if parameter.grad is not None:
+                    alike.setdefault(parameter.shape, []).append(parameter)
+            for parameters in alike.values():  # together: a GPU has next to nothing to do for one of them
+                self._advance(parameters, group["lr"], group["momentum"], group["weight_decay"])
+
+    def _advance(self, parameters: list[Tensor], rate: float, keep: float, decay: float) -> None:
+        ahead = []
+        for parameter in parameters:
+            assert parameter.grad is not None
+            state = self.state[parameter]
+            if not state:
+                state["momentum"] = torch.zeros_like(parameter)
+            momentum = state["momentum"].lerp_(parameter.grad, 1 - keep)
+            ahead.append(parameter.grad.lerp(momentum, keep).flatten(1))
+        rows, columns = ahead[0].shape
+        stretch = max(1.0, rows / columns) ** 0.5
+        for parameter, update in zip(parameters, orthogonalised(torch.stack(ahead)), strict=True):
+            parameter.mul_(1 - rate * decay)
+            parameter.add_(update.reshape(parameter.shape), alpha=-rate * stretch)

@@ -13,17 +13,18 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 
-from ..codecs import Image
+from ..base import Downsampler
+from ..codecs import Image, TileCodec
 from ..errors import SettingsError, UnreadableSource
 from ..generator import BicubicGenerator, Generator
 from ..metrics import psnr
-from ..model import NetworkGenerator, build_generator, package_bytes
-from ..networks import Network
+from ..model import NetworkGenerator, build_downsampler, build_generator, package_bytes
+from ..networks import Network, ResidualDownsampler
 from ..output import atomic_output, check_output
 from ..package import Package, PackageCard, shipped_packages
 from ..version import __version__
 from .config import TrainConfig, as_tables
-from .evaluate import MEASURED_BASES, EvaluationTile, base_name, centre, evaluation_tile, reconstruct, score
+from .evaluate import MEASURED_RATES, EvaluationTile, base_name, centre, evaluation_tile, reconstruct, score
 from .figures import entropy_figure, training_figure
 from .patches import TILE_SUFFIXES, collect_patches, read_image
 from .trainer import Row, Run, Weights, build_configured
@@ -39,12 +40,16 @@ def run_training(
     data: Path,
     folder: Path,
     device: str = "cpu",
+    workers: int = 1,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Package:
     """Train as `config` says and write the model package `output`, atomically.
 
+    A downsampler that is trained as well is written beside it, under its own name.
+
     data: the folder that the configuration's paths are relative to.
+    workers: processes that fill the pool of crops, if the configuration has one.
     folder: keeps what is needed to resume, the log and the figures: config.json, metrics.jsonl, checkpoint.pt,
     entropy.png, training.png. The same call resumes a run that was interrupted.
 
@@ -57,7 +62,7 @@ def run_training(
     vgg = None if config.loss.vgg is None else data / config.loss.vgg
     shipping = build_configured(config.network, config.network.hyperparameters)
     measured_tiles = {name: _tiles(config, data / name) for name in config.data.measure}
-    run = Run(config, folder, start=_start(config, data), vgg=vgg, device=device)
+    run = Run(config, folder, start=_start(config, data), vgg=vgg, device=device, workers=workers)
     patches = collect_patches(config.data, data, config.seed, lambda name, done, total: say(name, done, total, {}))
     _describe(config, folder, device, len(patches.kept), len(patches.dropped_entropy_bits))
     entropy_figure(patches, config.data.entropy_bits, folder / "entropy.png")
@@ -75,14 +80,51 @@ def run_training(
         say("training", int(row["step"]), config.schedule.steps, row)
 
     shipping.load_state_dict(run.train(patches, watch=watch, progress=log).state_dict())
-    card = _card(config, shipping)
-    # Measured with the half-precision weights as packaged, then stored beside them.
-    generator = build_generator(Package(package_bytes(shipping, card)), device)
-    measured = _measured(measured_tiles, generator, lambda done, total: say("measuring", done, total, {}))
-    package = Package(package_bytes(shipping, dataclasses.replace(card, measured=measured)))
+    downsampler = None
+    if run.downsampling is not None:
+        beside = downsampler_package(config, run.downsampling.averaged)
+        with atomic_output(output.with_name(f"{beside.card.name}.safetensors"), overwrite=overwrite) as file:
+            file.write(beside.data)
+        downsampler = build_downsampler(beside, device)
+    package = measured_package(
+        config, shipping, measured_tiles, downsampler, device, lambda done, total: say("measuring", done, total, {})
+    )
     with atomic_output(output, overwrite=overwrite) as file:
         file.write(package.data)
     return package
+
+
+def measured_package(
+    config: TrainConfig,
+    network: Network,
+    tiles: dict[str, list[Image]],
+    downsampler: Downsampler | None = None,
+    device: str = "cpu",
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Package:
+    """The package of a trained network, which states what it measures on tiles, by folder.
+
+    It is measured with the half-precision weights as packaged. downsampler: of its bases; None for the box average.
+    """
+    card = _card(config, network)
+    generator = build_generator(Package(package_bytes(network, card)), device)
+    measured = _measured(tiles, generator, _coded_as(config), downsampler, progress)
+    return Package(package_bytes(network, dataclasses.replace(card, measured=measured)))
+
+
+def downsampler_package(config: TrainConfig, network: ResidualDownsampler) -> Package:
+    """The package of the downsampler that a configuration trains."""
+    assert config.downsampler is not None
+    card = PackageCard(
+        name=config.downsampler.name,
+        architecture="residual-downsampler",
+        hyperparameters={"scale": network.scale, "features": config.downsampler.features},
+        scale=network.scale,
+        halo=network.halo,
+        licence=config.licence,
+        training=as_tables(config),
+    )
+    return Package(package_bytes(network, card))
 
 
 def _start(config: TrainConfig, data: Path) -> Weights | None:
@@ -134,11 +176,11 @@ _SMALLEST = 64
 
 
 def _watched(config: TrainConfig, tiles: dict[str, list[Image]], scale: int) -> dict[str, list[EvaluationTile]]:
-    """The middles of the first folder's tiles, with the first two kinds of base."""
+    """The middles of the first folder's tiles, with the first two kinds of base, box-averaged."""
     images = [centre(image, config.schedule.watch_crop) for image in next(iter(tiles.values()), [])]
     return {
         base_name(codec, rate): [evaluation_tile(image, scale, codec, rate) for image in images]
-        for codec, rate in MEASURED_BASES[scale][:2]
+        for codec, rate in _measured_bases(scale, _coded_as(config))[:2]
         if images
     }
 
@@ -147,16 +189,30 @@ def _mean_psnr(generator: Generator, tiles: list[EvaluationTile]) -> float:
     return float(np.mean([psnr(tile.full, reconstruct(generator, tile.base)) for tile in tiles]))
 
 
+def _coded_as(config: TrainConfig) -> TileCodec:
+    """The codec that a generator is measured with: the one that it was trained for, `jp2k` if there were several."""
+    codecs = {base.tile_codec for base in config.bases if base.share} - {None}
+    return codecs.pop() or "jp2k" if len(codecs) == 1 else "jp2k"
+
+
+def _measured_bases(scale: int, codec: TileCodec) -> list[tuple[TileCodec | None, float]]:
+    return [(None, 0.0), *((codec, rate) for rate in MEASURED_RATES[scale])]
+
+
 def _measured(
-    tiles: dict[str, list[Image]], generator: Generator, progress: Callable[[int, int], None]
+    tiles: dict[str, list[Image]],
+    generator: Generator,
+    codec: TileCodec,
+    downsampler: Downsampler | None,
+    progress: Callable[[int, int], None],
 ) -> dict[str, object]:
     """`Score` by folder and base."""
-    bases = MEASURED_BASES[generator.scale]
+    bases = _measured_bases(generator.scale, codec)
     found: dict[str, dict[str, object]] = {}
     for number, (name, images) in enumerate(tiles.items()):
-        for k, (codec, rate) in enumerate(bases):
-            coded = [evaluation_tile(image, generator.scale, codec, rate) for image in images]
-            found.setdefault(name, {})[base_name(codec, rate)] = dataclasses.asdict(score(generator, coded))
+        for k, (kind, rate) in enumerate(bases):
+            coded = [evaluation_tile(image, generator.scale, kind, rate, downsampler=downsampler) for image in images]
+            found.setdefault(name, {})[base_name(kind, rate)] = dataclasses.asdict(score(generator, coded))
             progress(number * len(bases) + k + 1, len(tiles) * len(bases))
     return dict(found)
 
@@ -170,4 +226,5 @@ def _card(config: TrainConfig, network: Network) -> PackageCard:
         halo=network.halo,
         licence=config.licence,
         training=as_tables(config),
+        downsampler=None if config.downsampler is None else config.downsampler.name,
     )

@@ -8,23 +8,25 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from ..errors import GeneratorError, SettingsError, TrainingDiverged
 from ..networks import Network, build_network
 from .config import NetworkConfig, ScheduleConfig, TrainConfig, as_tables
 from .discriminator import UNetDiscriminator
+from .downsampling import DownsamplerTraining
 from .expansion import effective, expand
-from .losses import PerceptualLoss, discriminator_loss, generator_loss
+from .losses import PerceptualLoss, discriminator_loss, generator_loss, pixel_loss
 from .muon import Muon
-from .pairs import Pair, training_pairs
+from .pairs import CropShape, Pair, training_pairs
 from .patches import Patches
+from .pool import Batch, CropPool, PairMaker
 
 T = TypeVar("T")
 Weights = dict[str, Tensor]
@@ -37,8 +39,9 @@ class Run:
     folder: keeps `metrics.jsonl` and `checkpoint.pt`; a checkpoint that is there is resumed. On a CPU, with as many
     threads, that is exact: the weights are those of a run that was never interrupted.
     start: weights to start from. vgg: the file of the perceptual loss, if it has a weight.
-    device: as torch names it. Raises SettingsError if the folder's checkpoint is of another configuration, if there is
-    no such network, or if `start` does not fit it; GeneratorError if there is no such device.
+    device: as torch names it. workers: processes that fill the pool of crops, if the configuration has one.
+    Raises SettingsError if the folder's checkpoint is of another configuration, if there is no such network, or if
+    `start` does not fit it; GeneratorError if there is no such device.
     """
 
     def __init__(
@@ -49,13 +52,16 @@ class Run:
         start: Weights | None = None,
         vgg: Path | None = None,
         device: str = "cpu",
+        workers: int = 1,
     ) -> None:
-        self.config, self.folder = config, folder
+        self.config, self.folder, self.workers = config, folder, workers
         self.step, self.spent_s = 0, 0.0
         try:
             self.device = torch.empty(0, device=device).device
         except (RuntimeError, AssertionError) as error:
             raise GeneratorError(f"no device {device} here: {str(error).splitlines()[0]}") from error
+        if self.device.type == "cuda":
+            torch.backends.cudnn.benchmark = True  # every step has the same shapes
         _check_while_training(config.network)
         torch.manual_seed(config.seed)
         self.network, self.averaged = self._built(start), self._built(start)
@@ -63,13 +69,18 @@ class Run:
         if config.schedule.expansion:
             expand(self.network, config.schedule.expansion)
         self.optimisers = optimisers_for(config.schedule, self.network)
-        self.perceptual = PerceptualLoss(vgg).to(self.device) if vgg and config.loss.perceptual else None
+        self.perceptual: PerceptualLoss | None = None
+        if vgg and config.loss.perceptual:
+            self.perceptual = PerceptualLoss(vgg, config.loss.perceptual_stages).to(self.device)
         self.critic: UNetDiscriminator | None = None
         self.critic_optimiser: torch.optim.Optimizer | None = None
         if config.loss.adversarial:
             self.critic = UNetDiscriminator(config.loss.discriminator_features).to(self.device)
             rate = config.schedule.adam_learning_rate
             self.critic_optimiser = torch.optim.Adam(self.critic.parameters(), rate, betas=(0.9, 0.99))
+        self.downsampling: DownsamplerTraining | None = None
+        if config.downsampler is not None:
+            self.downsampling = DownsamplerTraining(config.downsampler, self.network, config.schedule.crop, self.device)
         self._rates = [group["lr"] for group in self._groups()]
         self._resume()
 
@@ -82,28 +93,29 @@ class Run:
         GeneratorError if the device fails, for want of memory for instance. The last checkpoint stays as it was.
         """
         schedule = self.config.schedule
-        since: list[Row] = []
-        for base, full in _prefetched(lambda: self._batches(patches)):
-            if self.step >= schedule.steps:
-                break
-            started = time.monotonic()
-            try:
-                since.append(self._advance(base.to(self.device), full.to(self.device)))
-            except RuntimeError as error:
-                raise GeneratorError(f"step {self.step} failed on {self.device}: {str(error)[:300]}") from error
-            self.spent_s += time.monotonic() - started
-            last = self.step == schedule.steps
-            watched = self.step % schedule.watch_every == 0 or last
-            if self.step % schedule.log_every == 0 or watched:
-                row: Row = {"step": self.step, "seconds": round(self.spent_s, 1), **_means(since)}
-                since = []
-                if watched:
-                    row |= watch(self.averaged)
-                with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as log:
-                    log.write(json.dumps(row) + "\n")
-                progress(row)
-            if self.step % schedule.save_every == 0 or last:
-                self._save()
+        since: list[dict[str, Tensor]] = []
+        with ExitStack() as stack:
+            batches = self._pooled(patches, stack) if schedule.pool else _prefetched(lambda: self._batches(patches))
+            while self.step < schedule.steps:
+                batch = next(batches)
+                started = time.monotonic()
+                try:
+                    since.append(self._advance(Batch(*(part.to(self.device) for part in batch))))
+                except RuntimeError as error:
+                    raise GeneratorError(f"step {self.step} failed on {self.device}: {str(error)[:300]}") from error
+                self.spent_s += time.monotonic() - started
+                last = self.step == schedule.steps
+                watched = self.step % schedule.watch_every == 0 or last
+                if self.step % schedule.log_every == 0 or watched:
+                    row: Row = {"step": self.step, "seconds": round(self.spent_s, 1), **_means(since)}
+                    since = []
+                    if watched:
+                        row |= watch(self.averaged)
+                    with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as log:
+                        log.write(json.dumps(row) + "\n")
+                    progress(row)
+                if self.step % schedule.save_every == 0 or last:
+                    self._save()
         return self.averaged
 
     def _built(self, start: Weights | None) -> Network:
@@ -119,11 +131,12 @@ class Run:
         return built.to(self.device).to(memory_format=layout)  # type: ignore[call-overload,no-any-return]
 
     def _groups(self) -> Iterator[dict[str, Any]]:
-        for optimiser in (*self.optimisers, self.critic_optimiser):
+        downsampler = self.downsampling.optimiser if self.downsampling else None
+        for optimiser in (*self.optimisers, self.critic_optimiser, downsampler):
             if optimiser is not None:
                 yield from optimiser.param_groups
 
-    def _advance(self, base: Tensor, full: Tensor) -> Row:
+    def _advance(self, batch: Batch) -> dict[str, Tensor]:
         """One step on one batch; the losses by name."""
         loss = self.config.loss
         share = rate_share(self.config.schedule, self.step)
@@ -131,11 +144,13 @@ class Run:
             group["lr"] = rate * share
         adversarial = self.critic is not None and self.step >= loss.adversarial_from_step
         mixed = torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda")
+        edge = self._shape.around * self._shape.scale
+        full = batch.full[:, :, edge:-edge, edge:-edge] if edge else batch.full
         with mixed:
-            made = self.network(base)
-            losses = {"pixel": functional.l1_loss(made, full)}
+            made = self.network(batch.base)
+            losses = {"pixel": pixel_loss(made, full, loss.error)}
             total = loss.pixel * losses["pixel"]
-            if self.perceptual is not None:
+            if self.perceptual is not None and self.step >= loss.perceptual_from_step:
                 losses["perceptual"] = self.perceptual(made, full)
                 total = total + loss.perceptual * losses["perceptual"]
             if adversarial:
@@ -144,7 +159,6 @@ class Run:
                 real = self.critic(full) if loss.relativistic else None
                 losses["adversarial"] = generator_loss(self.critic(made), real)
                 total = total + loss.adversarial * losses["adversarial"]
-        self._check(losses)
         self._descend(total, self.network, self.optimisers)
         if adversarial:
             assert self.critic is not None
@@ -154,32 +168,57 @@ class Run:
                 losses["discriminator"] = discriminator_loss(
                     self.critic(made.detach()), self.critic(full), relativistic=loss.relativistic
                 )
-            self._check(losses)
             self._descend(losses["discriminator"], self.critic, [self.critic_optimiser])
+        keep = min(self.config.schedule.average, (self.step + 1) / (self.step + 11))
+        if self.downsampling is not None and self.step % _STEPS_PER_DOWNSAMPLER == 0:
+            self.network.requires_grad_(False)
+            total, parts = self.downsampling.loss(batch, self.network)
+            self._descend(total, self.downsampling.network, [self.downsampling.optimiser])
+            self.network.requires_grad_(True)
+            self.downsampling.average(keep)
+            losses |= parts
         self.step += 1
-        keep = min(self.config.schedule.average, self.step / (self.step + 10))
+        if self.downsampling is not None and self.step % _STEPS_PER_HANDOVER == 0:
+            self.downsampling.save(self._downsampler_path)
         with torch.no_grad():
             for name, mean in self.averaged.named_parameters():
                 mean.lerp_(effective(self.network, name), 1 - keep)
-        return {name: value.item() for name, value in losses.items()}
+        return {name: value.detach() for name, value in losses.items()}
 
     def _descend(self, loss: Tensor, network: nn.Module, optimisers: list[torch.optim.Optimizer]) -> None:
         for optimiser in optimisers:
             optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        self._check({"gradient of the": torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)})
+        # A loss that is no number has such gradients: one look is enough, since on a GPU each one waits for it.
+        norm = torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0).item()
+        if not math.isfinite(norm):
+            raise TrainingDiverged(
+                f"at step {self.step} the loss is {loss.item()} and its gradient {norm}: lower the learning rate; "
+                f"the checkpoint in {self.folder} is the last good one"
+            )
         for optimiser in optimisers:
             optimiser.step()
 
-    def _check(self, values: dict[str, Tensor]) -> None:
-        for name, value in values.items():
-            if not math.isfinite(value.item()):
-                raise TrainingDiverged(
-                    f"the {name} loss is {value.item()} at step {self.step}: lower the learning rate; "
-                    f"the checkpoint in {self.folder} is the last good one"
-                )
+    @property
+    def _shape(self) -> CropShape:
+        halo = self.network.halo
+        around = 0 if self.downsampling is None else halo + self.downsampling.network.halo
+        return CropShape(self.network.scale, self.config.schedule.crop, halo, around)
 
-    def _batches(self, patches: Patches) -> Iterator[tuple[Tensor, Tensor]]:
+    @property
+    def _downsampler_path(self) -> Path:
+        return self.folder / "downsampler.safetensors"
+
+    def _pooled(self, patches: Patches, stack: ExitStack) -> Iterator[Batch]:
+        """From a pool that other processes fill, until the stack is closed."""
+        config = self.config
+        followed = None if self.downsampling is None else self._downsampler_path
+        maker = PairMaker(patches, self._shape, config.bases, config.augment, config.seed, followed)
+        size = config.schedule.pool
+        pool = stack.enter_context(CropPool(maker, size=size, workers=self.workers, device=self.device))
+        return pool.batches(config.schedule.batch)
+
+    def _batches(self, patches: Patches) -> Iterator[Batch]:
         """From the current step on.
 
         The stream of pairs restarts at every multiple of so many steps, seeded by the step: a resumed run sees the very
@@ -189,20 +228,12 @@ class Run:
         step = first - first % _STEPS_PER_SEED
         while True:
             rng = np.random.default_rng([config.seed, step])
-            pairs = training_pairs(
-                patches,
-                rng,
-                scale=self.network.scale,
-                halo=self.network.halo,
-                crop=config.schedule.crop,
-                bases=config.bases,
-                settings=config.augment,
-            )
+            pairs = training_pairs(patches, rng, shape=self._shape, bases=config.bases, settings=config.augment)
             shuffled = _shuffled(pairs, rng, 4 * config.schedule.batch)
             for _ in range(_STEPS_PER_SEED):
-                batch = [next(shuffled) for _ in range(config.schedule.batch)]
+                drawn = [next(shuffled) for _ in range(config.schedule.batch)]
                 if step >= first:
-                    yield stacked([base for base, _ in batch]), stacked([full for _, full in batch])
+                    yield Batch.of(drawn)
                 step += 1
 
     def _parts(self) -> dict[str, Any]:
@@ -211,6 +242,8 @@ class Run:
         parts |= {f"optimiser_{k}": optimiser for k, optimiser in enumerate(self.optimisers)}
         if self.critic is not None:
             parts |= {"critic": self.critic, "critic_optimiser": self.critic_optimiser}
+        if self.downsampling is not None:
+            parts |= self.downsampling.parts()
         return parts
 
     def _save(self) -> None:
@@ -252,13 +285,16 @@ class Run:
             path.write_text(kept, encoding="utf-8")
 
 
-def _means(rows: list[Row]) -> Row:
+def _means(rows: list[dict[str, Tensor]]) -> Row:
     """Of each loss over the steps since the last row that was logged."""
     names = {name for row in rows for name in row}
-    return {name: float(np.mean([row[name] for row in rows if name in row])) for name in sorted(names)}
+    return {name: float(torch.stack([row[name] for row in rows if name in row]).mean()) for name in sorted(names)}
 
 
 _STEPS_PER_SEED = 100
+_STEPS_PER_DOWNSAMPLER = 2
+_STEPS_PER_HANDOVER = 100
+"""Steps of the generator for one of the downsampler, and until those who make bases get its new weights."""
 
 
 def build_configured(network: NetworkConfig, hyperparameters: dict[str, int]) -> Network:
@@ -289,7 +325,7 @@ def optimisers_for(schedule: ScheduleConfig, network: nn.Module) -> list[torch.o
         last = name.startswith(("tail", "conv_last"))
         (matrices if parameter.dim() > 1 and not last else others).append(parameter)
     adam = torch.optim.Adam(others, schedule.adam_learning_rate, betas=(0.9, 0.99))
-    return [Muon(matrices, schedule.learning_rate), adam]
+    return [Muon(matrices, schedule.learning_rate, weight_decay=schedule.weight_decay), adam]
 
 
 def rate_share(schedule: ScheduleConfig, step: int) -> float:

@@ -61,6 +61,7 @@ from histocodec.geometry import Region, Size, TileGrid
 from histocodec.layers import EnhancementPieces, coded_fingerprints, coded_quality_map, crc_table
 from histocodec.manifest import (
     BaseFacts,
+    DownsamplingFacts,
     EnhancementLayer,
     ErrorSummary,
     GeneratorFacts,
@@ -124,6 +125,7 @@ class Recipe:
     enhancement: Enhancement | None = None
     measured: tuple[tuple[int, int], ...] = ()
     """Blocks of which the quality map has numbers; without any there is no map."""
+    downsampling: DownsamplingFacts | None = None
 
 
 LAYER_COLOUR = (60000, 3000, -9000, 128 << 16, -2000, 65536, 16000, 129 << 16, 7000, -12000, 70000, 8400001)
@@ -208,6 +210,14 @@ RECIPES = {
         tissue_map=False,
         enhancement=Enhancement("avif", (1, 2), min_psnr_db=30.0, colour=(*LAYER_COLOUR, *COLOUR)),
     ),
+    "jp2k-x4-downsampling": Recipe(
+        (70, 30),
+        4,
+        "jp2k",
+        "a base that says what made it, which no reader has or needs",
+        tissue_map=False,
+        downsampling=DownsamplingFacts("vector-downsampler-x4", f"sha256:{'0123456789abcdef' * 4}"),
+    ),
 }
 
 
@@ -252,7 +262,7 @@ def network_package(kind: str = "plain") -> Package:
         licence="Apache-2.0",
         training={"data": "none: random weights, to test decoders"},
     )
-    return Package(save_tensors(tensors, metadata={METADATA_KEY: json.dumps(dataclasses.asdict(card))}))
+    return Package(save_tensors(tensors, metadata={METADATA_KEY: card.to_json()}))
 
 
 def _plain_shapes(channels: int, scale: int) -> Shapes:
@@ -330,7 +340,7 @@ def build(recipe: Recipe, seed: int) -> bytes:
                 LossyStep(METHOD[recipe.codec], None, f"averaged {scale} x {scale} to one and coded as {recipe.codec}"),
             ),
         ),
-        base=BaseFacts(scale, recipe.codec, QUALITY[recipe.codec], TILE, levels, recipe.colour),
+        base=BaseFacts(scale, recipe.codec, QUALITY[recipe.codec], TILE, levels, recipe.colour, recipe.downsampling),
         prediction=PredictionFacts(generator, BLOCK),
         layers=_layers(recipe, blocks, quality_map, enhancement),
         associated=recipe.associated,
@@ -981,7 +991,7 @@ def invalid_vectors(valid: dict[str, bytes]) -> dict[str, tuple[bytes, tuple[str
     manifest(
         "nobody", "a digest that nobody has", lambda m: m["prediction"]["generator"].update(nobody), "generator-unknown"
     )
-    return files | hostile_layers(valid)
+    return files | hostile_layers(valid) | hostile_downsampling(valid["jp2k-x4-downsampling"])
 
 
 def hostile_layers(valid: dict[str, bytes]) -> dict[str, tuple[bytes, tuple[str, ...], str]]:
@@ -1187,6 +1197,27 @@ def hostile_layers(valid: dict[str, bytes]) -> dict[str, tuple[bytes, tuple[str,
     add("prediction-mismatch", "bicubic", mispredicted(sound, 8), "a fingerprint a little further off than it may be")
     add("prediction-mismatch", "extreme", mispredicted(avif, -(2**31)), "a fingerprint 2^31 off")
     return files
+
+
+def hostile_downsampling(sound: bytes) -> dict[str, tuple[bytes, tuple[str, ...], str]]:
+    """As `invalid_vectors`, with a wrong `base.downsampling`."""
+
+    def stating(value: Any) -> bytes:
+        directories = take_apart(sound)
+        change_manifest(directories, lambda m: m["base"].update(downsampling=value))
+        return put_together(directories)
+
+    name, digest = "vector-downsampler-x4", f"sha256:{'0123456789abcdef' * 4}"
+    made: dict[str, tuple[Any, str]] = {
+        "text": (name, "base.downsampling is a string"),
+        "no-digest": ({"name": name}, "a downsampling without a digest"),
+        "digest": ({"name": name, "digest": "builtin:box"}, "a downsampling whose digest is no SHA-256"),
+        "name": ({"name": "x|AppMag = 99", "digest": digest}, "a downsampling's name with |"),
+    }
+    return {
+        f"manifest-invalid-downsampling-{kind}": (stating(value), ("manifest-invalid",), how)
+        for kind, (value, how) in made.items()
+    }
 
 
 def _as_version_two(manifest: dict[str, Any]) -> None:

@@ -1,0 +1,98 @@
+"""Fit the tables of `histocodec.training.stand_in` to the real codec, and print them.
+
+    python -m benchmarks.stand_in --data DATA
+
+On 10x bases of training tiles: the step with which the stand-in's squared error (RGB, mean over the tiles) is AVIF's;
+AVIF's bits over its own; and the slope of log(squared error of the reconstruction) over log(bits), from AVIF's next
+lower to its next higher quality.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from histocodec.base import BaseCoder, downsample
+from histocodec.codecs import Image
+from histocodec.generator import reconstruct
+from histocodec.generators import default_generator
+from histocodec.training.patches import read_image
+from histocodec.training.stand_in import QUALITIES, StandIn
+
+SCALE = 4
+SIDE = 240
+FOLDERS = {"train/monuseg": 6, "train/monusac": 4, "train/bcss": 2, "train/nuinsseg_half": 0, "train/gbm40": 0}
+"""How many tiles of each, evenly spread."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    tiles = _tiles(parser.parse_args().data)
+    step = 5.0
+    qualities = sorted({q + d for q in QUALITIES for d in (-5, 0, 5)})
+    rows = {q: _coded(tiles, q) for q in qualities}  # bits, error of the base, error of the reconstruction
+    steps, bits, slopes = [], [], []
+    for quality in QUALITIES:
+        real_bits, real_error, _ = rows[quality]
+        step, own_bits = _fitted(tiles, real_error, step)
+        low, high = rows[quality - 5], rows[quality + 5]
+        steps.append(round(step, 2))
+        bits.append(round(real_bits / own_bits, 3))
+        slopes.append(round(math.log(low[2] / high[2]) / math.log(high[0] / low[0]), 3))
+        print(quality, f"{real_bits:.3f} bits, {10 * math.log10(65025 / real_error):.2f} dB", flush=True)
+    print(f"STEPS = {tuple(steps)}\nBITS = {tuple(bits)}\nSLOPES = {tuple(slopes)}")
+
+
+def _tiles(data: Path) -> list[Image]:
+    found = []
+    for folder, count in FOLDERS.items():
+        paths = sorted((data / folder).glob("*.jxl"))
+        for k in range(count):
+            image = read_image(paths[k * len(paths) // count])
+            found.append(image[: SIDE * SCALE, : SIDE * SCALE])
+    return [image for image in found if image.shape[:2] == (SIDE * SCALE, SIDE * SCALE)]
+
+
+def _coded(tiles: list[Image], quality: float) -> tuple[float, float, float]:
+    """Bits a base pixel, squared error of the base and (geometric mean) of the reconstruction."""
+    generator = default_generator(SCALE, "avif")
+    found = []
+    for tile in tiles:
+        base = downsample(tile, SCALE)
+        coder = BaseCoder.fitted("avif", base)
+        data = coder.encode(base, quality)
+        seen = coder.decode(data, height=SIDE, width=SIDE)
+        made = reconstruct(generator, seen)
+        found.append((8 * len(data) / SIDE**2, _error(base, seen), math.log(_error(tile, made))))
+    bits, error, log_error = np.mean(found, axis=0)
+    return float(bits), float(error), math.exp(log_error)
+
+
+def _error(a: Image, b: Image) -> float:
+    return float(np.square(a.astype(np.float32) - b).mean())
+
+
+def _fitted(tiles: list[Image], wanted: float, guess: float) -> tuple[float, float]:
+    """The step, by bisection, and the stand-in's bits with it."""
+    bases = [downsample(tile, SCALE) for tile in tiles]
+    colours = [BaseCoder.fitted("avif", base).colour for base in bases]
+    stand_in = StandIn()
+    images = torch.from_numpy(np.stack(bases)).permute(0, 3, 1, 2).float() / 255
+    numbers = torch.tensor([colour.numbers for colour in colours if colour is not None]).float()
+    low, high = 0.5, 150.0
+    with torch.no_grad():
+        for _ in range(14):
+            step = (low * high) ** 0.5
+            coded, bits = stand_in(images, numbers, torch.full((len(images),), step))
+            error = float((255 * (coded - images)).square().mean())
+            low, high = (step, high) if error < wanted else (low, step)
+    return step, float(bits.mean())
+
+
+if __name__ == "__main__":
+    main()
