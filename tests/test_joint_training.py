@@ -143,8 +143,8 @@ def test_the_stand_in_is_near_the_codec() -> None:
 
 
 def test_gradients_pass_the_stand_in() -> None:
-    base = as_tensor(tissue(Size(32, 32), seed=7)).requires_grad_()
-    numbers = torch.tensor([BaseCoder.fitted("avif", tissue(Size(32, 32), seed=7)).colour.numbers]).float()  # type: ignore[union-attr]
+    base = as_tensor(tissue(Size(64, 64), seed=7)).requires_grad_()
+    numbers = torch.tensor([BaseCoder.fitted("avif", tissue(Size(64, 64), seed=7)).colour.numbers]).float()  # type: ignore[union-attr]
     coded, bits = StandIn()(base, numbers, torch.tensor([10.0]))
     (gradient,) = torch.autograd.grad(coded.sum(), base, retain_graph=True)
     assert torch.allclose(gradient, torch.ones_like(gradient), atol=1e-3)
@@ -186,7 +186,8 @@ def test_a_joint_run_writes_both_packages_and_goes_on_where_it_was(data: Path, t
     [
         ({"schedule__pool": 0}, "schedule.pool expected"),
         ({"bases": [{"codec": "jp2k", "share": 1.0, "quality": [30.0, 30.0]}]}, "stand-in for AVIF"),
-        ({"downsampler": {"name": "no name"}}, "downsampler.name"),
+        ({"downsampler": {"name": "no/name"}}, "downsampler.name"),
+        ({"downsampler": {"name": "tiny-x4"}}, "another name than the generator"),
         ({"downsampler": {"name": "x", "near": -1}}, "near"),
     ],
 )

@@ -99,7 +99,7 @@ class LossConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     perceptual: Share = 0.0
     perceptual_from_step: Annotated[int, Meta(ge=0)] = 0
     perceptual_stages: Annotated[int, Meta(ge=1, le=5)] = 5
-    """Of VGG; the first three see textures, the later ones shapes, for which a crop of a slide is hardly large enough."""
+    """Of VGG; the first three see textures, the later ones shapes, for which a slide's crop is hardly large enough."""
     adversarial: Share = 0.0
     vgg: str | None = None
     """VGG16 or VGG19 weights with torchvision's names, as safetensors; relative to the data folder."""
@@ -228,6 +228,8 @@ def _problems(config: TrainConfig) -> list[str]:
     if config.downsampler is not None:
         if not NAME.fullmatch(config.downsampler.name):
             found.append(f"downsampler.name: letters, digits and ._+- expected, found {config.downsampler.name!a:.80}")
+        if config.downsampler.name == config.name:
+            found.append("downsampler.name: another name than the generator's expected, since both are written")
         if any(base.share and base.codec != "avif" for base in config.bases):
             found.append("downsampler: it is trained with a stand-in for AVIF, so all bases have to be coded as that")
         if not config.schedule.pool:

@@ -62,7 +62,7 @@ def training_figure(metrics: Path, path: Path, title: str, bicubic_db: Mapping[s
         axes.axhline(interpolated, color="C7", linestyle="--", label="bicubic")
         axes.set(ylabel=f"PSNR,\n{name}")
         axes.legend(loc="lower right")
-    for name in ("pixel", "perceptual", "adversarial", "discriminator"):
+    for name in ("pixel", "perceptual", "adversarial", "discriminator", "apart", "coarse"):
         losses = [row for row in rows if name in row]
         if losses:
             panels[-1].plot([row["step"] for row in losses], [row[name] for row in losses], label=name)

@@ -51,10 +51,10 @@ class TuneSettings:
     batch: int = 8
     crop: int = 48
     """Base pixels a side of what a step sees of a block, halo aside."""
-    learning_rate: float = 0.002
-    adam_learning_rate: float = 5e-4
-    weight_bits: int = 7
-    """Of the weights as stored, 2 to 11; see `round_weights`. Seven halve the bytes of an embedded package for 0.016 dB
+    learning_rate: float = 7e-4
+    adam_learning_rate: float = 5e-5
+    weight_bits: int = 8
+    """Of the weights as stored, 2 to 11; see `round_weights`. Eight take a third off an embedded package for 0.01 dB
     (benchmarks/NOTES.md)."""
 
     def __post_init__(self) -> None:
