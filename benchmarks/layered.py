@@ -35,9 +35,10 @@ from benchmarks.ratedistortion import codecs
 from benchmarks.ratedistortion.codecs import TILE_INDEX_BYTES, Codec
 from benchmarks.ratedistortion.history import history
 from benchmarks.ratedistortion.methods import CHECKSUM_BYTES
-from histocodec.base import BaseCoder, downsample
+from histocodec.base import BaseCoder, shrink
 from histocodec.codecs import Image, TileCodec
 from histocodec.colour import fit_colours
+from histocodec.downsamplers import downsampler_for
 from histocodec.enhancement import EnhancementCoder, enhance_to, residual
 from histocodec.generator import reconstruct
 from histocodec.generators import load_generator
@@ -111,7 +112,7 @@ def layered_points(image: Image, setting: Setting) -> Iterator[Point]:
     """Without the layer, and with it at every floor above that, for each base quality."""
     generator = load_generator(setting.generator)
     scale, pixels = generator.scale, image[..., 0].size
-    base = downsample(image, scale)
+    base = shrink(image, downsampler_for(generator, scale))
     coder = BaseCoder.fitted(setting.base, base)
     for quality in setting.qualities:
         data = coder.encode(base, quality)

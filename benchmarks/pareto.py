@@ -1,9 +1,9 @@
 """What quality costs: networks of several sizes after the same short training, `python -m benchmarks.pareto`.
 
 Trains each of `CANDIDATES` as configs/fidelity-x4.toml says, but for a few hundred steps on a CPU, and measures quality
-and speed of each, of the generators that ship and of the 23-block RRDBNet. Writes results/pareto.json, .md and .png. Run it
-on an idle machine: quality that is known is kept, speed is always measured again. `--tables` only derives the table and
-the picture.
+and speed of each, of the generators that ship and of the 23-block RRDBNet. Writes results/pareto.json, .md and .png.
+Run it on an idle machine: quality that is known is kept, speed is always measured again. `--tables` only derives the
+table and the picture.
 """
 
 from __future__ import annotations

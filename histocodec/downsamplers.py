@@ -8,7 +8,7 @@ from pathlib import Path
 from .base import BOX, BoxDownsampler, Downsampler
 from .errors import InvalidPackage, SettingsError
 from .generator import Generator
-from .package import Package, find_downsampler
+from .package import Package, find_downsampler, shipped_downsamplers
 
 
 def load_downsampler(name: str | Path | Package, scale: int, *, device: str = "cpu") -> Downsampler:
@@ -36,7 +36,7 @@ def _built(package: Package, device: str) -> Downsampler:
 
 
 def downsampler_for(generator: Generator | Package, scale: int, wish: str | None = None) -> Downsampler:
-    """What makes the bases of a generator: what is wished for, or else what it was trained with.
+    """What makes the bases of a generator: what is wished for, or else the shipped one that it was trained with.
 
     wish: as `EncodeSettings.downsampling`. generator: it, or its package, which says as much. Raises what
     `load_downsampler` raises.
@@ -46,10 +46,13 @@ def downsampler_for(generator: Generator | Package, scale: int, wish: str | None
     named = _named_by(generator)
     if named is None:
         return BoxDownsampler(scale)
-    try:
-        return load_downsampler(named, scale)
-    except SettingsError as error:
-        raise SettingsError(f"the generator was trained with downsampler {named}: {error}") from error
+    shipped = shipped_downsamplers()
+    if named not in shipped:
+        raise SettingsError(
+            f"the generator was trained with downsampler {named}, which does not ship: state where it is "
+            f"(downsampling, a package's path), or go without ({BOX})"
+        )
+    return load_downsampler(shipped[named], scale)
 
 
 def _named_by(generator: Generator | Package) -> str | None:

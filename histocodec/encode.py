@@ -99,7 +99,7 @@ def encode(
     """Write `source` to `path` as a container, atomically.
 
     generator: must have the scale that `base_scale` gives for this source; None for `default_generator`. The source is
-    read once (and sampled again to verify). Memory is bounded by a few tiles for each worker; the uncoded base waits on
+    read once (but for what a downsampler sees around a tile, and sampled again to verify). Memory is bounded by a few tiles for each worker; the uncoded base waits on
     the output's disk meanwhile. The same input gives the same bytes.
     tuner: trains the generator on with the slide's own tissue, such as `training.SlideTuner`; what comes out is
     embedded if it is worth its bytes, and the report's notes say what it gained.
@@ -181,6 +181,11 @@ def encode(
     if any(step.method == "reconstruction" for step in manifest.slide.lossy_history):
         notes.append(
             "the source is itself a reconstruction: what was measured is the distance to that, not to the slide"
+        )
+    if manifest.base.downsampling and settings.codec != "avif":
+        notes.append(
+            f"the base, which other readers open, was made by {manifest.base.downsampling.name}: "
+            "they show its pixels sharpened (downsampling box: the plain average)"
         )
     if file.generator.digest.startswith("builtin:"):
         notes.append(

@@ -71,7 +71,8 @@ class Package:
 def shipped_packages() -> dict[str, Package]:
     """The generators that come with histocodec, by name.
 
-    A package that has shipped stays: files name it by digest. A better one gets a name of its own.
+    From the first release on, a package that has shipped stays: files name it by digest. A better one then gets a name
+    of its own.
     """
     return {name: Package(path.read_bytes()) for name, path in _shipped(MODELS_FOLDER).items()}
 

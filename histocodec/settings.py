@@ -27,7 +27,8 @@ class EncodeSettings:
     codec: TileCodec = "jp2k"
     downsampling: str | None = None
     """What makes the base: `box`, the average, or a downsampler by the name of a shipped one or by path. None: what the
-    generator was trained with, as its package says."""
+    generator was trained with, as its package says. It runs on the CPU, whatever the generator's device: with one
+    rounding, wherever a slide is encoded."""
     ratio: float | None = 16.0
     """The output takes at most the source's bytes divided by this. None: `quality` decides."""
     quality: float | None = None

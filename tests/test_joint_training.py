@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +18,9 @@ from training_inputs import config, tables, vgg_weights, write_data
 
 from histocodec.base import BaseCoder, downsample, shrink
 from histocodec.codecs import Image
+from histocodec.colour import ColourTransform
 from histocodec.downsamplers import load_downsampler
-from histocodec.errors import SettingsError
+from histocodec.errors import OutputExists, SettingsError
 from histocodec.geometry import Size
 from histocodec.networks import ResidualDownsampler
 from histocodec.package import Package
@@ -23,7 +28,7 @@ from histocodec.synthetic import tissue
 from histocodec.training.config import parse_config
 from histocodec.training.losses import PerceptualLoss, pixel_loss
 from histocodec.training.muon import Muon
-from histocodec.training.pairs import CropShape, training_pairs
+from histocodec.training.pairs import CropShape, Pair, training_pairs
 from histocodec.training.patches import collect_patches
 from histocodec.training.pool import Batch, CropPool, PairMaker, load_downsampler_weights, run_downsampler
 from histocodec.training.run import run_training
@@ -52,7 +57,7 @@ def as_tensor(image: Image) -> torch.Tensor:
 def maker(data: Path, downsampler: Path | None = None, around: int = 0) -> PairMaker:
     settings = config(bases=AVIF)
     patches = collect_patches(settings.data, data, seed=1)
-    return PairMaker(patches, CropShape(4, 16, 3, around), settings.bases, settings.augment, 1, downsampler)
+    return PairMaker(patches, CropShape(4, 16, 3, around), settings.bases, settings.augment, (1,), downsampler)
 
 
 def test_the_original_reaches_as_far_around_a_crop_as_is_asked(data: Path) -> None:
@@ -87,7 +92,7 @@ def test_a_pool_gives_crops_that_its_processes_made(data: Path) -> None:
 
 def test_what_fails_in_a_process_is_said_in_this_one(data: Path) -> None:
     broken = maker(data)
-    tiny = PairMaker(broken.patches, CropShape(4, 4096, 3), broken.bases, broken.settings, 1)
+    tiny = PairMaker(broken.patches, CropShape(4, 4096, 3), broken.bases, broken.settings, (1,))
     with (
         CropPool(tiny, size=8, workers=1, device=torch.device("cpu")) as pool,
         pytest.raises(SettingsError, match="no patch has 16408 px a side"),
@@ -95,6 +100,45 @@ def test_what_fails_in_a_process_is_said_in_this_one(data: Path) -> None:
         next(pool.batches(2))
     with pytest.raises(SettingsError, match="at least one process"):
         CropPool(broken, size=8, workers=0, device=torch.device("cpu"))
+
+
+@dataclass(frozen=True)
+class Numbered(PairMaker):
+    """Every pair is of one number, in all of its parts."""
+
+    def pairs(self, worker: int) -> Iterator[Pair]:
+        for k in itertools.count():
+            level = k % 250
+            numbers = ColourTransform((level,) * 12)
+            yield Pair(
+                np.full((60, 60, 3), level, np.uint8), np.full((200, 200, 3), level, np.uint8), float(level), numbers
+            )
+
+
+def test_the_parts_of_a_crop_stay_together_while_others_arrive_and_the_pool_ends(data: Path) -> None:
+    made = maker(data)
+    numbered = Numbered(made.patches, made.shape, made.bases, made.settings, made.seed)
+    with CropPool(numbered, size=30, workers=2, device=torch.device("cpu")) as pool:  # messages of megabytes
+        batches = pool.batches(16)
+        seen = set()
+        for _ in range(300):
+            batch = next(batches)
+            seen |= set(batch.quality.tolist())
+            for levels in (255 * batch.base[:, 0, 0, 0], 255 * batch.full[:, 2, -1, -1], batch.colours[:, 11]):
+                assert torch.equal(levels.round(), batch.quality)
+    assert len(seen) > 60  # others did arrive
+    assert not pool._receiver.is_alive()
+    assert all(not process.is_alive() for process in pool._processes)
+
+
+def test_a_process_that_is_killed_is_noticed(data: Path) -> None:
+    with CropPool(maker(data), size=24, workers=2, device=torch.device("cpu")) as pool:
+        batches = pool.batches(2)
+        next(batches)
+        pool._processes[0].kill()
+        deadline = time.monotonic() + 20
+        with pytest.raises(SettingsError, match="ended before its time"):
+            next(batch for batch in batches if time.monotonic() > deadline)
 
 
 def test_the_latest_downsampler_makes_the_bases(data: Path, tmp_path: Path) -> None:
@@ -159,7 +203,7 @@ def test_tables_are_read_between_their_points_and_end_with_them() -> None:
     assert torch.allclose(values, wanted)
 
 
-def test_a_joint_run_writes_both_packages_and_goes_on_where_it_was(data: Path, tmp_path: Path) -> None:
+def test_a_joint_run_writes_both_packages(data: Path, tmp_path: Path) -> None:
     output = tmp_path / "run" / "out.safetensors"
     package = run_training(config(**JOINT), output, data=data, folder=output.parent, workers=1)
     assert package.card.downsampler == "tiny-down"
@@ -168,17 +212,40 @@ def test_a_joint_run_writes_both_packages_and_goes_on_where_it_was(data: Path, t
     assert beside.card.hyperparameters == {"scale": 4, "features": 4}
     downsampler = load_downsampler(output.with_name("tiny-down.safetensors"), 4)
     image = tissue(Size(200, 160), seed=8)
-    assert not np.array_equal(shrink(image, downsampler), downsample(image, 4))  # it has learned something
+    assert shrink(image, downsampler).shape == (40, 50, 3)
     rows = [json.loads(line) for line in (output.parent / "metrics.jsonl").read_text().splitlines()]
-    assert all(np.isfinite(row["bargain"]) for row in rows if "bargain" in row)
+    bargains = [row["bargain"] for row in rows if "bargain" in row]
+    assert bargains
+    assert np.isfinite(bargains).all()
     state = torch.load(output.parent / "checkpoint.pt", weights_only=True)
     assert state["step"] == 6
-    again = run_training(
-        config(**JOINT), output, data=data, folder=output.parent, workers=1, overwrite=True
-    )  # nothing is left to do
-    assert again.data == package.data
+    assert state["averaged_downsampler"]["tail.weight"].abs().max() > 1e-4  # it began as zeros
     kept = load_file(output.with_name("tiny-down.safetensors"))
     assert torch.equal(kept["tail.weight"], state["averaged_downsampler"]["tail.weight"].half())
+    again = run_training(config(**JOINT), output, data=data, folder=output.parent, overwrite=True)
+    assert again.data == package.data  # nothing was left to do
+
+
+def test_an_interrupted_joint_run_goes_on(data: Path, tmp_path: Path) -> None:
+    output = tmp_path / "run" / "out.safetensors"
+    output.parent.mkdir()
+    (output.parent / "downsampler.safetensors").write_bytes(b"of another run")
+
+    def interrupted(stage: str, done: int, total: int, row: dict[str, float]) -> None:
+        if stage == "training" and done == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_training(config(**JOINT), output, data=data, folder=output.parent, progress=interrupted)
+    assert not output.with_name("tiny-down.safetensors").exists()
+    assert torch.load(output.parent / "checkpoint.pt", weights_only=True)["step"] == 3
+    run_training(config(**JOINT), output, data=data, folder=output.parent)
+    rows = [json.loads(line) for line in (output.parent / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [2, 4, 6]
+    assert output.exists()
+    output.unlink()
+    with pytest.raises(OutputExists, match="tiny-down"):
+        run_training(config(**JOINT), output, data=data, folder=output.parent)
 
 
 @pytest.mark.parametrize(

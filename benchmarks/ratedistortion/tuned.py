@@ -4,8 +4,8 @@
 As `histocodec tune` would: the generator for AVIF trained on with blocks of one source, here at the bytes of ratios 8
 to 24. Patients are shared with the measured tiles, as a slide shares its patient with itself. Writes the packages, and
 for each scale the file that `python -m benchmarks.ratedistortion --generator NAME@FILE` takes. A run states its steps,
-so it can be repeated; packages that are there are kept. A source whose blocks held back gain nothing keeps the generator
-that ships.
+so it can be repeated; packages that are there are kept. A source whose blocks held back gain nothing keeps the
+generator that ships.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ RATIOS = (8.0, 12.0, 16.0, 24.0)
 BLOCK = 128
 STEPS = 100
 WORTH_DB = 0.05
-"""Gain below which the generator that ships is kept, as the encoder would."""
+"""Gain on the blocks held back below which the generator that ships is kept: the noise of so few blocks."""
 
 
 def pairs(image: Image, downsampler: Downsampler, halo: int, ratio: float) -> list[Pair]:

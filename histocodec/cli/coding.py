@@ -199,6 +199,7 @@ def tune_command(
     ratio: Annotated[float, typer.Option(help="Of the files that it is meant for, as in encode.")] = 16.0,
     base: Annotated[Base, typer.Option(help="Magnification of the stored base.")] = Base.x10,
     codec: Annotated[Codec, typer.Option(help="Of the base.")] = Codec.jp2k,
+    downsampling: Annotated[str | None, typer.Option(help="How the bases are made, as in encode.")] = None,
     generator: Annotated[
         str | None, typer.Option(help="What to start from: a shipped generator or a model package's path.")
     ] = None,
@@ -212,7 +213,9 @@ def tune_command(
     from ..training.tuning import TuneSettings
 
     settings = TuneSettings(seconds=seconds, steps=steps, seed=seed)
-    encoding = EncodeSettings(base=base.value, codec=codec.value, ratio=ratio, verify="none", seed=seed)
+    encoding = EncodeSettings(
+        base=base.value, codec=codec.value, downsampling=downsampling, ratio=ratio, verify="none", seed=seed
+    )
     check_output(output, overwrite=overwrite)
     with ExitStack() as stack:
         progress = stack.enter_context(progress_bar())

@@ -9,6 +9,7 @@ import typer
 
 from ..demo import run_demo
 from ..package import shipped_packages
+from ..parallel import core_count
 from ..report import package_facts, package_summary
 from .options import (
     Device,
@@ -48,8 +49,11 @@ def train_command(
     ] = None,
     device: Device = "cpu",
     workers: Annotated[
-        int, typer.Option(min=1, help="Processes that make crops, where the configuration holds a pool of them.")
-    ] = 1,
+        int | None,
+        typer.Option(
+            min=1, help="Processes that make crops, where the configuration has a pool of them. [default: the cores]"
+        ),
+    ] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Train a generator; the model package that comes out is for `encode --generator`."""
@@ -72,11 +76,15 @@ def train_command(
             data=data,
             folder=folder,
             device=device,
-            workers=workers,
+            workers=workers or core_count(),
             overwrite=overwrite,
             progress=say,
         )
-    print_facts({"output": str(target), **package_summary(package), "digest": package.digest}, as_json=False)
+    facts = {"output": str(target), **package_summary(package), "digest": package.digest}
+    if settings.downsampler is not None:
+        beside = target.with_name(f"{settings.downsampler.name}.safetensors")
+        facts["downsampler"] = f"{beside}, for encode --downsampling"
+    print_facts(facts, as_json=False)
 
 
 @app.command("models")

@@ -225,6 +225,8 @@ def _problems(config: TrainConfig) -> list[str]:
         low, high = getattr(config.augment, name)
         if not 0 <= low <= high or (name == "jpeg_quality" and not 1 <= low <= high <= 100):
             found.append(f"augment.{name}: from low to high expected, found {[low, high]}")
+    if config.schedule.weight_decay and config.schedule.optimiser != "muon":
+        found.append("schedule.weight_decay: it is Muon's; 0 expected with another optimiser")
     if config.downsampler is not None:
         if not NAME.fullmatch(config.downsampler.name):
             found.append(f"downsampler.name: letters, digits and ._+- expected, found {config.downsampler.name!a:.80}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import torch
 from safetensors import SafetensorError
@@ -68,12 +69,12 @@ class PerceptualLoss(nn.Module):
         with torch.no_grad():
             wanted = self.features(real)
         total = torch.zeros((), device=made.device)
-        for weight, a, b in zip(_STAGE_WEIGHTS, self.features(made), wanted, strict=False):
+        for weight, a, b in zip(_STAGE_WEIGHTS[: len(wanted)], self.features(made), wanted, strict=True):
             total = total + weight * functional.l1_loss(a, b)
         return total
 
 
-def pixel_loss(made: Tensor, real: Tensor, error: str) -> Tensor:
+def pixel_loss(made: Tensor, real: Tensor, error: Literal["l1", "rms"]) -> Tensor:
     """Both (n, 3, h, w) RGB in 0..1 -> a scalar: `l1` or `rms`, as `LossConfig.error` defines them."""
     if error == "l1":
         return functional.l1_loss(made, real)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import multiprocessing
 import pickle
-import queue
+import signal
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -63,7 +66,8 @@ class PairMaker:
     shape: CropShape
     bases: Sequence[BaseConfig]
     settings: AugmentConfig
-    seed: int
+    seed: tuple[int, ...]
+    """Another one for every run, and for every time that a run goes on."""
     downsampler: Path | None = None
     """Weights of a `ResidualDownsampler`, read again whenever they change; the box average while there are none."""
 
@@ -71,7 +75,7 @@ class PairMaker:
         """Endless; other ones for every worker."""
         return training_pairs(
             self.patches,
-            np.random.default_rng([self.seed, worker]),
+            np.random.default_rng([*self.seed, worker]),
             shape=self.shape,
             bases=self.bases,
             settings=self.settings,
@@ -87,81 +91,100 @@ class CropPool:
         """size: crops that are held. workers: processes, at least 1."""
         if workers < 1:
             raise SettingsError(f"a pool needs at least one process that makes crops, found {workers}")
-        self._maker, self._size, self._device = maker, size, device
-        context = multiprocessing.get_context("spawn")  # a CUDA context does not survive a fork
-        self._arriving: multiprocessing.Queue[Any] = context.Queue(maxsize=2 * workers)
-        # By way of a file: what is handed to a process directly is written to it before the next one is started.
-        self._folder = tempfile.TemporaryDirectory(prefix="histocodec-pool-")
-        path = Path(self._folder.name) / "maker.pickle"
-        self._processes = [
-            context.Process(target=_work, args=(path, number, self._arriving), daemon=True) for number in range(workers)
-        ]
+        self._maker, self._size, self._workers, self._device = maker, size, workers, device
+        self._processes: list[BaseProcess] = []
+        self._readers: list[Connection] = []
         self._stop, self._ready = threading.Event(), threading.Event()
+        self._lock = threading.Lock()  # the four parts of a crop are written, and drawn, together
         self._error: str | None = None
         self._held: list[Tensor] = []
         self._filled = self._next = 0
         self._receiver = threading.Thread(target=self._receive, daemon=True)
 
     def __enter__(self) -> CropPool:
-        with (Path(self._folder.name) / "maker.pickle").open("wb") as file:
+        context = multiprocessing.get_context("spawn")  # a CUDA context does not survive a fork
+        # By way of a file: what is handed to a process directly is written to it before the next one is started.
+        self._folder = tempfile.TemporaryDirectory(prefix="histocodec-pool-")
+        path = Path(self._folder.name) / "maker.pickle"
+        with path.open("wb") as file:
             pickle.dump(self._maker, file)
-        for process in self._processes:
+        for number in range(self._workers):
+            reader, writer = context.Pipe(duplex=False)
+            process = context.Process(target=_work, args=(path, number, writer), daemon=True)
             process.start()
+            writer.close()  # the process alone has it now: its end is seen at once
+            self._processes.append(process)
+            self._readers.append(reader)
         self._receiver.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
+        self._receiver.join()
+        for reader in self._readers:
+            reader.close()
         for process in self._processes:
             process.terminate()
-        self._receiver.join()
+            process.join()
         self._folder.cleanup()
 
     def batches(self, count: int) -> Iterator[Batch]:
-        """Endless batches of `count`. Raises SettingsError with what a process failed of."""
+        """Endless batches of `count`. Raises SettingsError with what a process, or the device's memory, failed of."""
         while not self._ready.wait(1.0):
             self._check()
         while True:
             self._check()
-            drawn = torch.randint(self._filled, (count,), device=self._device)
-            yield Batch(*(held[drawn] for held in self._held)).as_float()
+            with self._lock:
+                drawn = torch.randint(self._filled, (count,), device=self._device)
+                batch = Batch(*(held[drawn] for held in self._held))
+            yield batch.as_float()
 
     def _check(self) -> None:
         if self._error is not None:
             raise SettingsError(f"making crops failed: {self._error}")
 
     def _receive(self) -> None:
-        while not self._stop.is_set():
-            try:
-                arrived = self._arriving.get(timeout=0.5)
-            except queue.Empty:
-                if not all(process.is_alive() for process in self._processes):
-                    self._error = self._error or "a process ended; is there enough memory?"
-                continue
-            if isinstance(arrived, str):
-                self._error = arrived
-                return
-            new = [torch.from_numpy(part) for part in arrived]
+        try:
+            while not self._stop.is_set():
+                for reader in wait(self._readers, 0.5):
+                    assert isinstance(reader, Connection)
+                    arrived = reader.recv()
+                    if isinstance(arrived, str):
+                        raise SettingsError(arrived)
+                    self._keep(arrived)
+        except (EOFError, OSError):
+            self._error = "a process ended before its time; is there enough memory?"
+        except Exception as error:  # whatever it is, who waits for a batch has to hear of it
+            self._error = str(error) or type(error).__name__
+
+    def _keep(self, arrived: list[NDArray[Any]]) -> None:
+        new = [torch.from_numpy(part).to(self._device) for part in arrived]
+        with self._lock:
             if not self._held:
-                self._held = [part.new_empty((self._size, *part.shape[1:]), device=self._device) for part in new]
+                self._held = [part.new_empty((self._size, *part.shape[1:])) for part in new]
             count = min(len(new[0]), self._size - self._next)  # what does not fit at the end is left out
             for held, part in zip(self._held, new, strict=True):
-                held[self._next : self._next + count] = part[:count].to(self._device)
+                held[self._next : self._next + count] = part[:count]
             self._filled = max(self._filled, self._next + count)
             self._next = (self._next + count) % self._size
-            if self._filled >= min(_FILLED_FIRST, self._size):
-                self._ready.set()
+        if self._filled >= min(_FILLED_FIRST, self._size):
+            self._ready.set()
 
 
-def _work(path: Path, worker: int, arriving: multiprocessing.Queue[Any]) -> None:
+def _work(path: Path, worker: int, writer: Connection) -> None:
+    """Make crops until nobody reads them any more."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's affair
+    torch.set_num_threads(1)
     try:
-        torch.set_num_threads(1)
-        maker: PairMaker = pickle.loads(path.read_bytes())
+        with path.open("rb") as file:
+            maker: PairMaker = pickle.load(file)
         pairs = maker.pairs(worker)
         while True:
-            arriving.put([part.numpy() for part in _stacked(list(islice(pairs, 2 * _CROPS_PER_PATCH)))])
-    except Exception as error:  # whatever it is, the training has to hear of it
-        arriving.put(f"{type(error).__name__}: {error}"[:500])
+            writer.send([part.numpy() for part in _stacked(list(islice(pairs, 2 * _CROPS_PER_PATCH)))])
+    except BrokenPipeError:
+        return
+    except Exception as error:
+        writer.send(f"{type(error).__name__}: {error}"[:500])
 
 
 def _stacked(pairs: Sequence[Pair]) -> list[Tensor]:

@@ -59,6 +59,11 @@ def run_training(
     say = progress or (lambda stage, done, total, row: None)
     folder.mkdir(parents=True, exist_ok=True)
     check_output(output, overwrite=overwrite)
+    beside = None if config.downsampler is None else output.with_name(f"{config.downsampler.name}.safetensors")
+    if beside is not None:
+        if beside == output:
+            raise SettingsError(f"{output} would be both the generator's and the downsampler's package")
+        check_output(beside, overwrite=overwrite)
     vgg = None if config.loss.vgg is None else data / config.loss.vgg
     shipping = build_configured(config.network, config.network.hyperparameters)
     measured_tiles = {name: _tiles(config, data / name) for name in config.data.measure}
@@ -80,15 +85,14 @@ def run_training(
         say("training", int(row["step"]), config.schedule.steps, row)
 
     shipping.load_state_dict(run.train(patches, watch=watch, progress=log).state_dict())
-    downsampler = None
-    if run.downsampling is not None:
-        beside = downsampler_package(config, run.downsampling.averaged)
-        with atomic_output(output.with_name(f"{beside.card.name}.safetensors"), overwrite=overwrite) as file:
-            file.write(beside.data)
-        downsampler = build_downsampler(beside, device)
+    second = None if run.downsampling is None else downsampler_package(config, run.downsampling.averaged)
+    downsampler = None if second is None else build_downsampler(second, device)
     package = measured_package(
         config, shipping, measured_tiles, downsampler, device, lambda done, total: say("measuring", done, total, {})
     )
+    if second is not None and beside is not None:
+        with atomic_output(beside, overwrite=overwrite) as file:
+            file.write(second.data)
     with atomic_output(output, overwrite=overwrite) as file:
         file.write(package.data)
     return package
@@ -191,8 +195,8 @@ def _mean_psnr(generator: Generator, tiles: list[EvaluationTile]) -> float:
 
 def _coded_as(config: TrainConfig) -> TileCodec:
     """The codec that a generator is measured with: the one that it was trained for, `jp2k` if there were several."""
-    codecs = {base.tile_codec for base in config.bases if base.share} - {None}
-    return codecs.pop() or "jp2k" if len(codecs) == 1 else "jp2k"
+    codecs = [codec for codec in {base.tile_codec for base in config.bases if base.share} if codec is not None]
+    return codecs[0] if len(codecs) == 1 else "jp2k"
 
 
 def _measured_bases(scale: int, codec: TileCodec) -> list[tuple[TileCodec | None, float]]:

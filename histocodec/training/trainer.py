@@ -7,8 +7,8 @@ import math
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -94,8 +94,14 @@ class Run:
         """
         schedule = self.config.schedule
         since: list[dict[str, Tensor]] = []
+        if self.step >= schedule.steps:
+            return self.averaged
         with ExitStack() as stack:
-            batches = self._pooled(patches, stack) if schedule.pool else _prefetched(lambda: self._batches(patches))
+            batches = (
+                self._pooled(patches, stack)
+                if schedule.pool
+                else stack.enter_context(closing(_prefetched(lambda: self._batches(patches))))
+            )
             while self.step < schedule.steps:
                 batch = next(batches)
                 started = time.monotonic()
@@ -159,7 +165,7 @@ class Run:
                 real = self.critic(full) if loss.relativistic else None
                 losses["adversarial"] = generator_loss(self.critic(made), real)
                 total = total + loss.adversarial * losses["adversarial"]
-        self._descend(total, self.network, self.optimisers)
+        self._descend("generator", total, self.network, self.optimisers)
         if adversarial:
             assert self.critic is not None
             assert self.critic_optimiser is not None
@@ -168,12 +174,12 @@ class Run:
                 losses["discriminator"] = discriminator_loss(
                     self.critic(made.detach()), self.critic(full), relativistic=loss.relativistic
                 )
-            self._descend(losses["discriminator"], self.critic, [self.critic_optimiser])
+            self._descend("critic", losses["discriminator"], self.critic, [self.critic_optimiser])
         keep = min(self.config.schedule.average, (self.step + 1) / (self.step + 11))
         if self.downsampling is not None and self.step % _STEPS_PER_DOWNSAMPLER == 0:
             self.network.requires_grad_(False)
             total, parts = self.downsampling.loss(batch, self.network)
-            self._descend(total, self.downsampling.network, [self.downsampling.optimiser])
+            self._descend("downsampler", total, self.downsampling.network, [self.downsampling.optimiser])
             self.network.requires_grad_(True)
             self.downsampling.average(keep)
             losses |= parts
@@ -185,7 +191,7 @@ class Run:
                 mean.lerp_(effective(self.network, name), 1 - keep)
         return {name: value.detach() for name, value in losses.items()}
 
-    def _descend(self, loss: Tensor, network: nn.Module, optimisers: list[torch.optim.Optimizer]) -> None:
+    def _descend(self, what: str, loss: Tensor, network: nn.Module, optimisers: list[torch.optim.Optimizer]) -> None:
         for optimiser in optimisers:
             optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -193,7 +199,8 @@ class Run:
         norm = torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0).item()
         if not math.isfinite(norm):
             raise TrainingDiverged(
-                f"at step {self.step} the loss is {loss.item()} and its gradient {norm}: lower the learning rate; "
+                f"at step {self.step} the {what}'s loss is {loss.item()} and its gradient {norm}: lower the learning "
+                f"rate; "
                 f"the checkpoint in {self.folder} is the last good one"
             )
         for optimiser in optimisers:
@@ -212,8 +219,12 @@ class Run:
     def _pooled(self, patches: Patches, stack: ExitStack) -> Iterator[Batch]:
         """From a pool that other processes fill, until the stack is closed."""
         config = self.config
-        followed = None if self.downsampling is None else self._downsampler_path
-        maker = PairMaker(patches, self._shape, config.bases, config.augment, config.seed, followed)
+        followed = None
+        if self.downsampling is not None:
+            followed = self._downsampler_path
+            self.downsampling.save(followed)  # what lies there may be of another step, or of another run
+        seed = (config.seed, self.step)
+        maker = PairMaker(patches, self._shape, config.bases, config.augment, seed, followed)
         size = config.schedule.pool
         pool = stack.enter_context(CropPool(maker, size=size, workers=self.workers, device=self.device))
         return pool.batches(config.schedule.batch)
@@ -288,7 +299,9 @@ class Run:
 def _means(rows: list[dict[str, Tensor]]) -> Row:
     """Of each loss over the steps since the last row that was logged."""
     names = {name for row in rows for name in row}
-    return {name: float(torch.stack([row[name] for row in rows if name in row]).mean()) for name in sorted(names)}
+    return {
+        name: float(torch.stack([row[name] for row in rows if name in row]).float().mean()) for name in sorted(names)
+    }
 
 
 _STEPS_PER_SEED = 100
@@ -353,7 +366,7 @@ def stacked(images: list[Any]) -> Tensor:
     return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float().div_(255.0).contiguous()
 
 
-def _prefetched(batches: Callable[[], Iterator[T]]) -> Iterator[T]:
+def _prefetched(batches: Callable[[], Iterator[T]]) -> Generator[T, None, None]:
     """Run the iterator in a thread, a few items ahead; its exception is raised here."""
     ready: queue.Queue[T | BaseException] = queue.Queue(maxsize=4)
     stop = threading.Event()
@@ -370,7 +383,8 @@ def _prefetched(batches: Callable[[], Iterator[T]]) -> Iterator[T]:
                 if stop.is_set():
                     return
         except BaseException as error:
-            ready.put(error)
+            with suppress(queue.Full):  # nobody may be left to hear of it
+                ready.put(error, timeout=60)
 
     threading.Thread(target=fill, daemon=True).start()
     try:

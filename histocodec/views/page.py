@@ -56,7 +56,8 @@ _DEFINITIONS = {
     "Colour error, ΔE*ab": "Mean CIE 1976 distance of the colours, both averaged to the resolution that is stored: "
     "what became of the stain, detail left aside. 0 is best; about 1 can just be seen side by side.",
     "Consistency, dB": "PSNR of the decoded tile, averaged to the resolution that is stored, against what is stored: "
-    "whether the predicted detail agrees with it. The original takes no part.",
+    "whether the predicted detail agrees with it. The original takes no part. Where a downsampler made the base "
+    "(see the file's facts), that is no average itself, and the number says less.",
 }
 
 

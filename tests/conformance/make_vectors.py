@@ -323,6 +323,7 @@ def build(recipe: Recipe, seed: int) -> bytes:
     if recipe.enhancement is not None:
         without = build(dataclasses.replace(recipe, enhancement=None, measured=()), seed)
         enhancement = painted_enhancement(recipe.enhancement, full, without, seed)
+    how = f"downsampled by {recipe.downsampling.name}," if recipe.downsampling else "averaged"
     manifest = Manifest(
         software=SOFTWARE,
         tier="reconstructed" if recipe.enhancement is None else "bounded",
@@ -337,7 +338,7 @@ def build(recipe: Recipe, seed: int) -> bytes:
             properties={"painted.seed": str(seed), "painted.µ": "a key and a value beyond ASCII: µm²"},
             lossy_history=(
                 LossyStep("ISO_10918_1", 12.5, "as the source was stored"),
-                LossyStep(METHOD[recipe.codec], None, f"averaged {scale} x {scale} to one and coded as {recipe.codec}"),
+                LossyStep(METHOD[recipe.codec], None, f"{how} {scale} x {scale} to one and coded as {recipe.codec}"),
             ),
         ),
         base=BaseFacts(scale, recipe.codec, QUALITY[recipe.codec], TILE, levels, recipe.colour, recipe.downsampling),
