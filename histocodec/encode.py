@@ -99,8 +99,8 @@ def encode(
     """Write `source` to `path` as a container, atomically.
 
     generator: must have the scale that `base_scale` gives for this source; None for `default_generator`. The source is
-    read once (but for what a downsampler sees around a tile, and sampled again to verify). Memory is bounded by a few tiles for each worker; the uncoded base waits on
-    the output's disk meanwhile. The same input gives the same bytes.
+    read once (but for what a downsampler sees around a tile, and sampled again to verify). Memory is bounded by a few
+    tiles for each worker; the uncoded base waits on the output's disk meanwhile. The same input gives the same bytes.
     tuner: trains the generator on with the slide's own tissue, such as `training.SlideTuner`; what comes out is
     embedded if it is worth its bytes, and the report's notes say what it gained.
 
