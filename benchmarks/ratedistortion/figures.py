@@ -55,7 +55,7 @@ def curves(table: Table) -> dict[str, tuple[str, str]]:
     found = {}
     for beginning, style in _OURS_STYLES.items():
         for method in table.methods:
-            if method.startswith(OURS + beginning):
+            if method.startswith(OURS + beginning) and not method.endswith("+tuned"):  # with what ships
                 found[method] = style  # of several generators the last one named
                 for other in [m for m in found if m != method and m.startswith(OURS + beginning)]:
                     del found[other]
