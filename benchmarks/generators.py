@@ -79,6 +79,9 @@ def _key(row: dict[str, Any]) -> tuple[Any, ...]:
     return row["generator"], row["folder"], row["codec"], row["asked_bpp"]
 
 
+STOPPED = {"avif-x4": "it was stopped at step 13,800, when the rate had fallen to 1.6 % of its peak"}
+"""By configuration: what a package's settings do not say of how it was made."""
+
 AVIF_ALONE = frozenset(FOR_AVIF.values())
 """Generators that are not meant for bases in another codec."""
 
@@ -199,7 +202,10 @@ def _training(card: PackageCard) -> str:
             training["data"]["train"],
             f"`histocodec train configs/{training['name']}.toml`, which has every setting",
         )
-        training = {**training["loss"], **(training.get("downsampler") or {}), **training["schedule"]}
+        beside = {f"downsampler's {key}": value for key, value in (training.get("downsampler") or {}).items()}
+        training = {**training["loss"], **beside, **training["schedule"]}
+        if card.training["name"] in STOPPED:
+            how += f"; {STOPPED[card.training['name']]}"
     folders = ", ".join(f"{folder} ({share:.0%})" for folder, share in shares.items())
     settings = ", ".join(f"{key} {value}" for key, value in training.items() if value not in (None, False))
     return (
