@@ -167,7 +167,7 @@ def test_a_wish_goes_before_what_the_generator_names(shipped: Path) -> None:
     assert downsampler_for(generator, 4, "box") == BoxDownsampler(4) == downsampler_for(BICUBIC, 4)
     with pytest.raises(SettingsError, match="tiny-down-x2 shrinks 2 times, this base needs 4"):
         downsampler_for(generator, 4, "tiny-down-x2")
-    with pytest.raises(SettingsError, match="trained with downsampler nothing: no downsampler nothing"):
+    with pytest.raises(SettingsError, match="trained with downsampler nothing, which does not ship"):
         downsampler_for(generator_package(4, "tiny-x4", "nothing"), 4)
 
 

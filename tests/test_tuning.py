@@ -44,6 +44,11 @@ def small_package(**card: object) -> Package:
     )
 
 
+def fast(steps: int) -> TuneSettings:
+    """For a network that has learned nothing yet."""
+    return TuneSettings(seconds=60, steps=steps, crop=32, learning_rate=0.002, adam_learning_rate=5e-4)
+
+
 def pairs(count: int, seed: int) -> list[Pair]:
     """Blocks of 32 base pixels of synthetic tissue, uncoded."""
     found = []
@@ -64,7 +69,7 @@ def slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_tuning_gains_on_blocks_that_it_never_saw() -> None:
     start = small_package()
-    tuned = tune(start, pairs(6, 10), pairs(2, 30), TuneSettings(seconds=60, steps=40, crop=32))
+    tuned = tune(start, pairs(6, 10), pairs(2, 30), fast(40))
     assert tuned.gain_db > 0.5
     assert tuned.held_back == 2
     assert tuned.package.card.name == "small-x4-tuned"
@@ -141,7 +146,7 @@ def test_a_tuned_decoder_travels_in_the_file(slide: Path, tmp_path: Path) -> Non
     settings = EncodeSettings(ratio=None, quality=44.0)  # so many bytes that a package is cheap
     with open_source(slide) as source:
         plain = encode(source, tmp_path / "plain.hc.tif", start, settings)
-        tuner = SlideTuner(TuneSettings(seconds=60, steps=30, crop=32))
+        tuner = SlideTuner(fast(30))
         report = encode(source, tmp_path / "tuned.hc.tif", start, settings, tuner=tuner)
     assert "tuning small-x4 to the slide gained +" in report.notes[0]
     assert report.notes[0].endswith("it is embedded")
