@@ -18,6 +18,9 @@ from .colour import ColourTransform, fit_colours
 from .errors import SettingsError
 from .tissue import tissue_blocks
 
+BLOCK = 128
+"""Base pixels a side of a block of the canonical grid: what is downsampled, and enlarged again, at a time."""
+
 BOX = "box"
 """The downsampling that needs no package: the average."""
 
@@ -86,7 +89,7 @@ class BoxDownsampler:
         return downsample(image, self.scale)
 
 
-def make_base(image: Image, downsampler: Downsampler, block: int = 128) -> tuple[Image, NDArray[np.uint8]]:
+def make_base(image: Image, downsampler: Downsampler, block: int = BLOCK) -> tuple[Image, NDArray[np.uint8]]:
     """The uncoded base of a part of a slide, and where in it there is tissue.
 
     image: the part and `halo * scale` full pixels around it, ((h + 2 halo) * scale, (w + 2 halo) * scale, 3) uint8 RGB.

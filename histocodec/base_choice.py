@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from .base import BaseCoder, Downsampler, downsample, shrink
+from .base import BLOCK, BaseCoder, Downsampler, downsample, shrink
 from .codecs import Image, TileCodec
 from .generator import Generator, reconstruct
 from .geometry import TileGrid
@@ -28,7 +28,6 @@ from .tissue import tissue_blocks
 PATCH = 1024
 """Full pixels a side of what is looked at: one tile of a 10x base."""
 
-_BLOCK = 128
 _MOST_READ, _MOST_TISSUE = 192, 12
 _TILES_SHARE = 0.88
 """Of a file's bytes that are its base's tiles: reduced levels, associated images and the index take the rest."""
@@ -96,7 +95,7 @@ def _tissue_patches(source: Source, seed: int, workers: int, progress: Progress)
 
     def read(address: tuple[int, int]) -> Image | None:
         patch = source.read(grid.region(*address))
-        return patch if tissue_blocks(downsample(patch, 4), _BLOCK).any() else None
+        return patch if tissue_blocks(downsample(patch, 4), BLOCK).any() else None
 
     found: list[Image] = []
     seen = tissue = 0
@@ -129,5 +128,5 @@ def _psnr_within(
     for patch, data in zip(patches, coded(quality), strict=True):
         side = PATCH // generator.scale
         base = coder.decode(data, height=side, width=side)
-        values.append(min(100.0, psnr(patch, reconstruct(generator, base, _BLOCK))))
+        values.append(min(100.0, psnr(patch, reconstruct(generator, base, BLOCK))))
     return float(np.mean(values))

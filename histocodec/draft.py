@@ -15,7 +15,7 @@ import numpy as np
 
 from .assemble import AssociatedImage, checksum_table, write_container
 from .associated import code_associated
-from .base import BaseCoder, BoxDownsampler
+from .base import BLOCK, BaseCoder, BoxDownsampler
 from .codecs import TileCodec
 from .coding import CodedPyramid, code_within
 from .errors import BudgetError
@@ -49,7 +49,6 @@ from .source import Source
 TILES: dict[TileCodec, int] = {"jp2k": 256, "avif": 512, "jpeg": 256}
 """Base pixels a side of a tile. An AVIF image has some 300 bytes of boxes: 3 % of a tile of 256 px at 0.1 bpp."""
 
-BLOCK = 128
 EMBED_SHARE = 0.01
 """A generator whose package takes less than this share of the output is embedded, unless told otherwise."""
 

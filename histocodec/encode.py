@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from .adoption import Tuner, adopt_tuned
-from .base import BaseCoder
+from .base import BLOCK, BaseCoder
 from .base_choice import Candidate, choose_base
 from .bounded import CodedEnhancement, Floors, block_floors
 from .coding import CodedPyramid
 from .downsamplers import downsampler_for
-from .draft import BLOCK, TILES, Draft, Measured, code_draft_within
+from .draft import TILES, Draft, Measured, code_draft_within
 from .errors import BudgetError, GeneratorError, SettingsError, UnsupportedResolution
 from .generator import Generator
 from .generators import default_generator, default_package, load_generator

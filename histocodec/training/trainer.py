@@ -361,11 +361,6 @@ def _shuffled(pairs: Iterator[Pair], rng: np.random.Generator, depth: int) -> It
         held[at] = pair
 
 
-def stacked(images: list[Any]) -> Tensor:
-    """(h, w, 3) uint8 images -> (n, 3, h, w) float32 in 0..1."""
-    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float().div_(255.0).contiguous()
-
-
 def _prefetched(batches: Callable[[], Iterator[T]]) -> Generator[T, None, None]:
     """Run the iterator in a thread, a few items ahead; its exception is raised here."""
     ready: queue.Queue[T | BaseException] = queue.Queue(maxsize=4)

@@ -26,7 +26,7 @@ from ..model import build_generator, network_of, package_bytes, round_weights
 from ..networks import Network, Plain
 from ..package import Package
 from .config import ScheduleConfig
-from .trainer import optimisers_for, rate_share, stacked
+from .trainer import optimisers_for, rate_share
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +206,12 @@ def _batch(
         turns, mirrored = int(rng.integers(4)), bool(rng.integers(2))
         bases.append(_turned(base, turns, mirrored))
         fulls.append(_turned(full, turns, mirrored))
-    return stacked(bases), stacked(fulls)
+    return _stacked(bases), _stacked(fulls)
+
+
+def _stacked(images: list[Image]) -> Tensor:
+    """(h, w, 3) uint8 images -> (n, 3, h, w) float32 in 0..1."""
+    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float().div_(255.0).contiguous()
 
 
 def _turned(image: Image, turns: int, mirrored: bool) -> Image:
