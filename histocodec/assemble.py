@@ -91,31 +91,33 @@ def write_container(
     if package is not None:
         private.append((TAG_GENERATOR, compressed(package)))
     private.sort()
-    compression = _tifffile_compression(base.codec)
-    layers = sum(layer is not None for layer in (tissue_map, quality_map, enhancement))
+    apart = base.subifd is not None
+    subifds = apart + sum(layer is not None for layer in (tissue_map, quality_map, enhancement))
+    first = int(apart)
+    """The level that begins the main chain."""
 
     with tifffile.TiffWriter(file, bigtiff=True, byteorder="<") as tiff:
 
         def write_level(index: int) -> None:
-            level = base.levels[index]
+            level, codec = base.levels[index], base.level_codecs[index]
             mpp = manifest.base_mpp * level.downsample
             tiff.write(
                 iter(level_tiles[index]),
                 shape=(level.size[1], level.size[0], 3),
                 dtype=np.uint8,
                 tile=(base.tile, base.tile),
-                photometric="ycbcr" if base.codec == "jpeg" else "rgb",
-                subsampling=(2, 2) if base.codec == "jpeg" else None,
+                photometric="ycbcr" if codec == "jpeg" else "rgb",
+                subsampling=(2, 2) if codec == "jpeg" else None,
                 planarconfig="contig",
-                compression=compression,
-                subfiletype=0 if index == 0 else 1,
-                subifds=layers if index == 0 else 0,
+                compression=_tifffile_compression(codec),
+                subfiletype=1 if index > first else 0,
+                subifds=subifds if index == first else 0,
                 description=stored_description(manifest, index),
                 resolution=(10000 / mpp, 10000 / mpp),
                 resolutionunit="CENTIMETER",
                 software=manifest.software,
-                iccprofile=icc_profile if index == 0 else None,
-                extratags=[_private(tag, data) for tag, data in private] if index == 0 else (),
+                iccprofile=icc_profile if index == first else None,
+                extratags=[_private(tag, data) for tag, data in private] if index == first else (),
                 metadata=None,
             )
 
@@ -160,7 +162,9 @@ def write_container(
                 metadata=None,
             )
 
-        write_level(0)
+        write_level(first)
+        if apart:
+            write_level(0)
         if tissue_map is not None:
             tiff.write(
                 iter([_coded_tissue_map(tissue_map)]),
@@ -195,7 +199,7 @@ def write_container(
         # Readers of Aperio files take the second directory for the thumbnail.
         for image in associated[:1]:
             write_associated(image)
-        for index in range(1, len(base.levels)):
+        for index in range(first + 1, len(base.levels)):
             write_level(index)
         for image in associated[1:]:
             write_associated(image)
@@ -203,8 +207,11 @@ def write_container(
     layer = manifest.layers.enhancement
     _correct_compression(
         file,
-        levels=base.codec == "avif",
-        subifd=layer.subifd if layer is not None and layer.codec == "avif" else None,
+        [
+            subifd
+            for codec, subifd in ((base.codec, base.subifd), (layer.codec, layer.subifd) if layer else ("", None))
+            if codec == "avif" and subifd is not None
+        ],
     )
 
 
@@ -218,19 +225,16 @@ def _tifffile_compression(codec: TileCodec) -> int:
     return COMPRESSION["jp2k" if codec == "avif" else codec]
 
 
-def _correct_compression(file: IO[bytes], *, levels: bool, subifd: int | None) -> None:
-    """Set the compression tag of every tiled directory of the main chain, or of a SubIFD, to AVIF's."""
-    if not levels and subifd is None:
+def _correct_compression(file: IO[bytes], subifds: Sequence[int]) -> None:
+    """Set the compression tag of some SubIFDs to AVIF's."""
+    if not subifds:
         return
     file.seek(0)  # tifffile takes the position for the file's beginning
     with tifffile.TiffFile(file, mode="r+") as tiff:
-        pages = [page for page in tiff.pages if levels]
-        if subifd is not None:
-            first = tiff.pages.first
-            assert first.pages is not None
-            pages.append(first.pages[subifd])
-        for page in pages:
+        first = tiff.pages.first
+        assert first.pages is not None
+        for subifd in subifds:
+            page = first.pages[subifd]
             assert isinstance(page, tifffile.TiffPage)
-            if page.is_tiled:
-                page.tags["Compression"].overwrite(COMPRESSION["avif"])
+            page.tags["Compression"].overwrite(COMPRESSION["avif"])
     file.seek(0, 2)

@@ -13,9 +13,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .codecs import Image, TileCodec, decode_tile, encode_tile
+from .codecs import Image, TileCodec, decode_planes, decode_tile, encode_tile
 from .colour import ColourTransform, fit_colours
 from .errors import SettingsError
+from .even import EvenCoder
 from .tissue import tissue_blocks
 
 BLOCK = 128
@@ -138,22 +139,30 @@ class BaseCoder:
 
     codec: TileCodec
     colour: ColourTransform | None = None
-    """None: the codec is given RGB."""
+    """Of `avif`, and of no other: what other readers open must have natural colours."""
 
     @classmethod
     def fitted(cls, codec: TileCodec, pixels: NDArray[np.uint8]) -> BaseCoder:
-        """For a base with such pixels, any shape that ends in 3. Only `avif` has its colours transformed: what other
-        readers open must have natural ones."""
+        """For a base with such pixels, any shape that ends in 3."""
         return cls(codec, fit_colours(pixels.reshape(-1, 3)) if codec == "avif" else None)
 
-    def encode(self, tile: Image, quality: float) -> bytes:
-        """As `codecs.encode_tile`."""
-        return encode_tile(self.colour.apply(tile) if self.colour else tile, self.codec, quality)
+    def encode(
+        self, tile: Image, quality: float, *, within: tuple[int, int] | None = None, context: Image | None = None
+    ) -> bytes:
+        """As `even.EvenCoder.encode`."""
+        return EvenCoder(self.codec, self._code, self._decode).encode(tile, quality, within, context)
 
     def decode(self, data: bytes, *, height: int, width: int) -> Image:
         """As `codecs.decode_tile`: (height, width, 3) uint8 RGB, the transform undone."""
-        tile = decode_tile(data, self.codec, height=height, width=width)
-        return self.colour.undo(tile) if self.colour else tile
+        if self.colour is not None:
+            return self.colour.undo(decode_planes(data, height=height, width=width))
+        return decode_tile(data, self.codec, height=height, width=width)
+
+    def _code(self, tile: Image, quality: float) -> bytes:
+        return encode_tile(self.colour.apply(tile) if self.colour else tile, self.codec, quality)
+
+    def _decode(self, data: bytes, size: tuple[int, int]) -> Image:
+        return self.decode(data, height=size[0], width=size[1])
 
 
 def degrade(

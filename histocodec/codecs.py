@@ -2,18 +2,16 @@
 
 | codec  | codestream                             | quality scale                             |
 |--------|----------------------------------------|-------------------------------------------|
-| `jp2k` | JPEG 2000 Part 1, irreversible, with the multiple component transform | target PSNR in dB, 10 to 60 |
-| `avif` | AV1 still image, 4:4:4, 8 bit, speed 6 | libavif quality, whole numbers 0 to 100   |
+| `jp2k` | JPEG 2000 Part 1, irreversible, with the multiple component transform | PSNR in dB, 10 to 60 |
+| `avif` | bare AV1 still picture (`av1`), three full planes, speed 6 | libavif quality, whole numbers 0 to 100 |
 | `jpeg` | JPEG baseline, 4:2:0, optimised Huffman tables | libjpeg quality, whole numbers 1 to 100 |
 
 The quality scales are the libraries' own: they mean what their manuals say, and are compared by bytes, not by number.
-The PSNR of a `jp2k` tile is asked of the part of it that has detail, not of the whole; a flat tile is coded at a higher
-one where its mean colour would be lost otherwise.
+What a base does with them is `even`'s.
 """
 
 from __future__ import annotations
 
-import math
 import struct
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -22,6 +20,7 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
+from . import av1
 from .errors import SettingsError
 
 TileCodec = Literal["jp2k", "avif", "jpeg"]
@@ -59,62 +58,53 @@ QUALITY_SCALES: dict[TileCodec, QualityScale] = {
 }
 
 
-def encode_tile(image: Image, codec: TileCodec, quality: float) -> bytes:
-    """Code one tile.
+def encode_tile(image: Image | NDArray[np.uint16], codec: TileCodec, quality: float) -> bytes:
+    """Code one tile as the codec's library does.
 
-    image: (height, width, 3) uint8 RGB. quality: on the codec's own scale, see `QUALITY_SCALES`.
-    Raises SettingsError for a quality outside the scale. Deterministic: the same pixels give the same bytes.
+    image: (height, width, 3) uint8 RGB; for `avif` also uint16 of 10 bits, as `colour.ColourTransform` makes them.
+    quality: on the codec's own scale, see `QUALITY_SCALES`. Raises SettingsError for a quality outside the scale.
+    Deterministic: the same pixels give the same bytes.
     """
     quality = QUALITY_SCALES[codec].check(quality)
-    image = np.ascontiguousarray(image)
     match codec:
         case "jp2k":
             # A bare codestream ("j2k") and RGB components: what Aperio's compression 33005 means.
             # The stubs say int; OpenJPEG takes, and uses, a float.
-            level: Any = max(quality - 10 * math.log10(_detailed_share(image)), _colour_psnr(image))
-            return bytes(imagecodecs.jpeg2k_encode(image, level=level, codecformat="j2k", numthreads=1))
+            level: Any = quality
+            return bytes(
+                imagecodecs.jpeg2k_encode(np.ascontiguousarray(image), level=level, codecformat="j2k", numthreads=1)
+            )
         case "avif":
-            return bytes(imagecodecs.avif_encode(image, level=int(quality), speed=6, pixelformat="444", numthreads=1))
+            return av1.encode(image, int(quality))
         case "jpeg":
-            return bytes(imagecodecs.jpeg_encode(image, level=int(quality), subsampling="420", optimize=True))
-
-
-def _detailed_share(image: Image) -> float:
-    """The share of a tile that is not flat, 1/64 at least.
-
-    OpenJPEG aims at a PSNR of the whole tile. Where nine tenths of it are glass, or lie beyond the slide, that is met
-    without its tissue: one flat colour came out. All the error is in the detailed part, so that is what must meet it.
-    """
-    height, width = (side // _CELL * _CELL for side in image.shape[:2])
-    if not height or not width:
-        return 1.0
-    cells = image[:height, :width].reshape(height // _CELL, _CELL, width // _CELL, _CELL, 3)
-    spread = cells.max((1, 3)).astype(np.int16) - cells.min((1, 3))
-    share = float((spread.max(-1) > _FLAT_RANGE).mean())
-    return max(share, 1 / 64) if share else 1.0
-
-
-_CELL, _FLAT_RANGE = 16, 16
-"""Pixels a side of what is flat or not, and the most that a channel varies in what is flat."""
-
-
-def _colour_psnr(image: Image) -> float:
-    """The PSNR in dB, about 51 at most, that a JPEG 2000 tile needs to keep its mean colour to a step or two.
-
-    Glass at 32 dB could come out 9 steps too dark, as there is nothing in it but its colour to leave out. Keeping it
-    costs about ten bytes: it is the first that the coder spends bits on.
-    """
-    some = image[::4, ::4].reshape(-1, 3).astype(np.float32)
-    variance = float(some.var(0).mean())
-    return 10 * math.log10(255**2 / (variance + min(max(0.3 * variance, 0.5), 4.0)))
+            return bytes(
+                imagecodecs.jpeg_encode(
+                    np.ascontiguousarray(image), level=int(quality), subsampling="420", optimize=True
+                )
+            )
 
 
 def decode_tile(data: bytes, codec: TileCodec, *, height: int, width: int) -> Image:
     """Decode one tile of a stated size into (height, width, 3) uint8 RGB.
 
     The size that the codestream states is compared before memory is asked for.
-    Raises TileError if the data are damaged or of another size.
+    Raises TileError if the data are damaged, of another size or of other than 8 bits.
     """
+    image = _decoded(data, codec, height, width)
+    if image.dtype != np.uint8:
+        raise TileError(f"expected 8 bits a sample in a {codec} codestream, found {image.dtype}")
+    return image
+
+
+def decode_planes(data: bytes, *, height: int, width: int) -> NDArray[np.uint16]:
+    """Decode an `avif` tile of 10 bits into (height, width, 3) uint16; as `decode_tile`."""
+    planes = _decoded(data, "avif", height, width)
+    if planes.dtype != np.uint16:
+        raise TileError(f"expected 10 bits a sample in an avif codestream, found {planes.dtype}")
+    return planes
+
+
+def _decoded(data: bytes, codec: TileCodec, height: int, width: int) -> NDArray[Any]:
     stated = stated_size(data, codec)
     if stated != (height, width):
         found = "none" if stated is None else f"{stated[1]} x {stated[0]}"
@@ -124,15 +114,13 @@ def decode_tile(data: bytes, codec: TileCodec, *, height: int, width: int) -> Im
             case "jp2k":
                 image = imagecodecs.jpeg2k_decode(data, numthreads=1)
             case "avif":
-                image = imagecodecs.avif_decode(data, numthreads=1)
+                image = av1.decode(data)
             case "jpeg":
                 image = imagecodecs.jpeg_decode(data)
     except Exception as error:  # imagecodecs raises one class per library, without a common root
         raise TileError(f"damaged {codec} codestream: {error}") from error
-    if image.shape != (height, width, 3) or image.dtype != np.uint8:
-        raise TileError(
-            f"expected {height} x {width} x 3 uint8 in a {codec} codestream, found {image.shape} {image.dtype}"
-        )
+    if image.shape != (height, width, 3):
+        raise TileError(f"expected {height} x {width} x 3 samples in a {codec} codestream, found {image.shape}")
     return np.ascontiguousarray(image)
 
 
@@ -148,13 +136,8 @@ def stated_size(data: bytes, codec: TileCodec) -> tuple[int, int] | None:
                 # Three components of 8 bits, none subsampled: a codestream may state 16384.
                 return (bottom - top, right - left) if data[40:51] == b"\0\3\7\1\1\7\1\1\7\1\1" else None
             case "avif":
-                # ImageSpatialExtentsProperty: size, "ispe", version and flags, width, height (ISO/IEC 23008-12, 6.5.3).
-                # A second one would be of a grid, a thumbnail or another image.
-                head = data[: data.index(b"mdat", 0, 4096)]
-                if head.count(b"ispe") != 1:
-                    return None
-                width, height = struct.unpack_from(">2I", head, head.index(b"ispe") + 8)
-                return height, width
+                header = av1.read_header(data)
+                return None if header is None else (header.height, header.width)
             case "jpeg":
                 return _jpeg_size(data)
     except (struct.error, ValueError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -9,8 +10,10 @@ from pathlib import Path
 from types import TracebackType
 
 from .base import BaseCoder
-from .codecs import Image
+from .codecs import Image, TileCodec
 from .errors import BudgetError
+from .facts import OVERVIEW_CODEC
+from .geometry import Region
 from .parallel import ordered_map
 from .plane import TileCache, TiledPlane
 from .pyramid import Progress, Pyramid
@@ -24,32 +27,78 @@ GOOD_FILL = 0.97
 _AIM = 0.995
 """Share of the budget that estimates aim at: a coding that exceeds it by a hair has to be made again."""
 
-_GLASS_SAMPLE, _LEVEL_SAMPLE = 8, 12
+_GLASS_SAMPLE = 8
 _TISSUE_SHARE, _TISSUE_SAMPLES = 8, (16, 48)
 """Tiles that an estimate of the whole codes. Of the tissue one in eight: a small slide is cheap to code once more."""
 
 
-class CodedPyramid:
-    """The coded tiles of every level, on disk. A context manager that frees it."""
+OVERVIEW_QUALITY: dict[TileCodec, tuple[float, ...]] = {"jp2k": (33.5, 31.0, 28.0, 24.0), "jpeg": (95, 85, 70, 50)}
+"""Of the reduced levels, on their codec's scale, the first choice first. They are what a recipient sees first, and all
+that other programs show of an AVIF file."""
+
+OVERVIEW_SHARE = 0.1
+"""Of a budget that the reduced levels may take before they are coded at the next lower quality."""
+
+
+class CodedOverview:
+    """The coded tiles of the reduced levels, on disk. A context manager that frees it."""
 
     def __init__(
-        self, pyramid: Pyramid, coder: BaseCoder, quality: float, *, folder: Path, workers: int, progress: Progress
+        self, pyramid: Pyramid, codec: TileCodec, budget: int | None, *, folder: Path, workers: int, progress: Progress
     ) -> None:
-        """Codes every tile of `pyramid`."""
+        """Codes them at the best quality that leaves the base its share of the file's budget; the lowest in any case.
+
+        codec: that of the base.
+        """
+        coder = BaseCoder(OVERVIEW_CODEC[codec])
+        limit = math.inf if budget is None else OVERVIEW_SHARE * budget
+        for self.quality in OVERVIEW_QUALITY[coder.codec]:
+            with ExitStack() as stack:
+                self.levels: list[CodeSpool] = []
+                for pixels in pyramid.levels[1:]:
+                    self.levels.append(
+                        stack.enter_context(_coded_level(pixels, coder, self.quality, folder, workers, progress))
+                    )
+                if self.total_bytes <= limit or self.quality == OVERVIEW_QUALITY[coder.codec][-1]:
+                    self._stack = stack.pop_all()
+                    return
+
+    @property
+    def total_bytes(self) -> int:
+        return sum(codes.total_bytes for codes in self.levels)
+
+    def close(self) -> None:
+        """Free the disk."""
+        self._stack.close()
+
+    def __enter__(self) -> CodedOverview:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class CodedPyramid:
+    """The coded tiles of every level, on disk. A context manager that frees those of the base."""
+
+    def __init__(
+        self,
+        pyramid: Pyramid,
+        overview: CodedOverview,
+        coder: BaseCoder,
+        quality: float,
+        *,
+        folder: Path,
+        workers: int,
+        progress: Progress,
+    ) -> None:
+        """Codes every tile of the base."""
         self.coder, self.quality = coder, quality
-        total = sum(grid.count for grid in pyramid.grids)
-        done = 0
-        with ExitStack() as stack:
-            self.levels: list[CodeSpool] = []
-            for pixels in pyramid.levels:
-                codes = CodeSpool(pixels.grid, folder)
-                stack.callback(codes.close)
-                self.levels.append(codes)
-                work = partial(_code_tile, pixels, codes, coder, quality)
-                for _ in ordered_map(work, range(pixels.grid.count), workers=workers):
-                    done += 1
-                    progress("coding", done, total)
-            self._stack = stack.pop_all()
+        base = _coded_level(pyramid.levels[0], coder, quality, folder, workers, progress)
+        self._base = base
+        self.levels = [base, *overview.levels]
 
     @property
     def total_bytes(self) -> int:
@@ -67,7 +116,7 @@ class CodedPyramid:
 
     def close(self) -> None:
         """Free the disk."""
-        self._stack.close()
+        self._base.close()
 
     def __enter__(self) -> CodedPyramid:
         return self
@@ -78,8 +127,23 @@ class CodedPyramid:
         self.close()
 
 
+def _coded_level(
+    pixels: PixelSpool, coder: BaseCoder, quality: float, folder: Path, workers: int, progress: Progress
+) -> CodeSpool:
+    codes = CodeSpool(pixels.grid, folder)
+    try:
+        work = partial(_code_tile, pixels, codes, coder, quality)
+        for done, _ in enumerate(ordered_map(work, range(pixels.grid.count), workers=workers), 1):
+            progress("coding", done, pixels.grid.count)
+    except BaseException:
+        codes.close()
+        raise
+    return codes
+
+
 def code_within(
     pyramid: Pyramid,
+    overview: CodedOverview,
     coder: BaseCoder,
     budget_bytes: int,
     *,
@@ -93,12 +157,12 @@ def code_within(
     A sample of tiles gives a first estimate of bytes over quality; what the whole really takes corrects it, until it
     fits. Raises BudgetError if the lowest quality does not; its `needed_bytes` are what that really took.
     """
-    curve = estimated_bytes(pyramid, coder, seed, workers)
+    curve = estimated_bytes(pyramid, overview, coder, seed, workers)
     lowest = SEARCH_RANGES[coder.codec][0]
     first = True
     while True:
         quality = best_quality(curve, _AIM * budget_bytes, coder.codec) or lowest
-        coded = CodedPyramid(pyramid, coder, quality, folder=folder, workers=workers, progress=progress)
+        coded = CodedPyramid(pyramid, overview, coder, quality, folder=folder, workers=workers, progress=progress)
         # A coding that is too large raises the curve above the budget at its quality, so the next one is lower.
         curve.correct(quality, coded.total_bytes)
         fits = coded.total_bytes <= budget_bytes
@@ -112,18 +176,32 @@ def code_within(
         first = False
 
 
-def estimated_bytes(pyramid: Pyramid, coder: BaseCoder, seed: int, workers: int) -> RateCurve:
-    """The bytes of all tiles over quality, from a sample of them."""
-    return RateCurve(partial(_estimate, _samples(pyramid, seed), coder, workers))
+def estimated_bytes(pyramid: Pyramid, overview: CodedOverview, coder: BaseCoder, seed: int, workers: int) -> RateCurve:
+    """The bytes of all tiles over the base's quality, from a sample of its tiles."""
+    samples = _samples(pyramid, seed)
+    return RateCurve(lambda quality: overview.total_bytes + _estimate(samples, coder, workers, quality))
 
 
 def _code_tile(pixels: PixelSpool, codes: CodeSpool, coder: BaseCoder, quality: float, index: int) -> None:
-    codes.put(index, coder.encode(pixels.get(index), quality))
+    codes.put(index, coded_tile(pixels, coder, quality, index))
+
+
+def coded_tile(pixels: PixelSpool, coder: BaseCoder, quality: float, index: int) -> bytes:
+    """One tile of a level, coded as it lies in the file. One that reaches beyond the slide is coded like the last whole
+    tile's worth of pixels before the edge, so far as the slide has so many."""
+    grid = pixels.grid
+    covered = grid.covered(*grid.address(index))
+    if covered.width == covered.height == grid.tile:
+        return coder.encode(pixels.get(index), quality)
+    context = None
+    if min(grid.size) >= grid.tile:
+        context = pixels.read(Region(covered.right - grid.tile, covered.bottom - grid.tile, grid.tile, grid.tile))
+    return coder.encode(pixels.get(index), quality, within=(covered.height, covered.width), context=context)
 
 
 @dataclass(frozen=True, slots=True)
 class _Sample:
-    """Tiles of a level that stand for a group of tiles of that level."""
+    """Tiles of the base that stand for a group of its tiles."""
 
     pixels: PixelSpool
     indexes: list[int]
@@ -131,21 +209,15 @@ class _Sample:
 
 
 def _samples(pyramid: Pyramid, seed: int) -> list[_Sample]:
-    """Of the tissue tiles of the base, of its glass tiles, and of every reduced level."""
-    samples = []
-    for level, pixels in enumerate(pyramid.levels):
-        everything = range(pixels.grid.count)
-        if level == 0:
-            has_tissue = [bool(pyramid.tissue_of(index).any()) for index in everything]
-            tissue_sample = min(max(sum(has_tissue) // _TISSUE_SHARE, _TISSUE_SAMPLES[0]), _TISSUE_SAMPLES[1])
-            groups = [
-                ([index for index in everything if has_tissue[index]], tissue_sample),
-                ([index for index in everything if not has_tissue[index]], _GLASS_SAMPLE),
-            ]
-        else:
-            groups = [(list(everything), _LEVEL_SAMPLE)]
-        samples += [_Sample(pixels, spread_sample(group, count, seed), len(group)) for group, count in groups if group]
-    return samples
+    """Of its tissue tiles and of its glass tiles."""
+    pixels = pyramid.levels[0]
+    has_tissue = [bool(pyramid.tissue_of(index).any()) for index in range(pixels.grid.count)]
+    most = min(max(sum(has_tissue) // _TISSUE_SHARE, _TISSUE_SAMPLES[0]), _TISSUE_SAMPLES[1])
+    groups = [
+        ([index for index, tissue in enumerate(has_tissue) if tissue], most),
+        ([index for index, tissue in enumerate(has_tissue) if not tissue], _GLASS_SAMPLE),
+    ]
+    return [_Sample(pixels, spread_sample(group, count, seed), len(group)) for group, count in groups if group]
 
 
 def _estimate(samples: list[_Sample], coder: BaseCoder, workers: int, quality: float) -> float:
@@ -159,4 +231,4 @@ def _estimate(samples: list[_Sample], coder: BaseCoder, workers: int, quality: f
 
 
 def _coded_size(pixels: PixelSpool, coder: BaseCoder, quality: float, index: int) -> int:
-    return len(coder.encode(pixels.get(index), quality))
+    return len(coded_tile(pixels, coder, quality, index))

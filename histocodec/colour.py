@@ -1,9 +1,9 @@
-"""A colour transform for bases that nobody but a decoder looks at: fitted to a slide, undone before the generator.
+"""A colour transform for what nobody but a decoder looks at: fitted to a slide, undone after decoding.
 
 H&E stains lie along two directions that a codec's YCbCr does not know: what it codes as three planes is still
-correlated. The transform turns the colours so that the codec's luma carries the axis of most variance, and its chroma
-the other two: 5 % fewer bytes at equal PSNR of the base on development tiles, 1 to 3 % on other labs'
-(benchmarks/NOTES.md).
+correlated. The transform turns the colours to their principal axes, and AV1 codes these as they are, the strongest one
+as its first plane: 6 to 7 % fewer bytes at equal PSNR of the base on development tiles, 3 to 6 % on other labs', than
+through YCbCr (benchmarks/NOTES.md).
 """
 
 from __future__ import annotations
@@ -18,70 +18,56 @@ from .codecs import Image
 ONE = 1 << 16
 """The unit of the stored numbers."""
 
-_YCBCR = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])
-"""RGB to YCbCr as the codec does it (ITU-R BT.601, full range), without the offset."""
+MIDDLE = 512
+"""The stored sample in the middle of what 10 bits hold."""
 
-_MOST, _LEAST = 0.5, 0.25
-"""Stored steps for a step along a principal axis. YCbCr has about 0.58; less costs precision, and keeps colours far
-from the others (ink, for instance) within 8 bits. Below the least, precision is worth more than the axes."""
+_STEPS = 2.3
+"""Stored steps for a step along an axis. The longest that an axis can be within the RGB cube is its diagonal of
+255 * sqrt(3) steps, which just fits into 10 bits; and rounding by half a stored step moves no channel by half a step,
+so every colour comes back as it was."""
 
-_WITHIN = 122.0
-"""Steps to both sides of the middle that all but the rarest colours have to keep to; the codec rings beyond them."""
-
-_RAREST = 1e-4
+_HIGHEST = 1023
 
 
 @dataclass(frozen=True, slots=True)
 class ColourTransform:
     """Stored colours to RGB, in whole numbers, so that every decoder gets the same:
 
-    rgb[i] = clamp((sum over j of numbers[4 i + j] * (stored[j] - 128) + numbers[4 i + 3] + 2^15) >> 16, 0, 255)
+    rgb[i] = clamp((sum over j of numbers[4 i + j] * (stored[j] - 512) + numbers[4 i + 3] + 2^15) >> 16, 0, 255)
     """
 
     numbers: tuple[int, ...]
     """Twelve, in 1/65536: three rows of a 3 x 3 matrix and an offset."""
 
-    def undo(self, stored: Image) -> Image:
-        """(height, width, 3) uint8 as it was coded -> (height, width, 3) uint8 RGB."""
+    def undo(self, stored: NDArray[np.uint16]) -> Image:
+        """(height, width, 3) uint16 of 10 bits as it was coded -> (height, width, 3) uint8 RGB."""
         rows = np.array(self.numbers, np.float64).reshape(3, 4)
         # Whole numbers far below 2^53: exact in float64, in any order of summation.
-        levels = (stored.reshape(-1, 3).astype(np.float64) - 128) @ rows[:, :3].T + rows[:, 3] + ONE // 2
-        return _levels(np.floor(levels / ONE), stored.shape)
+        levels = (stored.reshape(-1, 3).astype(np.float64) - MIDDLE) @ rows[:, :3].T + rows[:, 3] + ONE // 2
+        return np.clip(np.floor(levels / ONE), 0, 255).astype(np.uint8).reshape(stored.shape)
 
-    def apply(self, rgb: Image) -> Image:
-        """(height, width, 3) uint8 RGB -> (height, width, 3) uint8 to be coded: what `undo` takes back, as nearly as 8
-        bits can."""
+    def apply(self, rgb: Image) -> NDArray[np.uint16]:
+        """(height, width, 3) uint8 RGB -> (height, width, 3) uint16 of 10 bits to be coded: what `undo` takes back."""
         rows = np.array(self.numbers, np.float64).reshape(3, 4) / ONE
-        stored = (rgb.reshape(-1, 3) - rows[:, 3]) @ np.linalg.inv(rows[:, :3]).T + 128
-        return _levels(np.rint(stored), rgb.shape)
+        stored = (rgb.reshape(-1, 3) - rows[:, 3]) @ np.linalg.inv(rows[:, :3]).T + MIDDLE
+        planes: NDArray[np.uint16] = np.clip(np.rint(stored), 0, _HIGHEST).astype(np.uint16).reshape(rgb.shape)
+        return planes
 
 
-UNCHANGED = ColourTransform((ONE, 0, 0, 128 * ONE, 0, ONE, 0, 128 * ONE, 0, 0, ONE, 128 * ONE))
-"""Stored colours are RGB."""
-
-
-def fit_colours(pixels: NDArray[np.uint8]) -> ColourTransform | None:
+def fit_colours(pixels: NDArray[np.uint8]) -> ColourTransform:
     """The principal axes of some pixels, as a transform (Karhunen-Loeve).
 
-    pixels: (n, 3) uint8 RGB of all that will be coded, glass and ink included, or a fair sample of it. Returns None if
-    there is next to nothing in them, or if their colours reach too far for 8 bits.
+    pixels: (n, 3) uint8 RGB of all that will be coded, glass and ink included, or a fair sample of it. Whatever they
+    are, every colour comes back exactly from what `apply` makes of it. Of pixels without variance the axes are G, B, R.
     """
     samples = pixels.reshape(-1, 3).astype(np.float64)
-    mean = np.rint(samples.mean(0))
-    variance, axes = np.linalg.eigh(np.cov((samples - mean).T) if len(samples) > 1 else np.zeros((3, 3)))
-    if variance[-1] < 1:
-        return None
-    axes = axes[:, ::-1] * np.where(axes[:, ::-1].sum(0) < 0, -1, 1)  # strongest first, pointing to the light
-    forward = np.linalg.inv(_YCBCR) @ axes.T
-    low, high = np.quantile((samples - mean) @ forward.T, [_RAREST, 1 - _RAREST], axis=0)
-    scale = min(_MOST, _WITHIN / float((high - low).max() / 2))
-    if scale < _LEAST:
-        return None
-    back = np.linalg.inv(scale * forward)
-    middle = mean + back @ (scale * (low + high) / 2)
-    rows = np.column_stack([back, middle])
+    variance, axes = np.linalg.eigh(np.cov(samples.T) if len(samples) > 1 else np.zeros((3, 3)))
+    axes = axes[:, ::-1] if variance[-1] >= 1 else np.eye(3)[:, [1, 2, 0]]
+    axes = axes * np.where(axes.sum(0) < 0, -1, 1)  # pointing to the light
+    # AV1's first plane is the second sample of a stored pixel, as G is of RGB (`av1.Planes`).
+    rows = np.column_stack([axes[:, [2, 0, 1]] / _STEPS, np.full(3, 127.5)])
     return ColourTransform(tuple(int(v) for v in np.rint(rows * ONE).ravel()))
 
 
-def _levels(values: NDArray[np.float64], shape: tuple[int, ...]) -> Image:
-    return np.clip(values, 0, 255).astype(np.uint8).reshape(shape)
+UNCHANGED = fit_colours(np.empty((0, 3), np.uint8))
+"""No axes but those of RGB."""

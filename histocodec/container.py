@@ -86,7 +86,8 @@ class Container:
         first = directories[0]
         self.manifest = self._read_manifest(first)
         base = self.manifest.base
-        self._coder = BaseCoder(base.codec, ColourTransform(base.colour) if base.colour else None)
+        reduced = [BaseCoder(codec) for codec in base.level_codecs[1:]]
+        self._coders = (BaseCoder(base.codec, ColourTransform(base.colour) if base.colour else None), *reduced)
         self.grids = tuple(TileGrid(Size(*level.size), base.tile) for level in base.levels)
         """The tile grid of each stored level."""
         problems = list(self._arrange(directories))
@@ -112,19 +113,28 @@ class Container:
 
     def _arrange(self, directories: list[Directory]) -> Iterator[Problem]:
         """Match the directories to the manifest and keep their tile indexes; yield every contradiction."""
-        names = self.manifest.associated
+        names, apart = self.manifest.associated, self.manifest.base.subifd
         levels = len(self.grids)
-        expected = levels + len(names)
+        first = 0 if apart is None else 1
+        expected = levels - first + len(names)
         if len(directories) != expected:
             yield Problem("directory-mismatch", "file", f"expected {expected} directories, found {len(directories)}")
             return
-        order: list[int | str] = [0, *names[:1], *range(1, levels), *names[1:]]
+        order: list[int | str] = [first, *names[:1], *range(first + 1, levels), *names[1:]]
+        places = [f"directory {number}" for number in range(expected)]
+        if apart is not None:
+            try:
+                directories = [*directories, sub_directory(directories[0], apart, self._read_at)]
+            except BigTiffError as error:
+                yield Problem("directory-mismatch", "base", str(error))
+                return
+            order.append(0)
+            places.append("base")
         self._extents: list[NDArray[np.uint64]] = [np.empty((0, 2), np.uint64)] * levels
         """(offset, length) of every tile of a level."""
         self._associated: dict[str, tuple[Size, int, int]] = {}
         problems: list[Problem] = []
-        for number, (what, directory) in enumerate(zip(order, directories, strict=True)):
-            place = f"directory {number}"
+        for what, directory, place in zip(order, directories, places, strict=True):
             try:
                 if isinstance(what, int):
                     problems += self._arrange_level(what, directory, place)
@@ -151,13 +161,15 @@ class Container:
 
     def _arrange_level(self, level: int, directory: Directory, place: str) -> Iterator[Problem]:
         base, grid = self.manifest.base, self.grids[level]
+        codec = base.level_codecs[level]
+        first = 0 if base.subifd is None else 1
         stated = {
-            "NewSubfileType": (directory.number(254, 0), 0 if level == 0 else 1),
+            "NewSubfileType": (directory.number(254, 0), 1 if level > first else 0),
             "ImageWidth": (directory.number(256), grid.size.width),
             "ImageLength": (directory.number(257), grid.size.height),
             "BitsPerSample": (directory.numbers(258, 3), (8, 8, 8)),
-            "Compression": (directory.number(259), COMPRESSION[base.codec]),
-            "PhotometricInterpretation": (directory.number(262), 6 if base.codec == "jpeg" else 2),
+            "Compression": (directory.number(259), COMPRESSION[codec]),
+            "PhotometricInterpretation": (directory.number(262), 6 if codec == "jpeg" else 2),
             "SamplesPerPixel": (directory.number(277), 3),
             "PlanarConfiguration": (directory.number(284, 1), 1),
             "ResolutionUnit": (directory.number(296), 3),
@@ -290,7 +302,7 @@ class Container:
         side = self.manifest.base.tile
         data = self.tile(level, index)
         try:
-            return self._coder.decode(data, height=side, width=side)
+            return self._coders[level].decode(data, height=side, width=side)
         except TileError as error:
             problem = Problem("tile-damaged", f"level {level} tile {index}", str(error))
             raise CorruptContainer(self.path, [problem]) from error

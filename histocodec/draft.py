@@ -17,7 +17,7 @@ from .assemble import AssociatedImage, checksum_table, write_container
 from .associated import code_associated
 from .base import BLOCK, BaseCoder, BoxDownsampler
 from .codecs import TileCodec
-from .coding import CodedPyramid, code_within
+from .coding import CodedOverview, CodedPyramid, code_within
 from .errors import BudgetError
 from .facts import (
     BaseFacts,
@@ -39,7 +39,7 @@ from .frames import compressed
 from .generator import Generator
 from .labels import stated_reconstruction
 from .layers import EnhancementPieces, coded_quality_map, crc_table
-from .manifest import COLOUR, SOFTWARE, Manifest
+from .manifest import SOFTWARE, Manifest
 from .privacy import deidentified_profile, deidentified_properties
 from .pyramid import Progress, Pyramid
 from .quality import MAP_CHANNELS, QualityMap
@@ -70,6 +70,7 @@ class Draft:
     pyramid: Pyramid
     scale: int
     coder: BaseCoder
+    overview: CodedOverview
     associated: Sequence[AssociatedImage] = ()
     associated_note: str | None = None
     package: bytes | None = None
@@ -110,6 +111,11 @@ class Draft:
         return None if isinstance(made, BoxDownsampler) else DownsamplingFacts(made.name, made.digest)
 
     @property
+    def first_layer(self) -> int:
+        """SubIFD of the first layer: an AVIF base, which others cannot read, takes the one before."""
+        return int(self.settings.codec == "avif")
+
+    @property
     def icc_profile(self) -> bytes | None:
         profile = self.source.icc_profile
         return deidentified_profile(profile) if profile and self.settings.deidentify else profile
@@ -140,7 +146,7 @@ class Draft:
         quality_map = None
         if measured is not None:
             sums = hashlib.sha256(crc_table([coded_quality_map(measured[1])])).hexdigest()
-            quality_map = QualityMapLayer(1, (blocks.width, blocks.height), sums)
+            quality_map = QualityMapLayer(self.first_layer + 1, (blocks.width, blocks.height), sums)
         properties = deidentified_properties(source.properties) if settings.deidentify else source.properties
         return Manifest(
             software=SOFTWARE,
@@ -162,6 +168,7 @@ class Draft:
                 quality,
                 self.pyramid.grids[0].tile,
                 level_sizes(base_size, self.pyramid.grids[0].tile),
+                0 if self.first_layer else None,
                 self.coder.colour.numbers if self.coder.colour else None,
                 downsampling,
             ),
@@ -171,11 +178,10 @@ class Draft:
                 ),
                 BLOCK,
             ),
-            layers=Layers(Layer(0, (blocks.width, blocks.height)), quality_map, enhancement),
+            layers=Layers(Layer(self.first_layer, (blocks.width, blocks.height)), quality_map, enhancement),
             associated=tuple(image.name for image in self.associated),
             checksums_sha256=hashlib.sha256(checksums).hexdigest(),
             quality=None if measured is None else measured[0],
-            requires=(COLOUR,) if self.coder.colour else (),
         )
 
     def write(
@@ -245,6 +251,7 @@ def code_draft_within(file: Draft, budget: int, folder: Path, progress: Progress
     try:
         return code_within(
             file.pyramid,
+            file.overview,
             file.coder,
             budget - overhead,
             seed=settings.seed,

@@ -16,7 +16,7 @@ from .adoption import Tuner, adopt_tuned
 from .base import BLOCK, BaseCoder
 from .base_choice import Candidate, choose_base
 from .bounded import CodedEnhancement, Floors, block_floors
-from .coding import CodedPyramid
+from .coding import CodedOverview, CodedPyramid
 from .downsamplers import downsampler_for
 from .draft import TILES, Draft, Measured, code_draft_within
 from .errors import BudgetError, GeneratorError, SettingsError, UnsupportedResolution
@@ -151,7 +151,9 @@ def encode(
             assert loading is not None
             generator = loading.result()
         coder = BaseCoder.fitted(settings.codec, pyramid.pixels_all_over())
-        file = Draft(source, settings, generator, pyramid, scale, coder).fitted(budget)
+        overview = CodedOverview(pyramid, settings.codec, budget, folder=folder, workers=workers, progress=progress)
+        stack.enter_context(overview)
+        file = Draft(source, settings, generator, pyramid, scale, coder, overview).fitted(budget)
         floors = block_floors(file) if settings.has_floor else None
         file, coded = _coded(file, budget, floors, folder, progress)
         stack.enter_context(coded)
@@ -168,7 +170,7 @@ def encode(
         measured = _measure(file, coded, progress) if enhancement is None else enhancement.measured
         checksums = file.checksums(coded.levels)
         pieces = enhancement.pieces if enhancement else None
-        layer = enhancement_facts(settings, enhancement, has_map=measured is not None) if enhancement else None
+        layer = enhancement_facts(file, enhancement, has_map=measured is not None) if enhancement else None
         manifest = file.manifest(coded.quality, coded.total_bytes, checksums, measured, layer)
         with atomic_output(path, overwrite=overwrite) as out:
             file.write(out, manifest, coded.levels, checksums, measured, pieces)
@@ -251,7 +253,15 @@ def _coded(
     if quality is None:
         assert floors is not None
         quality = choose_split(file, floors, budget, progress)
-    coded = CodedPyramid(file.pyramid, file.coder, quality, folder=folder, workers=settings.workers, progress=progress)
+    coded = CodedPyramid(
+        file.pyramid,
+        file.overview,
+        file.coder,
+        quality,
+        folder=folder,
+        workers=settings.workers,
+        progress=progress,
+    )
     return (file.with_package_for(coded.total_bytes) if budget is None else file), coded
 
 

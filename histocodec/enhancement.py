@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .codecs import QUALITY_SCALES, Image, TileCodec, decode_tile, encode_tile
+from .codecs import QUALITY_SCALES, Image, TileCodec, decode_planes, decode_tile, encode_tile
 from .colour import UNCHANGED, ColourTransform
 from .errors import SettingsError
 from .metrics import mean_squared_error, psnr_of_mse
@@ -116,8 +116,10 @@ class EnhancementCoder:
 
     def decode(self, data: bytes, mode: Mode, side: int) -> Image:
         """As `codecs.decode_tile`: (side, side, 3) uint8, the transform undone."""
-        tile, transform = decode_tile(data, self.codec, height=side, width=side), self._transform(mode)
-        return transform.undo(tile) if transform else tile
+        transform = self._transform(mode)
+        if transform is not None:
+            return transform.undo(decode_planes(data, height=side, width=side))
+        return decode_tile(data, self.codec, height=side, width=side)
 
     def _transform(self, mode: Mode) -> ColourTransform | None:
         return self.residual if mode is Mode.RESIDUAL else self.native

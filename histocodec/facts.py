@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 from .codecs import TileCodec
 
+OVERVIEW_CODEC: dict[TileCodec, TileCodec] = {"jp2k": "jp2k", "avif": "jp2k", "jpeg": "jpeg"}
+"""Of the reduced levels, by that of the base."""
+
 
 @dataclass(frozen=True, slots=True)
 class LossyStep:
@@ -49,7 +52,7 @@ class Level:
 
     size: tuple[int, int]
     downsample: int
-    """Base pixels per pixel of this level, each axis: 1, 4, 16 ..."""
+    """Base pixels per pixel of this level, each axis: 1, 8, 64 ..."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +76,18 @@ class BaseFacts:
     tile: int
     """Pixels a side of a stored tile, at every level."""
     levels: tuple[Level, ...]
+    subifd: int | None = None
+    """Of the first directory: which one holds the base. None: the first directory itself does."""
     colour: tuple[int, ...] | None = None
     """The numbers of `colour.ColourTransform`; None if tiles are coded in RGB."""
     downsampling: DownsamplingFacts | None = None
     """None: the box average."""
+
+    @property
+    def level_codecs(self) -> tuple[TileCodec, ...]:
+        """Of each level. What no other reader knows is left to the base: the reduced levels are for all of them."""
+        reduced: TileCodec = OVERVIEW_CODEC[self.codec]
+        return (self.codec, *[reduced] * (len(self.levels) - 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,10 +207,15 @@ class QualityFacts:
     """Column and row of the block of the lowest PSNR."""
 
 
+LEVEL_STEP = 8
+"""Pixels of a level per pixel of the next, each axis."""
+
+
 def level_sizes(base_size: tuple[int, int], tile: int) -> tuple[Level, ...]:
-    """The levels of a base pyramid: each a quarter of the last, until one fits into a tile."""
+    """The levels of a base pyramid: each an eighth of the last, until one fits into a tile; two at least."""
     levels = [Level(base_size, 1)]
-    while max(levels[-1].size) > tile:
+    while max(levels[-1].size) > tile or len(levels) < 2:
         width, height = levels[-1].size
-        levels.append(Level((-(-width // 4), -(-height // 4)), levels[-1].downsample * 4))
+        size = -(-width // LEVEL_STEP), -(-height // LEVEL_STEP)
+        levels.append(Level(size, levels[-1].downsample * LEVEL_STEP))
     return tuple(levels)

@@ -35,7 +35,6 @@ from .strictjson import MAX_WHOLE, load_json, parsed
 from .version import __version__
 
 __all__ = [
-    "COLOUR",
     "FORMAT",
     "KNOWN_FEATURES",
     "MAX_JSON_BYTES",
@@ -75,13 +74,11 @@ MAX_ASSOCIATED = 16
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+ -]{0,63}")
 """Names of generators and associated images: they stand in labels, where other readers look for `|` and line ends."""
 
-COLOUR = "colour"
-"""The feature of a base whose colours have to be transformed back."""
-
-KNOWN_FEATURES: frozenset[str] = frozenset({COLOUR})
-"""What a file may list under `requires` and this version understands."""
+KNOWN_FEATURES: frozenset[str] = frozenset()
+"""What a file may list under `requires` and this version understands: nothing so far."""
 
 _LEFT_OUT = (
+    "subifd",
     "colour",
     "downsampling",
     "psnr_half_width_db",
@@ -194,6 +191,8 @@ def _out_of_range(m: Manifest) -> Iterator[tuple[str, str]]:
         ("base.quality", base.quality, 0, 100),
         ("prediction.generator.halo", generator.halo, 0, MAX_HALO),
     ]
+    if base.subifd is not None:
+        bounds.append(("base.subifd", base.subifd, 0, MAX_SUBIFDS - 1))
     if base.colour is not None:
         bounds += [("base.colour", number, -MAX_COLOUR, MAX_COLOUR) for number in base.colour]
     for name in ("tissue_map", "quality_map", "enhancement"):
@@ -271,10 +270,10 @@ def _contradictions(m: Manifest) -> Iterator[tuple[str, str]]:
     expected = level_sizes((-(-width // base.scale), -(-height // base.scale)), base.tile)
     if base.levels != expected:
         yield "base.levels", f"expected {len(expected)} levels from {expected[0].size}, found other sizes"
-    if base.colour is not None and (len(base.colour) != 12 or base.codec != "avif"):
-        yield "base.colour", f"expected twelve numbers and avif, found {len(base.colour)} and {base.codec}"
-    if (base.colour is not None) != (COLOUR in m.requires):
-        yield "requires", f'"{COLOUR}" goes with base.colour, and only with it'
+    if len(base.colour or ()) != (12 if base.codec == "avif" else 0):
+        yield "base.colour", f"expected twelve numbers for avif, else none, found {len(base.colour or ())}"
+    if (base.subifd is not None) != (base.codec == "avif"):
+        yield "base.subifd", "an avif base lies in a SubIFD, and no other"
     if generator.scale != base.scale:
         yield "prediction.generator.scale", f"expected the base's {base.scale}, found {generator.scale}"
     blocks = tuple(-(-side // m.prediction.block) for side in expected[0].size)
@@ -290,9 +289,9 @@ def _contradictions(m: Manifest) -> Iterator[tuple[str, str]]:
             yield "layers.enhancement.colour", f"expected 24 numbers and avif, found {len(layer_colour)} and {codec}"
     if (m.tier == "bounded") != (m.layers.enhancement is not None):
         yield "tier", '"bounded" goes with an enhancement layer, and only with it'
-    subifds = [layer.subifd for layer in m.layers.present]
+    subifds = [layer.subifd for layer in m.layers.present] + ([] if base.subifd is None else [base.subifd])
     if len(set(subifds)) != len(subifds):
-        yield "layers", "two layers in one SubIFD"
+        yield "layers", "two of base and layers in one SubIFD"
     worst = m.quality.worst_block if m.quality else None
     if worst and not (worst[0] < blocks[0] and worst[1] < blocks[1]):
         yield "quality.worst_block", f"expected one of {blocks[0]} x {blocks[1]} blocks, found {worst}"

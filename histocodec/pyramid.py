@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from .base import BoxDownsampler, Downsampler, downsample, make_base
 from .codecs import Image
+from .facts import LEVEL_STEP, level_sizes
 from .generator import read_with_halo
 from .geometry import Region, Size, TileGrid
-from .manifest import level_sizes
 from .parallel import ordered_map
 from .source import Source
 from .spool import PixelSpool
@@ -23,9 +23,8 @@ Progress = Callable[[str, int, int], None]
 """progress(stage, done, total), called often and from the calling thread."""
 
 _MOST_PIXELS = 1 << 20
-
-LEVEL_STEP = 4
-"""Pixels of a level per pixel of the next, each axis."""
+_STRIP = 32
+"""Rows of a reduced level that are made at a time."""
 
 
 class Pyramid:
@@ -85,9 +84,14 @@ class Pyramid:
 
     def _reduce(self, finer: PixelSpool, coarser: PixelSpool) -> None:
         def work(index: int) -> None:
-            wanted = coarser.grid.covered(*coarser.grid.address(index)).scaled(LEVEL_STEP).clipped(finer.grid.size)
-            assert wanted is not None
-            coarser.put(index, _filled(downsample(finer.read(wanted), LEVEL_STEP), coarser.grid.tile))
+            made = coarser.grid.covered(*coarser.grid.address(index))
+            strips = []
+            for y in range(made.y, made.bottom, _STRIP):  # all of it at once would be 64 tiles in memory
+                strip = Region(made.x, y, made.width, min(_STRIP, made.bottom - y))
+                wanted = strip.scaled(LEVEL_STEP).clipped(finer.grid.size)
+                assert wanted is not None
+                strips.append(downsample(finer.read(wanted), LEVEL_STEP))
+            coarser.put(index, _filled(np.concatenate(strips), coarser.grid.tile))
 
         for _ in ordered_map(work, range(coarser.grid.count), workers=self._workers):
             pass

@@ -14,7 +14,7 @@ import numpy as np
 from .base import BaseCoder
 from .bounded import Address, Block, BlockReader, CodedEnhancement, Floors
 from .codecs import QUALITY_SCALES, Image, TileCodec
-from .coding import CodedPyramid, estimated_bytes
+from .coding import CodedPyramid, coded_tile, estimated_bytes
 from .colour import fit_colours
 from .draft import Draft
 from .enhancement import FINGERPRINT_LENGTH, EnhancementCoder, enhance_to, residual
@@ -26,7 +26,6 @@ from .plane import TileCache, TiledPlane
 from .pyramid import Progress, Pyramid
 from .rate import SEARCH_RANGES
 from .sampling import spread_sample
-from .settings import EncodeSettings
 
 LOWEST_QUALITY: dict[TileCodec, float] = {"jp2k": 26.0, "avif": 30.0, "jpeg": 30.0}
 """Of a base whose quality a floor alone decides. A high one would make do with less; but the base is what every coarser
@@ -89,7 +88,7 @@ class _Estimate:
 
     def __init__(self, file: Draft, floors: Floors) -> None:
         self._file, self._floors = file, floors
-        self._base = estimated_bytes(file.pyramid, file.coder, file.settings.seed, file.settings.workers)
+        self._base = estimated_bytes(file.pyramid, file.overview, file.coder, file.settings.seed, file.settings.workers)
         self._fixed = file.overhead_bytes() + _INDEX_BYTES * floors.size
         self._groups = [
             (group, spread_sample(group, _SAMPLE, file.settings.seed))
@@ -188,7 +187,8 @@ def _coded_on_demand(pyramid: Pyramid, coder: BaseCoder, quality: float) -> Tile
     side = pixels.grid.tile
 
     def make(column: int, row: int) -> Image:
-        return coder.decode(coder.encode(pixels.get(pixels.grid.index(column, row)), quality), height=side, width=side)
+        data = coded_tile(pixels, coder, quality, pixels.grid.index(column, row))
+        return coder.decode(data, height=side, width=side)
 
     return TiledPlane(pixels.grid, make, TileCache(64 << 20))
 
@@ -215,11 +215,11 @@ def check_bounded_size(file: Draft, coded: CodedPyramid, enhancement: CodedEnhan
         )
 
 
-def enhancement_facts(settings: EncodeSettings, enhancement: CodedEnhancement, *, has_map: bool) -> EnhancementLayer:
+def enhancement_facts(file: Draft, enhancement: CodedEnhancement, *, has_map: bool) -> EnhancementLayer:
     """What the manifest states of the layer. has_map: whether a quality map lies in the SubIFD before it."""
-    pieces = enhancement.pieces
+    pieces, settings = enhancement.pieces, file.settings
     return EnhancementLayer(
-        subifd=2 if has_map else 1,
+        subifd=file.first_layer + (2 if has_map else 1),
         size=(pieces.grid.size.width, pieces.grid.size.height),
         checksums_sha256=hashlib.sha256(pieces.checksums).hexdigest(),
         codec=enhancement.coder.codec,

@@ -6,6 +6,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import TracebackType
 from typing import IO
 
 import numpy as np
@@ -88,3 +89,11 @@ class CodeSpool:
 
     def close(self) -> None:
         self._file.close()
+
+    def __enter__(self) -> CodeSpool:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -14,7 +14,8 @@ import tifffile
 from PIL import Image as PILImage
 from PIL.PngImagePlugin import PngInfo
 
-from ..codecs import QUALITY_SCALES, Image, encode_tile
+from ..base import BaseCoder
+from ..codecs import QUALITY_SCALES, Image
 from ..decode import Decoder
 from ..errors import RegionError, SettingsError
 from ..geometry import Region, Size, TileGrid
@@ -202,4 +203,4 @@ def _checked_quality(compression: Compression, quality: float | None) -> float:
 def _compress(tile: Image, compression: Compression, quality: float) -> bytes:
     if compression == "deflate":
         return bytes(imagecodecs.zlib_encode(tile.tobytes(), level=6))
-    return encode_tile(tile, compression, quality)
+    return BaseCoder(compression).encode(tile, quality)

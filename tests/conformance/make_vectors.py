@@ -56,6 +56,7 @@ from histocodec.codecs import Image, TileCodec
 from histocodec.container import Container
 from histocodec.decode import Decoder
 from histocodec.enhancement import FINGERPRINT_LENGTH, TOLERANCE, Mode, fingerprint
+from histocodec.facts import LEVEL_STEP, OVERVIEW_CODEC
 from histocodec.generator import BicubicGenerator, predict
 from histocodec.geometry import Region, Size, TileGrid
 from histocodec.layers import EnhancementPieces, coded_fingerprints, coded_quality_map, crc_table
@@ -128,7 +129,7 @@ class Recipe:
     downsampling: DownsamplingFacts | None = None
 
 
-LAYER_COLOUR = (60000, 3000, -9000, 128 << 16, -2000, 65536, 16000, 129 << 16, 7000, -12000, 70000, 8400001)
+LAYER_COLOUR = (15000, 750, -2250, 128 << 16, -500, 16384, 4000, 129 << 16, 1750, -3000, 17500, 8400001)
 """Of residual tiles."""
 
 REGIONS_OF_INTEREST = json.dumps(
@@ -145,7 +146,10 @@ REGIONS_OF_INTEREST = json.dumps(
     },
     ensure_ascii=False,
 ).encode()
-COLOUR = (70000, -9000, 12000, 128 << 16, 5000, 64000, -30000, 120 << 16, -40000, 8000, 65536, 9000001)
+COLOUR = (17500, -2250, 3000, 128 << 16, 1250, 16000, -7500, 120 << 16, -10000, 2000, 16384, 9000001)
+"""Of an AVIF base; some colours leave 0 to 255."""
+AS_PAINTED = (16384, 0, 0, 128 << 16, 0, 16384, 0, 128 << 16, 0, 0, 16384, 128 << 16)
+"""Of an AVIF base whose samples are those of RGB, times four."""
 
 RECIPES = {
     SMALLEST: Recipe(
@@ -162,8 +166,10 @@ RECIPES = {
     ),
     "jpeg-x4-300x200": Recipe((300, 200), 4, "jpeg", "one JPEG tile; a thumbnail alone", ("thumbnail",), profile=True),
     "jpeg-x2-3x1025": Recipe((3, 1025), 2, "jpeg", "a slide three pixels wide, sides that 2 does not divide"),
-    "avif-x4-300x200": Recipe((300, 200), 4, "avif", "one AVIF tile", profile=True),
-    "avif-x2-1x1": Recipe((1, 1), 2, "avif", "a slide of one pixel"),
+    "avif-x4-300x200": Recipe(
+        (300, 200), 4, "avif", "one AVIF tile in its SubIFD", ("thumbnail", "label"), profile=True, colour=AS_PAINTED
+    ),
+    "avif-x2-1x1": Recipe((1, 1), 2, "avif", "a slide of one pixel", colour=AS_PAINTED),
     "jp2k-x4-1025x3": Recipe((1025, 3), 4, "jp2k", "a base one pixel high", tissue_map=False),
     "jp2k-x4-embedded": Recipe(
         (540, 60), 4, "jp2k", "an embedded `plain` network, two blocks of tissue, one of glass", generator="plain"
@@ -191,6 +197,7 @@ RECIPES = {
         2,
         "avif",
         "an enhancement layer in AVIF over bicubic; three columns and two rows of blocks; no floor, no quality map",
+        colour=AS_PAINTED,
         enhancement=Enhancement("avif", (1, 0, 2, 0, 1, 1)),
     ),
     "avif-x4-colour-bounded": Recipe(
@@ -295,8 +302,9 @@ def build(recipe: Recipe, seed: int) -> bytes:
     levels = level_sizes(full.divided(scale), TILE)
     pictures = [base]
     for _ in levels[1:]:
-        pictures.append(downsample(pictures[-1], 4))
-    tiles = [_tiles(picture, recipe.codec) for picture in pictures]
+        pictures.append(downsample(pictures[-1], LEVEL_STEP))
+    reduced = OVERVIEW_CODEC[recipe.codec]
+    tiles = [_tiles(base, recipe.codec), *(_tiles(picture, reduced) for picture in pictures[1:])]
     associated = [_associated(name, seed) for name in recipe.associated]
     blocks = TileGrid(full.divided(scale), BLOCK)
     package = network_package(recipe.generator) if recipe.generator in _NETWORKS else None
@@ -341,13 +349,21 @@ def build(recipe: Recipe, seed: int) -> bytes:
                 LossyStep(METHOD[recipe.codec], None, f"{how} {scale} x {scale} to one and coded as {recipe.codec}"),
             ),
         ),
-        base=BaseFacts(scale, recipe.codec, QUALITY[recipe.codec], TILE, levels, recipe.colour, recipe.downsampling),
+        base=BaseFacts(
+            scale,
+            recipe.codec,
+            QUALITY[recipe.codec],
+            TILE,
+            levels,
+            0 if recipe.codec == "avif" else None,
+            recipe.colour,
+            recipe.downsampling,
+        ),
         prediction=PredictionFacts(generator, BLOCK),
         layers=_layers(recipe, blocks, quality_map, enhancement),
         associated=recipe.associated,
         checksums_sha256=hashlib.sha256(checksums).hexdigest(),
         quality=measured if recipe.profile or recipe.measured else None,
-        requires=("colour",) if recipe.colour else (),
     )
     out = io.BytesIO()
     write_container(
@@ -369,7 +385,7 @@ def _layers(
     recipe: Recipe, blocks: TileGrid, quality_map: QualityMap | None, pieces: EnhancementPieces | None
 ) -> Layers:
     """What the manifest says of them. The writer numbers them as they come."""
-    numbers = iter(range(3))
+    numbers = iter(range(int(recipe.codec == "avif"), 4))
     size = (blocks.shape.width, blocks.shape.height)
     tissue = Layer(next(numbers), size) if recipe.tissue_map else None
     quality, enhancement = None, None
@@ -404,7 +420,7 @@ def painted_enhancement(recipe: Enhancement, full: Size, without: bytes, seed: i
 
     def tile(index: int) -> bytes:
         picture = painted_native if modes[index] == Mode.NATIVE else painted_residual
-        return coded(picture(side, seed + index), recipe.codec)
+        return coded(picture(side, seed + index), recipe.codec, ten_bits=recipe.colour is not None)
 
     regions = None if recipe.regions is None else compress(recipe.regions)
     return EnhancementPieces.of(TileGrid(full, side), modes, tile, coded_fingerprints(prints), regions)
@@ -446,14 +462,27 @@ def fingerprints(data: bytes, modes: NDArray[np.uint8]) -> tuple[NDArray[np.int3
             return found, decoder.tile_size
 
 
-def coded(image: Image, codec: TileCodec) -> bytes:
-    """A codestream. Not the encoder's own way: how that is tuned must not change a vector."""
+def coded(image: Image, codec: TileCodec, *, ten_bits: bool = False) -> bytes:
+    """A codestream. Not the encoder's own way: how that is tuned must not change a vector.
+
+    ten_bits: an `avif` tile of four times these samples, for a colour transform.
+    """
     image = np.ascontiguousarray(image)
     match codec:
         case "jp2k":
             return bytes(imagecodecs.jpeg2k_encode(image, level=QUALITY[codec], codecformat="j2k", numthreads=1))
         case "avif":
-            return bytes(imagecodecs.avif_encode(image, level=QUALITY[codec], speed=6, pixelformat="444", numthreads=1))
+            planes, bits = (image.astype(np.uint16) * 4, 10) if ten_bits else (image, 8)
+            file = imagecodecs.avif_encode(
+                planes,
+                level=QUALITY[codec],
+                speed=6,
+                bitspersample=bits,
+                pixelformat="444",
+                matrix=0,
+                numthreads=1,
+            )
+            return bytes(file[file.index(b"mdat") + 4 :])
         case "jpeg":
             return bytes(imagecodecs.jpeg_encode(image, level=QUALITY[codec], subsampling="420", optimize=True))
 
@@ -465,7 +494,7 @@ def _tiles(picture: Image, codec: TileCodec) -> list[bytes]:
         part = grid.covered(*grid.address(index))
         tile = picture[part.y : part.bottom, part.x : part.right]
         padding = ((0, TILE - part.height), (0, TILE - part.width), (0, 0))
-        codes.append(coded(np.pad(tile, padding, mode="edge"), codec))
+        codes.append(coded(np.pad(tile, padding, mode="edge"), codec, ten_bits=codec == "avif"))
     return codes
 
 
@@ -612,9 +641,12 @@ def change_manifest(directories: list[Directory], change: Callable[[dict[str, An
 
 def recompute_checksums(directories: list[Directory]) -> None:
     """The table that belongs to pieces that were replaced."""
-    pieces = [piece for directory in directories if 322 in directory.tags for piece in directory.pieces]
+    stored = json.loads(zstandard.decompress(directories[0].tags[MANIFEST][1]))
+    subifd = stored["base"].get("subifd")
+    apart = [] if subifd is None else [directories[0].subdirectories[subifd]]
+    pieces = [piece for directory in (*apart, *directories) if 322 in directory.tags for piece in directory.pieces]
     pieces += [piece for directory in directories if 322 not in directory.tags for piece in directory.pieces]
-    unsealed = [directory for directory in directories[0].subdirectories if CHECKSUMS not in directory.tags]
+    unsealed = [d for d in directories[0].subdirectories if CHECKSUMS not in d.tags and d not in apart]
     pieces += [*(piece for directory in unsealed for piece in directory.pieces)] or [b""]
     pieces.append(directories[0].tags.get(ICC_PROFILE, (UNDEFINED, b""))[1])
     directories[0].tags[CHECKSUMS] = UNDEFINED, crc_table(pieces)
@@ -787,7 +819,7 @@ def invalid_vectors(valid: dict[str, bytes]) -> dict[str, tuple[bytes, tuple[str
     many = [{"method": "", "ratio": None, "derivation": ""}] * 1001
     manifest("many-items", "1001 lossy steps", lambda m: m["slide"].update(lossy_history=many))
     manifest("tier", "an unknown tier", lambda m: m.update(tier="perfect"))
-    manifest("levels", "a level too many", lambda m: m["base"]["levels"].append({"size": [17, 1], "downsample": 16}))
+    manifest("levels", "a level too many", lambda m: m["base"]["levels"].append({"size": [5, 1], "downsample": 64}))
     manifest("level-size", "a level of another size", lambda m: m["base"]["levels"][1].update(size=[64, 1]))
     manifest("other-scale", "generator.scale is 2", lambda m: m["prediction"]["generator"].update(scale=2))
     manifest("map-size", "a map of another size", lambda m: m["layers"]["tissue_map"].update(size=[3, 2]), source=sound)
@@ -803,12 +835,17 @@ def invalid_vectors(valid: dict[str, bytes]) -> dict[str, tuple[bytes, tuple[str
     eleven, far = numbers[:11], [*numbers[:11], 1 << 27]
     manifest("colour-of-eleven", "a colour of 11 numbers", lambda m: m["base"].update(colour=eleven), source=avif)
     manifest("colour-far", "a colour's number out of range", lambda m: m["base"].update(colour=far), source=avif)
-    manifest("colour-not-required", "a colour transform that is not required", lambda m: m.pop("requires"), source=avif)
-    manifest("colour-missing", "requires a colour transform, has none", lambda m: m["base"].pop("colour"), source=avif)
+    manifest(
+        "colour-missing", "an AVIF base without a colour transform", lambda m: m["base"].pop("colour"), source=avif
+    )
+    manifest("base-in-chain", "an AVIF base in no SubIFD", lambda m: m["base"].pop("subifd"), source=avif)
+    manifest("base-apart", "a JPEG 2000 base in a SubIFD", lambda m: m["base"].update(subifd=1))
+    manifest("base-subifd", "base.subifd is 16", lambda m: m["base"].update(subifd=16), source=avif)
+    manifest("base-in-layer", "base and tissue map in one SubIFD", lambda m: m["base"].update(subifd=1), source=avif)
     manifest(
         "colour-of-jp2k",
         "a colour transform where other readers look",
-        lambda m: m.update(requires=["colour"], base={**m["base"], "colour": numbers}),
+        lambda m: m["base"].update(colour=numbers),
     )
     layered, layer_numbers = valid["jp2k-x4-layer-colour"], [*LAYER_COLOUR, *COLOUR]
 
@@ -912,6 +949,29 @@ def invalid_vectors(valid: dict[str, bytes]) -> dict[str, tuple[bytes, tuple[str
     marker = "a tile whose coding style is destroyed, with its checksum"
     broken = _replaced(place, place.index(b"\xff\x52"), b"\xff\x30")
     add("tile-damaged", "no-coding-style", rebuilt(piece(0, 0, broken), sums=True), marker)
+
+    # a base in a SubIFD
+    def apart(change: Callable[[Directory], None], *, sums: bool = True) -> bytes:
+        def changed(directories: list[Directory]) -> None:
+            change(directories[0].subdirectories[0])
+
+        return rebuilt(changed, sums=sums, source=avif)
+
+    eight, ten = coded(grey, "avif"), coded(grey, "avif", ten_bits=True)
+    add("tile-damaged", "avif-zeros", apart(lambda d: d.pieces.__setitem__(0, bytes(64))), "an AVIF tile of zeros")
+    add("tile-damaged", "avif-8-bits", apart(lambda d: d.pieces.__setitem__(0, eight)), "an AVIF tile of 8 bits")
+    boxed = bytes(imagecodecs.avif_encode(grey, level=60, pixelformat="444", numthreads=1))
+    add("tile-damaged", "avif-boxes", apart(lambda d: d.pieces.__setitem__(0, boxed)), "an AVIF tile with its boxes")
+    small = coded(grey[:64, :64], "avif", ten_bits=True)
+    add("tile-damaged", "avif-small", apart(lambda d: d.pieces.__setitem__(0, small)), "an AVIF tile of 64 x 64 px")
+    cut = ten[: len(ten) // 2]
+    add("tile-damaged", "avif-cut", apart(lambda d: d.pieces.__setitem__(0, cut)), "half of an AVIF tile")
+    wide = apart(lambda d: d.set(256, LONG, 76), sums=False)
+    add("directory-mismatch", "base-width", wide, "the base's directory says 76 px for 75")
+    visible = apart(lambda d: d.set(259, SHORT, 33005), sums=False)
+    add("directory-mismatch", "base-compression", visible, "the base's directory says JPEG 2000")
+    beyond = rebuilt(lambda d: change_manifest(d, lambda m: m["base"].update(subifd=5)), source=avif)
+    add("directory-mismatch", "base-beyond", beyond, "the manifest looks for the base in SubIFD 5 of two")
 
     # tissue-map-damaged
     def tissue_map(data: bytes) -> bytes:
@@ -1158,9 +1218,9 @@ def hostile_layers(valid: dict[str, bytes]) -> dict[str, tuple[bytes, tuple[str,
     exchanged = believed(swap)
     add("enhancement-damaged", "exchanged", exchanged, "the two layers exchanged", "quality-map-damaged")
     avif = valid["avif-x2-bounded"]
-    wraps = patched(avif, 1, TILE_OFFSETS, struct.pack("<Q", 2**64 - 8))
+    wraps = patched(avif, 2, TILE_OFFSETS, struct.pack("<Q", 2**64 - 8))
     add("enhancement-damaged", "offset-wraps", wraps, "first tile at 2^64 - 8")
-    header = patched(avif, 1, TILE_OFFSETS, struct.pack("<Q", 4))
+    header = patched(avif, 2, TILE_OFFSETS, struct.pack("<Q", 4))
     add("enhancement-damaged", "in-header", header, "first tile at 4, in the header")
     huge = patched(sound, 0, TILE_LENGTHS, struct.pack("<I", 2**32 - 1))
     add("enhancement-damaged", "length", huge, "first tile of 2^32 - 1 bytes")

@@ -25,7 +25,7 @@ Tags = dict[int, tuple[int, ...]]
 
 CODECS: dict[str, Any] = {
     "jp2k": imagecodecs.jpeg2k_decode,
-    "avif": imagecodecs.avif_decode,
+    "avif": lambda data: imagecodecs.avif_decode(in_boxes(data)),
     "jpeg": imagecodecs.jpeg_decode,
 }
 
@@ -42,8 +42,7 @@ class SecondDecoder:
         self.data = path.read_bytes()
         chain = self._chain()
         self.manifest: dict[str, Any] = json.loads(self._frame(self._bytes(chain[0][65301])))
-        unknown = {*self.manifest.get("requires", [])} - {"colour"}
-        if self.manifest["format"] != "histocodec" or self.manifest["version"] != 1 or unknown:
+        if self.manifest["format"] != "histocodec" or self.manifest["version"] != 1 or self.manifest.get("requires"):
             raise Refused("not of version 1")
         slide, base, names = self.manifest["slide"], self.manifest["base"], self.manifest["associated"]
         self.scale, self.tile, self.codec = base["scale"], base["tile"], base["codec"]
@@ -51,10 +50,17 @@ class SecondDecoder:
         if hashlib.sha256(table).hexdigest() != self.manifest["checksums_sha256"]:
             raise Refused("not the checksums that the manifest names")
         sums = iter(np.frombuffer(table, "<u4").tolist())
-        # Section 2.2: base, thumbnail, reduced levels, then the other associated images
+        # Section 2.2: first level, thumbnail, further levels, then the other associated images; an AVIF base apart
         images = [*chain[1 : 1 + len(names[:1])], *chain[len(chain) - len(names[1:]) :]]
         levels = [chain[0], *chain[1 + len(names[:1]) : len(chain) - len(names[1:])]]
-        stored = [self._level(tags, level["size"], sums) for tags, level in zip(levels, base["levels"], strict=True)]
+        reduced = {"avif": "jp2k"}.get(self.codec, self.codec)
+        if "subifd" in base:
+            levels.insert(0, self._directory(chain[0][330][base["subifd"]])[0])
+        stored = [
+            self._level(tags, level["size"], sums, reduced if k else self.codec)
+            for k, (tags, level) in enumerate(zip(levels, base["levels"], strict=True))
+        ]
+        stored[0] = rgb(stored[0], base.get("colour"))
         self.associated = {
             name: imagecodecs.jpeg_decode(self._checked(tags[273][0], tags[279][0], next(sums)))
             for name, tags in zip(names, images, strict=True)
@@ -104,15 +110,15 @@ class SecondDecoder:
             raise Refused(f"the {length} bytes at {offset} changed")
         return data
 
-    def _level(self, tags: Tags, size: list[int], sums: Any) -> Pixels:
-        decode = CODECS[self.codec]
+    def _level(self, tags: Tags, size: list[int], sums: Any, codec: str) -> Pixels:
+        decode = CODECS[codec]
         width, height = size
         columns, rows = -(-width // self.tile), -(-height // self.tile)
-        image = np.empty((rows * self.tile, columns * self.tile, 3), np.uint8)
+        image = np.empty((rows * self.tile, columns * self.tile, 3), np.uint16 if codec == "avif" else np.uint8)
         for index, (offset, length) in enumerate(zip(tags[324], tags[325], strict=True)):
             y, x = (self.tile * n for n in divmod(index, columns))
             image[y : y + self.tile, x : x + self.tile] = decode(self._checked(offset, length, next(sums)))
-        return rgb(image[:height, :width], self.manifest["base"].get("colour"))
+        return image[:height, :width]
 
     def _tissue_map(self, first: Tags, checksum: int) -> Pixels | None:
         layer = self.manifest["layers"].get("tissue_map")
@@ -212,12 +218,42 @@ class Enhancement:
         return np.asarray(np.clip(prediction.astype(np.int16) + tile - 128, 0, 255), np.uint8)
 
 
+def in_boxes(data: bytes) -> bytes:
+    """Section 3.2: a bare picture as an AVIF file."""
+    assert data[:3] == b"\x12\0\x0a"
+    header = int.from_bytes(data[4:20].ljust(16, b"\0"), "big")
+
+    def bits(start: int, count: int) -> int:
+        return header >> (128 - start - count) & ((1 << count) - 1)
+
+    if bits(0, 5) != 0b00111:
+        raise Refused("not a still picture of profile 1")
+    wide, high = bits(10, 4) + 1, bits(14, 4) + 1
+    width, height = bits(18, wide) + 1, bits(18 + wide, high) + 1
+    deep = bits(24 + wide + high, 1)
+    bytes_of = (
+        "0000001c 66747970 61766966 00000000 61766966 6d696631 6d696166 000000e6 6d657461 00000000"
+        "00000021 68646c72 00000000 00000000 70696374 00000000000000000000000000"
+        "0000000e 7069746d 00000000 0001"
+        f"0000001e 696c6f63 00000000 4400 0001 0001 0000 0001 0000010a {len(data):08x}"
+        "00000023 69696e66 00000000 0001 00000015 696e6665 02000000 0001 0000 61763031 00"
+        "0000006a 69707270 0000004b 6970636f"
+        f"00000014 69737065 00000000 {width:08x} {height:08x}"
+        f"00000010 70697869 00000000 03 {'0a0a0a' if deep else '080808'}"
+        f"0000000c 61763143 81 {32 + bits(5, 5):02x} {'40' if deep else '00'} 00"
+        "00000013 636f6c72 6e636c78 0002 0002 0000 80"
+        "00000017 69706d61 00000000 00000001 0001 04 01 02 83 04"
+        f"{len(data) + 8:08x} 6d646174"
+    )
+    return bytes.fromhex(bytes_of.replace(" ", "")) + data
+
+
 def rgb(stored: Pixels, numbers: list[int] | None) -> Pixels:
     """Section 3.1."""
     if numbers is None:
         return stored
     m = np.array(numbers, np.int64).reshape(3, 4)
-    total = (stored.astype(np.int64) - 128) @ m[:, :3].T + m[:, 3] + 32768
+    total = (stored.astype(np.int64) - 512) @ m[:, :3].T + m[:, 3] + 32768
     return np.asarray(np.clip(total >> 16, 0, 255), np.uint8)
 
 
