@@ -4,8 +4,7 @@
 
 On 10x bases of training tiles: the step with which the stand-in's squared error (RGB, mean over the tiles) is AVIF's;
 AVIF's bits over its own; and the slope of log(squared error of the reconstruction) over log(bits), from the quality
-five steps below to the one five above. The slopes that are there were fitted with the first `avif-x4`, which no longer
-ships.
+five steps below to the one five above.
 """
 
 from __future__ import annotations

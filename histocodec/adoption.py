@@ -104,6 +104,7 @@ def adopt_tuned(
 def _mean_psnr(file: Draft, coded: CodedPyramid, tuned: TunedGenerator, progress: Progress) -> float:
     facts, _ = measure_blocks(
         file.source.read,
+        file.source.size,
         coded.base_plane().read,
         file.generator,
         file.pyramid.blocks,

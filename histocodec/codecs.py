@@ -118,7 +118,8 @@ def _decoded(data: bytes, codec: TileCodec, height: int, width: int) -> NDArray[
             case "jpeg":
                 image = imagecodecs.jpeg_decode(data)
     except Exception as error:  # imagecodecs raises one class per library, without a common root
-        raise TileError(f"damaged {codec} codestream: {error}") from error
+        reason = " ".join(str(error).split())
+        raise TileError(f"damaged {codec} codestream: {reason}") from error
     if image.shape != (height, width, 3):
         raise TileError(f"expected {height} x {width} x 3 samples in a {codec} codestream, found {image.shape}")
     return np.ascontiguousarray(image)

@@ -26,7 +26,7 @@ _STEPS = 2.3
 255 * sqrt(3) steps, which just fits into 10 bits; and rounding by half a stored step moves no channel by half a step,
 so every colour comes back as it was."""
 
-_HIGHEST = 1023
+_HIGHEST, _WHITE = 1023, 257.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +47,14 @@ class ColourTransform:
         return np.clip(np.floor(levels / ONE), 0, 255).astype(np.uint8).reshape(stored.shape)
 
     def apply(self, rgb: Image) -> NDArray[np.uint16]:
-        """(height, width, 3) uint8 RGB -> (height, width, 3) uint16 of 10 bits to be coded: what `undo` takes back."""
+        """(height, width, 3) uint8 RGB -> (height, width, 3) uint16 of 10 bits to be coded: what `undo` takes back.
+
+        Pure white is made whiter than white, which `undo` clamps: a codec that misses it by a step must not show.
+        """
         rows = np.array(self.numbers, np.float64).reshape(3, 4) / ONE
-        stored = (rgb.reshape(-1, 3) - rows[:, 3]) @ np.linalg.inv(rows[:, :3]).T + MIDDLE
+        levels = rgb.reshape(-1, 3).astype(np.float64)
+        levels[(levels == 255).all(-1)] = _WHITE
+        stored = (levels - rows[:, 3]) @ np.linalg.inv(rows[:, :3]).T + MIDDLE
         planes: NDArray[np.uint16] = np.clip(np.rint(stored), 0, _HIGHEST).astype(np.uint16).reshape(rgb.shape)
         return planes
 

@@ -27,7 +27,7 @@ from .manifest import Manifest
 from .output import atomic_output, check_output, check_space, writing_errors
 from .package import Package
 from .pyramid import Progress, Pyramid
-from .quality import measure_blocks
+from .quality import SSIM_SIDE, measure_blocks
 from .sampling import spread_sample
 from .settings import BASE_MPP, Base, EncodeSettings
 from .source import Source
@@ -198,7 +198,7 @@ def encode(
     if settings.deidentify and source.path.stem in path.name:
         notes.append(f"the slide's own name is still in the name of the file, {path.name}")
     if settings.verify != "none" and measured is None:
-        notes.append("nothing was measured: no block of tissue lies within the slide entirely")
+        notes.append("nothing was measured: there is no block of tissue")
     return EncodeReport(path, size_bytes, coded.total_bytes, manifest, tuple(notes))
 
 
@@ -270,7 +270,7 @@ def _measure(file: Draft, coded: CodedPyramid, progress: Progress) -> Measured |
     settings = file.settings
     if settings.verify == "none":
         return None
-    candidates = file.pyramid.whole_tissue_blocks()
+    candidates = file.pyramid.tissue_blocks(SSIM_SIDE)
     count = len(candidates) if settings.verify == "all" else settings.verify_blocks
     spread = spread_sample(candidates, count, settings.seed)
     if not spread:
@@ -279,6 +279,7 @@ def _measure(file: Draft, coded: CodedPyramid, progress: Progress) -> Measured |
     addresses = [spread[k] for k in np.random.default_rng(settings.seed).permutation(len(spread))]
     return measure_blocks(
         file.source.read,
+        file.source.size,
         coded.base_plane().read,
         file.generator,
         file.pyramid.blocks,

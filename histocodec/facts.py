@@ -189,7 +189,7 @@ class QualityFacts:
     """Fidelity of the prediction to the source, measured when the file was made; without the enhancement layer."""
 
     method: str
-    """`sample`: blocks of tissue drawn at random; `all`: all of them that lie within the slide entirely."""
+    """`sample`: blocks of tissue drawn at random; `all`: all of them. At the slide's edges, of what lies within it."""
     blocks: int
     block_size: int
     """Full pixels a side."""

@@ -104,10 +104,15 @@ class Pyramid:
 
     def whole_tissue_blocks(self) -> list[tuple[int, int]]:
         """(column, row) of every tissue block that lies within the slide entirely, row by row."""
+        return self.tissue_blocks(self.blocks.tile * self._scale)
+
+    def tissue_blocks(self, least: int) -> list[tuple[int, int]]:
+        """(column, row) of every tissue block of which at least so many full pixels a side lie within the slide."""
+        grid = TileGrid(self._full_size, self.blocks.tile * self._scale)
         return [
             (int(column), int(row))
             for row, column in np.argwhere(self.tissue)
-            if self.blocks.region(column, row).scaled(self._scale).within(self._full_size)
+            if min(grid.covered(column, row).width, grid.covered(column, row).height) >= least
         ]
 
     def pixels_all_over(self) -> NDArray[np.uint8]:

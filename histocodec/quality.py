@@ -13,7 +13,7 @@ from .base import downsample
 from .codecs import Image
 from .facts import ErrorSummary, QualityFacts, Summary
 from .generator import BicubicGenerator, Generator, ReadBase, predict
-from .geometry import Region, TileGrid
+from .geometry import Region, Size, TileGrid
 from .metrics import colour_error, psnr, ssim
 from .parallel import ordered_map
 
@@ -76,7 +76,7 @@ class QualityMap:
         """scores: pairs of (column, row) and what was measured there."""
         values = np.zeros((blocks.shape.height, blocks.shape.width, MAP_CHANNELS), np.uint16)
         for (column, row), score in scores:
-            assert score.ssim is not None  # whole blocks alone are in the map
+            assert score.ssim is not None  # slivers are not in the map
             measured = np.array([score.psnr_db, score.ssim, score.colour_error, score.consistency_db])
             values[row, column] = 1 + np.clip(np.rint((measured + _OFFSETS) * _STEPS), 0, _HIGHEST)
         return cls(values)
@@ -114,6 +114,7 @@ class QualityMap:
 
 def measure_blocks(
     read_full: Callable[[Region], Image],
+    full_size: Size,
     read_base: ReadBase,
     generator: Generator,
     blocks: TileGrid,
@@ -127,19 +128,22 @@ def measure_blocks(
 ) -> tuple[QualityFacts, QualityMap]:
     """Reconstruct some blocks as a decoder does, and compare them with the source.
 
-    read_full: regions of the source. read_base: regions of the *decoded* base. addresses: (column, row) of blocks that
-    lie within the slide entirely, at least one, in random order. method: how they were chosen, out of `population`.
+    read_full: regions of the source, whose size is `full_size`. read_base: regions of the *decoded* base. addresses:
+    (column, row) of blocks, at least one, in random order. Of each the part that lies within the slide is measured,
+    which has to be SSIM_SIDE px a side. method: how they were chosen, out of `population`.
     within_db: stop once the mean PSNR of the population is known to within so much (`half_width`), which is looked at
     after FEWEST_BLOCKS, twice as many, and so on; 0 measures all. PSNR and SSIM as `histocodec.metrics` defines them,
     PSNR at most PSNR_CAP_DB.
     """
     bicubic = BicubicGenerator(generator.scale)
+    grid = TileGrid(full_size, blocks.tile * generator.scale)
 
     def measure(address: tuple[int, int]) -> tuple[BlockScore, float]:
-        predicted = predict(generator, read_base, blocks, *address)
-        plain = predict(bicubic, read_base, blocks, *address)
-        original = read_full(blocks.region(*address).scaled(generator.scale))
-        score = score_block(original, predicted, read_base(blocks.region(*address)), generator.scale)
+        original = read_full(grid.covered(*address))
+        within = np.s_[: original.shape[0], : original.shape[1]]
+        predicted = predict(generator, read_base, blocks, *address)[within]
+        plain = predict(bicubic, read_base, blocks, *address)[within]
+        score = score_block(original, predicted, read_base(blocks.covered(*address)), generator.scale)
         return score, min(psnr(original, plain), PSNR_CAP_DB)
 
     scores: list[BlockScore] = []

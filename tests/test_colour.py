@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from histocodec.base import BaseCoder, downsample
 from histocodec.codecs import Image
-from histocodec.colour import ColourTransform, fit_colours
+from histocodec.colour import UNCHANGED, ColourTransform, fit_colours
 from histocodec.container import Container
 from histocodec.decode import Decoder
 from histocodec.encode import EncodeSettings, encode
@@ -25,56 +27,55 @@ def base() -> Image:
     return downsample(tissue(Size(1024, 1024), seed=5), 4)
 
 
-def test_identity_in_whole_numbers(base: Image) -> None:
-    one = 1 << 16
-    identity = ColourTransform((one, 0, 0, 128 * one, 0, one, 0, 128 * one, 0, 0, one, 128 * one))
-    assert np.array_equal(identity.undo(base), base)
-    assert np.array_equal(identity.apply(base), base)
-
-
 def test_it_is_what_the_formula_says() -> None:
-    numbers = (70000, -1234, 567, 99 << 16, 3, 65536, -65536, 12345678, -400000, 8, 15, 16 << 16)
+    numbers = (17500, -1234, 567, 99 << 16, 3, 16384, -16384, 12345678, -100000, 8, 15, 16 << 16)
     rng = np.random.default_rng(0)
-    stored = rng.integers(0, 256, (9, 7, 3)).astype(np.uint8)
+    stored = rng.integers(0, 1024, (9, 7, 3)).astype(np.uint16)
     undone = ColourTransform(numbers).undo(stored)
     for y, x in np.ndindex(9, 7):
         for i in range(3):
-            total = sum(numbers[4 * i + j] * (int(stored[y, x, j]) - 128) for j in range(3)) + numbers[4 * i + 3]
+            total = sum(numbers[4 * i + j] * (int(stored[y, x, j]) - 512) for j in range(3)) + numbers[4 * i + 3]
             assert undone[y, x, i] == min(255, max(0, (total + (1 << 15)) >> 16))
 
 
-def test_there_and_back_loses_less_than_a_step_or_two(base: Image) -> None:
-    transform = fit_colours(base.reshape(-1, 3))
-    assert transform is not None
-    back = transform.undo(transform.apply(base))
-    assert np.abs(back.astype(int) - base).max() <= 3
-    assert psnr(base, back) > 46
+@given(seed=st.integers(0, 2**32 - 1), spread=st.sampled_from([0, 1, 20, 80, 200]))
+@settings(max_examples=40, deadline=None)
+def test_every_colour_comes_back_whatever_the_slide_is_like(seed: int, spread: int) -> None:
+    """Of ink, of glass, of white: what a transform cannot hold would be wrong in every file."""
+    rng = np.random.default_rng(seed)
+    ground = rng.integers(0, 256, 3)
+    pixels = np.clip(ground + spread * rng.standard_normal((500, 1)) * rng.standard_normal(3), 0, 255).astype(np.uint8)
+    transform = fit_colours(pixels)
+    corners = np.stack(np.meshgrid(*[[0, 1, 127, 128, 254, 255]] * 3), -1).reshape(-1, 1, 3).astype(np.uint8)
+    image = np.concatenate([corners, rng.integers(0, 256, (3000, 1, 3), np.uint8)])
+    stored = transform.apply(image)
+    assert stored.dtype == np.uint16
+    assert stored.max() <= 1023
+    assert np.array_equal(transform.undo(stored), image)
 
 
-def test_luma_carries_the_axis_of_most_variance(base: Image) -> None:
-    transform = fit_colours(base.reshape(-1, 3))
-    assert transform is not None
-    weights = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])
-    planes = transform.apply(base).reshape(-1, 3) @ weights.T
+def test_the_first_plane_carries_the_axis_of_most_variance(base: Image) -> None:
+    planes = fit_colours(base.reshape(-1, 3)).apply(base).reshape(-1, 3)[:, [1, 2, 0]]
     correlation = np.corrcoef(planes.T)
     assert np.abs(correlation[np.triu_indices(3, 1)]).max() < 0.05
     assert planes.var(0)[0] > planes.var(0)[1] > planes.var(0)[2] - 1
 
 
-def test_ink_that_8_bits_cannot_hold_is_not_clipped(base: Image) -> None:
-    """Colours far from the stain's: the transform must reach them, or step aside."""
-    inked = base.copy()
-    inked[:40, :40] = (0, 255, 0)
-    inked[40:80, :40] = (0, 0, 255)
-    inked[80:120, :40] = (0, 0, 0)
-    transform = fit_colours(inked.reshape(-1, 3))
-    if transform is not None:
-        assert np.abs(transform.undo(transform.apply(inked)).astype(int) - inked).max() <= 4
-
-
 @pytest.mark.parametrize("pixels", [np.full((50, 3), 240, np.uint8), np.zeros((1, 3), np.uint8)])
 def test_flat_colours_have_no_axes(pixels: Image) -> None:
-    assert fit_colours(pixels) is None
+    assert fit_colours(pixels) == UNCHANGED
+
+
+@pytest.mark.parametrize("level", [255, 254, 128, 0])
+@pytest.mark.parametrize("quality", [5, 35, 60])
+def test_a_flat_colour_beside_tissue_stays_what_it_is(base: Image, level: int, quality: int) -> None:
+    """White most of all: a viewer's background beside it shows a single step."""
+    tile = np.full((256, 256, 3), level, np.uint8)
+    tile[:96] = base[:96]
+    coder = BaseCoder.fitted("avif", base)
+    decoded = coder.decode(coder.encode(tile, quality), height=256, width=256)
+    assert (decoded[160:] == level).mean() > 0.98
+    assert np.abs(decoded[160:].astype(int) - level).max() <= 1
 
 
 def test_fewer_bytes_at_equal_fidelity(base: Image) -> None:
@@ -104,12 +105,12 @@ def test_an_avif_file_states_its_transform_and_decodes_with_it(
     slide_path: Path, slide_image: Image, tmp_path: Path
 ) -> None:
     with open_source(slide_path) as source:
-        settings = EncodeSettings(codec="avif", ratio=None, quality=95)
-        encode(source, tmp_path / "x.hc.tif", BicubicGenerator(4), settings)
+        high = EncodeSettings(codec="avif", ratio=None, quality=95)
+        encode(source, tmp_path / "x.hc.tif", BicubicGenerator(4), high)
     with Container(tmp_path / "x.hc.tif") as container:
         manifest = container.manifest
     assert manifest.base.colour is not None
-    assert manifest.requires == ("colour",)
+    assert manifest.base.subifd == 0
     with Decoder(tmp_path / "x.hc.tif") as decoder:
         size = decoder.levels[1]
         found = decoder.read(Region(0, 0, size.width, size.height), 1)

@@ -46,6 +46,9 @@ class DataConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Full pixels a side of the middle of each tile that is measured at the end; 0 for whole tiles."""
     mpp: Positive = 0.25
     """Micrometres per pixel; slides more than 30 % off are refused. Tiles do not state theirs."""
+    downsampler: str | None = None
+    """What makes the bases, if it is not the box average and is not trained as well: the name of one that ships, or the
+    path of a package."""
     patch: Annotated[int, Meta(ge=64, le=4096)] = 1024
     """Full pixels a side."""
     entropy_bits: Annotated[float, Meta(ge=0, le=8)] = 7.0
@@ -228,6 +231,8 @@ def _problems(config: TrainConfig) -> list[str]:
     if config.schedule.weight_decay and config.schedule.optimiser != "muon":
         found.append("schedule.weight_decay: it is Muon's; 0 expected with another optimiser")
     if config.downsampler is not None:
+        if config.data.downsampler is not None:
+            found.append("data.downsampler: none expected where one is trained")
         if not NAME.fullmatch(config.downsampler.name):
             found.append(f"downsampler.name: letters, digits and ._+- expected, found {config.downsampler.name!a:.80}")
         if config.downsampler.name == config.name:

@@ -21,12 +21,13 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor
 
-from ..base import downsample
+from ..base import downsample, shrink
 from ..codecs import Image
+from ..downsamplers import load_downsampler
 from ..errors import SettingsError
 from ..networks import ResidualDownsampler
 from .config import AugmentConfig, BaseConfig
-from .pairs import CropShape, Pair, training_pairs
+from .pairs import CropShape, Downsample, Pair, training_pairs
 from .patches import Patches
 
 _CROPS_PER_PATCH = 12
@@ -70,6 +71,8 @@ class PairMaker:
     """Another one for every run, and for every time that a run goes on."""
     downsampler: Path | None = None
     """Weights of a `ResidualDownsampler`, read again whenever they change; the box average while there are none."""
+    fixed: str | None = None
+    """Instead of that: `DataConfig.downsampler`."""
 
     def pairs(self, worker: int) -> Iterator[Pair]:
         """Endless; other ones for every worker."""
@@ -79,7 +82,9 @@ class PairMaker:
             shape=self.shape,
             bases=self.bases,
             settings=self.settings,
-            downsampled=downsample if self.downsampler is None else _LatestDownsampler(self.downsampler),
+            downsampled=fixed_downsampling(self.fixed, self.shape.scale)
+            if self.downsampler is None
+            else _LatestDownsampler(self.downsampler),
             crops_per_patch=_CROPS_PER_PATCH,
         )
 
@@ -195,6 +200,14 @@ def _stacked(pairs: Sequence[Pair]) -> list[Tensor]:
         torch.tensor([pair.quality for pair in pairs], dtype=torch.float32),
         torch.tensor([pair.colour.numbers for pair in pairs], dtype=torch.float32),
     ]
+
+
+def fixed_downsampling(name: str | None, scale: int) -> Downsample:
+    """By a downsampler that is not trained, as an encoder does it; None: the box average."""
+    if name is None:
+        return downsample
+    downsampler = load_downsampler(name, scale)
+    return lambda image, _: shrink(image, downsampler)
 
 
 class _LatestDownsampler:

@@ -15,6 +15,7 @@ from safetensors.torch import load as load_tensors
 
 from ..base import Downsampler
 from ..codecs import Image, TileCodec
+from ..downsamplers import load_downsampler
 from ..errors import SettingsError, UnreadableSource
 from ..generator import BicubicGenerator, Generator
 from ..metrics import psnr
@@ -66,12 +67,13 @@ def run_training(
         check_output(beside, overwrite=overwrite)
     vgg = None if config.loss.vgg is None else data / config.loss.vgg
     shipping = build_configured(config.network, config.network.hyperparameters)
+    fixed = None if config.data.downsampler is None else load_downsampler(config.data.downsampler, shipping.scale)
     measured_tiles = {name: _tiles(config, data / name) for name in config.data.measure}
     run = Run(config, folder, start=_start(config, data), vgg=vgg, device=device, workers=workers)
     patches = collect_patches(config.data, data, config.seed, lambda name, done, total: say(name, done, total, {}))
     _describe(config, folder, device, len(patches.kept), len(patches.dropped_entropy_bits))
     entropy_figure(patches, config.data.entropy_bits, folder / "entropy.png")
-    watched = _watched(config, measured_tiles, shipping.scale)
+    watched = _watched(config, measured_tiles, shipping.scale, fixed)
     bicubic = BicubicGenerator(shipping.scale)
     bicubic_db = {f"{name} dB": _mean_psnr(bicubic, tiles) for name, tiles in watched.items()}
 
@@ -86,7 +88,7 @@ def run_training(
 
     shipping.load_state_dict(run.train(patches, watch=watch, progress=log).state_dict())
     second = None if run.downsampling is None else downsampler_package(config, run.downsampling.averaged)
-    downsampler = None if second is None else build_downsampler(second, device)
+    downsampler = fixed if second is None else build_downsampler(second, device)
     package = measured_package(
         config, shipping, measured_tiles, downsampler, device, lambda done, total: say("measuring", done, total, {})
     )
@@ -179,11 +181,15 @@ def _tiles(config: TrainConfig, folder: Path) -> list[Image]:
 _SMALLEST = 64
 
 
-def _watched(config: TrainConfig, tiles: dict[str, list[Image]], scale: int) -> dict[str, list[EvaluationTile]]:
+def _watched(
+    config: TrainConfig, tiles: dict[str, list[Image]], scale: int, downsampler: Downsampler | None
+) -> dict[str, list[EvaluationTile]]:
     """The middles of the first folder's tiles, with the first two kinds of base, box-averaged."""
     images = [centre(image, config.schedule.watch_crop) for image in next(iter(tiles.values()), [])]
     return {
-        base_name(codec, rate): [evaluation_tile(image, scale, codec, rate) for image in images]
+        base_name(codec, rate): [
+            evaluation_tile(image, scale, codec, rate, downsampler=downsampler) for image in images
+        ]
         for codec, rate in _measured_bases(scale, _coded_as(config))[:2]
         if images
     }
@@ -221,6 +227,13 @@ def _measured(
     return dict(found)
 
 
+def _downsampler_name(config: TrainConfig, scale: int) -> str | None:
+    """Of what makes the bases; None: the box average."""
+    if config.data.downsampler is not None:
+        return load_downsampler(config.data.downsampler, scale).name
+    return None if config.downsampler is None else config.downsampler.name
+
+
 def _card(config: TrainConfig, network: Network) -> PackageCard:
     return PackageCard(
         name=config.name,
@@ -230,5 +243,5 @@ def _card(config: TrainConfig, network: Network) -> PackageCard:
         halo=network.halo,
         licence=config.licence,
         training=as_tables(config),
-        downsampler=None if config.downsampler is None else config.downsampler.name,
+        downsampler=_downsampler_name(config, network.scale),
     )

@@ -21,12 +21,14 @@ BLOCK = 16
 # with which the stand-in's error is the codec's; bits of the codec for each of its own; and by how many per cent the
 # squared error of what an x4 generator makes of the base falls when the base gets one per cent more bits.
 # Fitted on 10x bases of training patches (`benchmarks/stand_in.py`).
-QUALITIES = (25.0, 35.0, 45.0, 55.0, 65.0, 75.0, 85.0, 95.0)
-STEPS = (68.13, 48.3, 34.15, 24.84, 17.81, 11.84, 9.03, 4.32)
-BITS = (3.68, 3.547, 3.476, 3.394, 3.326, 3.115, 3.097, 3.051)
-SLOPES = (0.653, 0.639, 0.672, 0.663, 0.688, 0.556, 0.443, 0.175)
+QUALITIES = (10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 85.0)
+STEPS = (110.77, 65.66, 42.64, 27.67, 18.16, 11.44, 8.34, 3.8)
+BITS = (2.758, 2.968, 3.041, 2.977, 2.845, 2.693, 2.625, 2.531)
+SLOPES = (0.499, 0.564, 0.637, 0.693, 0.703, 0.603, 0.5, 0.332)
 
-_YCBCR = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0.5, -0.418688, -0.081312))
+_PLANES = 4
+"""Steps of a stored sample, which has 10 bits, for one of 8."""
+
 _DEAD = 1 / 3
 """Rounding offset: what is below two thirds of a step becomes zero."""
 
@@ -40,9 +42,7 @@ class StandIn(nn.Module):
         basis = torch.cos(math.pi / BLOCK * (k[None] + 0.5) * k[:, None]) * (2 / BLOCK) ** 0.5
         basis[0] /= 2**0.5
         self.basis: Tensor
-        self.ycbcr: Tensor
         self.register_buffer("basis", basis.float())
-        self.register_buffer("ycbcr", torch.tensor(_YCBCR))
 
     def forward(self, base: Tensor, colours: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
         """Code and decode.
@@ -55,7 +55,7 @@ class StandIn(nn.Module):
         n, _, height, width = base.shape
         rows = colours.reshape(n, 3, 4) / ONE
         inverse = torch.linalg.inv(rows[:, :, :3])
-        to_planes, offset = self.ycbcr @ inverse, rows[:, :, 3:]
+        to_planes, offset = inverse / _PLANES, rows[:, :, 3:]
         planes = to_planes @ (255 * base.reshape(n, 3, -1) - offset)
         blocks = planes.reshape(n, 3, height // BLOCK, BLOCK, width // BLOCK, BLOCK).transpose(3, 4)
         found = self.basis @ blocks @ self.basis.T / step.reshape(n, 1, 1, 1, 1, 1)

@@ -26,7 +26,7 @@ from .losses import PerceptualLoss, discriminator_loss, generator_loss, pixel_lo
 from .muon import Muon
 from .pairs import CropShape, Pair, training_pairs
 from .patches import Patches
-from .pool import Batch, CropPool, PairMaker
+from .pool import Batch, CropPool, PairMaker, fixed_downsampling
 
 T = TypeVar("T")
 Weights = dict[str, Tensor]
@@ -224,7 +224,7 @@ class Run:
             followed = self._downsampler_path
             self.downsampling.save(followed)  # what lies there may be of another step, or of another run
         seed = (config.seed, self.step)
-        maker = PairMaker(patches, self._shape, config.bases, config.augment, seed, followed)
+        maker = PairMaker(patches, self._shape, config.bases, config.augment, seed, followed, config.data.downsampler)
         size = config.schedule.pool
         pool = stack.enter_context(CropPool(maker, size=size, workers=self.workers, device=self.device))
         return pool.batches(config.schedule.batch)
@@ -239,7 +239,14 @@ class Run:
         step = first - first % _STEPS_PER_SEED
         while True:
             rng = np.random.default_rng([config.seed, step])
-            pairs = training_pairs(patches, rng, shape=self._shape, bases=config.bases, settings=config.augment)
+            pairs = training_pairs(
+                patches,
+                rng,
+                shape=self._shape,
+                bases=config.bases,
+                settings=config.augment,
+                downsampled=fixed_downsampling(config.data.downsampler, self.network.scale),
+            )
             shuffled = _shuffled(pairs, rng, 4 * config.schedule.batch)
             for _ in range(_STEPS_PER_SEED):
                 drawn = [next(shuffled) for _ in range(config.schedule.batch)]
