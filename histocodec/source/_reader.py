@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,10 @@ from ..errors import RegionError, SourceReadError
 from ..geometry import Region, Size
 
 WHITE = (255, 255, 255)
+
+OnDamage = Literal["refuse", "fill"]
+
+WAY_PAST_DAMAGE = "; --on-damage fill puts background in the place of what is damaged"
 
 
 @dataclass(kw_only=True, eq=False)
@@ -33,6 +38,12 @@ class Reader(ABC):
     associated: dict[str, Image] = field(repr=False)
     lossy_methods: tuple[str, ...]
     size_bytes: int
+    notes: tuple[str, ...] = ()
+    on_damage: OnDamage = "refuse"
+    cell: Size | None
+    """What damage is confined to: a tile or strip, counted from the top left corner. None: nothing; a stream is lost
+    behind it."""
+    _damaged: set[tuple[int, int]] = field(default_factory=set, init=False, repr=False)
     _closed: bool = field(default=False, init=False, repr=False)
 
     @abstractmethod
@@ -49,12 +60,67 @@ class Reader(ABC):
         if self._closed:
             raise SourceReadError(self.path, f"cannot read {_named(region)}: the source is closed")
         try:
-            return self._pixels(region)
+            if not self._is_damaged(region):
+                return self._pixels(region)
         except MemoryError:
             raise
         except Exception as error:  # every library raises its own, without a common root
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise SourceReadError(self.path, f"cannot read {_named(region)}: {reason}") from error
+            if self.on_damage == "refuse" or self.cell is None:
+                reason = " ".join(str(error).split()) or type(error).__name__
+                way_out = WAY_PAST_DAMAGE if self.cell else "; it is one stream, and what lies behind damage is lost"
+                raise SourceReadError(self.path, f"cannot read {_named(region)}: {reason}{way_out}") from error
+        return self._sound_pixels(region)
+
+    @property
+    def damaged(self) -> tuple[Region, ...]:
+        """As `Source.damaged`. Cells side by side are one region."""
+        found: list[Region] = []
+        for row, column in sorted((row, column) for column, row in self._damaged.copy()):
+            cell = self._cell_region(column, row)
+            if found and (found[-1].right, found[-1].y) == (cell.x, cell.y):
+                cell = Region(found[-1].x, cell.y, cell.right - found[-1].x, cell.height)
+                found.pop()
+            found.append(cell)
+        return tuple(found)
+
+    def _cells(self, region: Region) -> Iterator[tuple[int, int]]:
+        """(column, row) of every cell that a region touches."""
+        width, height = self.cell or self.size
+        for row in range(region.y // height, (region.bottom - 1) // height + 1):
+            for column in range(region.x // width, (region.right - 1) // width + 1):
+                yield column, row
+
+    def _cell_region(self, column: int, row: int) -> Region:
+        """The part of a cell within the source."""
+        width, height = self.cell or self.size
+        cell = Region(column * width, row * height, width, height).clipped(self.size)
+        assert cell is not None
+        return cell
+
+    def _is_damaged(self, region: Region) -> bool:
+        """Whether the region touches a cell that could not be read before."""
+        return bool(self._damaged) and any(address in self._damaged for address in self._cells(region))
+
+    def _sound_pixels(self, region: Region) -> Image:
+        """A region cell by cell, with the background where a cell cannot be read; those are noted."""
+        canvas = np.empty((region.height, region.width, 3), np.uint8)
+        for column, row in self._cells(region):
+            cell = self._cell_region(column, row)
+            x, right = max(region.x, cell.x), min(region.right, cell.right)
+            y, bottom = max(region.y, cell.y), min(region.bottom, cell.bottom)
+            part = canvas[y - region.y : bottom - region.y, x - region.x : right - region.x]
+            part[:] = self.background
+            if (column, row) not in self._damaged:
+                # All of the cell: which part of a damaged tile can be read must not depend on who asks for what.
+                try:
+                    pixels = self._pixels(cell)
+                except MemoryError:
+                    raise
+                except Exception:
+                    self._damaged.add((column, row))
+                else:
+                    part[:] = pixels[y - cell.y : bottom - cell.y, x - cell.x : right - cell.x]
+        return canvas
 
     def close(self) -> None:
         if not self._closed:

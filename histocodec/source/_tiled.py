@@ -1,4 +1,4 @@
-"""Tiled TIFF and OME-TIFF that OpenSlide does not read, through tifffile."""
+"""TIFF and OME-TIFF tile by tile or strip by strip, through tifffile: what OpenSlide and libvips do not read."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ import tifffile
 from numpy.typing import NDArray
 
 from ..codecs import Image
+from ..errors import UnreadableSource
 from ..geometry import Region
-from ._reader import Reader, over
+from ._reader import OnDamage, Reader, over
 from ._resolution import resolved_mpp
-from ._tiff import TiffFacts
+from ._tiff import LONGEST_SEGMENT_PX, TiffFacts
 
 _CACHE_BYTES = 64 << 20
 _SEPARATE = 2
@@ -25,52 +26,55 @@ _ASSOCIATED_ALPHA = 1
 
 @dataclass(kw_only=True, eq=False)
 class TiledReader(Reader):
-    """A tiled TIFF, of which only the tiles that a region touches are read."""
+    """A TIFF, of which only the tiles or strips that a region touches are read. Both are called tiles here."""
 
     file: tifffile.TiffFile = field(repr=False)
-    page: tifffile.TiffPage = field(repr=False)
+    pages: list[tifffile.TiffPage] = field(repr=False)
+    """One, or one for each of red, green and blue."""
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
-    _tile: Callable[[int], NDArray[np.uint8] | None] = field(init=False, repr=False)
+    _tile: Callable[[int, int], NDArray[np.uint8] | None] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        tile_bytes = self.page.tilewidth * self.page.tilelength * self.page.samplesperpixel
-        self._tile = lru_cache(maxsize=max(1, _CACHE_BYTES // tile_bytes))(self._decoded)
+        assert self.cell is not None
+        tile_bytes = self.cell.area * (1 if len(self.pages) > 1 else self.pages[0].samplesperpixel)
+        self._tile = lru_cache(maxsize=max(len(self.pages), _CACHE_BYTES // tile_bytes))(self._decoded)
 
     def _pixels(self, region: Region) -> Image:
-        page = self.page
-        planes = page.samplesperpixel if page.planarconfig == _SEPARATE else 1
-        columns, rows = -(-self.size.width // page.tilewidth), -(-self.size.height // page.tilelength)
-        canvas = np.zeros((region.height, region.width, page.samplesperpixel), np.uint8)
-        if page.samplesperpixel == 3:  # what no tile covers; with alpha, zeros stand for it
+        page = self.pages[0]
+        samples = len(self.pages) if len(self.pages) > 1 else page.samplesperpixel
+        apart = page.samplesperpixel if page.planarconfig == _SEPARATE else 1
+        ((last_column, last_row),) = self._cells(Region(self.size.width - 1, self.size.height - 1, 1, 1))
+        canvas = np.zeros((region.height, region.width, samples), np.uint8)
+        if samples == 3:  # what no tile covers; with alpha, zeros stand for it
             canvas[:] = self.background
-        for row in range(region.y // page.tilelength, (region.bottom - 1) // page.tilelength + 1):
-            for column in range(region.x // page.tilewidth, (region.right - 1) // page.tilewidth + 1):
-                left, top = column * page.tilewidth, row * page.tilelength
-                x, right = max(region.x, left), min(region.right, left + page.tilewidth)
-                y, bottom = max(region.y, top), min(region.bottom, top + page.tilelength)
-                for plane in range(planes):
-                    tile = self._tile((plane * rows + row) * columns + column)
-                    if tile is not None:
-                        channels = slice(plane, plane + 1) if planes > 1 else slice(None)
-                        canvas[y - region.y : bottom - region.y, x - region.x : right - region.x, channels] = tile[
-                            y - top : bottom - top, x - left : right - left
-                        ]
-        if page.samplesperpixel == 3:
+        for column, row in self._cells(region):
+            cell = self._cell_region(column, row)
+            x, right = max(region.x, cell.x), min(region.right, cell.right)
+            y, bottom = max(region.y, cell.y), min(region.bottom, cell.bottom)
+            part = canvas[y - region.y : bottom - region.y, x - region.x : right - region.x]
+            for plane in range(max(len(self.pages), apart)):
+                of_page, within = (plane, 0) if len(self.pages) > 1 else (0, plane)
+                tile = self._tile(of_page, (within * (last_row + 1) + row) * (last_column + 1) + column)
+                if tile is not None:
+                    channels = slice(None) if tile.shape[2] == samples else slice(plane, plane + 1)
+                    part[:, :, channels] = tile[y - cell.y : bottom - cell.y, x - cell.x : right - cell.x]
+        if samples == 3:
             return canvas
         return over(canvas, self.background, premultiplied=page.extrasamples == (_ASSOCIATED_ALPHA,))
 
-    def _decoded(self, index: int) -> NDArray[np.uint8] | None:
+    def _decoded(self, of_page: int, index: int) -> NDArray[np.uint8] | None:
         """One tile, (height, width, samples) uint8; None if the file leaves it out."""
-        count = self.page.databytecounts[index]
+        page = self.pages[of_page]
+        count = page.databytecounts[index]
         if count == 0:
             return None
         with self._lock:
-            self.file.filehandle.seek(self.page.dataoffsets[index])
+            self.file.filehandle.seek(page.dataoffsets[index])
             data = self.file.filehandle.read(count)
         if len(data) != count:
             raise ValueError(f"the file ends within tile {index}")
-        tile = _decode(self.page, data, index)
-        samples = 1 if self.page.planarconfig == _SEPARATE else self.page.samplesperpixel
+        tile = _decode(page, data, index)
+        samples = 1 if page.planarconfig == _SEPARATE else page.samplesperpixel
         if tile is None or tile.dtype != np.uint8 or tile.shape[0] != 1 or tile.shape[3] != samples:
             raise ValueError(f"tile {index} is not of {samples} x 8 bit, as its directory says")
         return np.asarray(tile[0], np.uint8)
@@ -79,23 +83,28 @@ class TiledReader(Reader):
         self.file.close()
 
 
-def open_tiled(path: Path, tiff: TiffFacts, mpp: float | None) -> TiledReader | None:
-    """Open a tiled TIFF, or return None if it is left to libvips.
+def open_tiled(path: Path, tiff: TiffFacts, mpp: float | None, on_damage: OnDamage) -> TiledReader | None:
+    """Open a TIFF, or return None if tifffile has no decoder for it.
 
     Raises UnreadableSource, MissingResolution and UnsupportedResolution.
     """
-    if not tiff.tiled or not tiff.is_rgb_when_decoded:
+    if not tiff.is_rgb_when_decoded:
         return None
-    tiff.check_unambiguous()
     file = tifffile.TiffFile(path)
     try:
-        page = file.pages[tiff.page]
-        assert isinstance(page, tifffile.TiffPage)
+        pages = [page for page in (file.pages[place] for place in tiff.pages) if isinstance(page, tifffile.TiffPage)]
         try:
-            _decode(page, None, 0)
+            _decode(pages[0], None, 0)
         except Exception:  # tifffile's way of saying that it has no decoder for this page
             file.close()
             return None
+        if tiff.segment_size.area > LONGEST_SEGMENT_PX:
+            raise UnreadableSource(
+                path,
+                f"expected strips of at most {LONGEST_SEGMENT_PX} px, found {tiff.segment_size.width} x "
+                f"{tiff.segment_size.height} px, which would have to be held in memory at once; write it with tiles "
+                "(tiffcp -t)",
+            )
         return TiledReader(
             path=path,
             size=tiff.size,
@@ -107,8 +116,10 @@ def open_tiled(path: Path, tiff: TiffFacts, mpp: float | None) -> TiledReader | 
             associated=tiff.associated,
             lossy_methods=tiff.lossy_methods,
             size_bytes=path.stat().st_size,
+            on_damage=on_damage,
+            cell=tiff.segment_size,
             file=file,
-            page=page,
+            pages=pages,
         )
     except BaseException:
         file.close()
