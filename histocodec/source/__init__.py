@@ -59,7 +59,8 @@ class Source(Protocol):
     def damaged(self) -> tuple[Region, ...]:
         """Where pixels could not be decoded, as far as they were asked for, and `read` gave the background instead.
 
-        Whole tiles, row by row, in full pixels. Empty unless the source was opened with on_damage "fill".
+        Rectangles of whole tiles that do not overlap, by y and x, in full pixels. Empty unless the source was opened
+        with on_damage "fill".
         """
         ...
 

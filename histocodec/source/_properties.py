@@ -12,7 +12,8 @@ _KEPT = 1 << 16
 def bounded(properties: dict[str, str]) -> tuple[dict[str, str], tuple[str, ...]]:
     """The properties without long ones repeated, the longest cut if all together take too much; and notes on both."""
     kept, first = dict[str, str](), dict[str, str]()
-    for name, text in properties.items():
+    # What OpenSlide derives from other properties comes last, so that it is what repeats.
+    for name, text in sorted(properties.items(), key=lambda item: item[0].startswith("openslide.")):
         if len(text) > _KEPT and text in first:
             text = f"[the same as {first[text]}]"
         elif len(text) > _KEPT:

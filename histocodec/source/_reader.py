@@ -73,15 +73,21 @@ class Reader(ABC):
 
     @property
     def damaged(self) -> tuple[Region, ...]:
-        """As `Source.damaged`. Cells side by side are one region."""
-        found: list[Region] = []
+        """As `Source.damaged`."""
+        rows: list[Region] = []
         for row, column in sorted((row, column) for column, row in self._damaged.copy()):
             cell = self._cell_region(column, row)
-            if found and (found[-1].right, found[-1].y) == (cell.x, cell.y):
-                cell = Region(found[-1].x, cell.y, cell.right - found[-1].x, cell.height)
-                found.pop()
-            found.append(cell)
-        return tuple(found)
+            if rows and (rows[-1].right, rows[-1].y) == (cell.x, cell.y):
+                rows[-1] = Region(rows[-1].x, cell.y, rows[-1].width + cell.width, cell.height)
+            else:
+                rows.append(cell)
+        found: dict[tuple[int, int, int], Region] = {}
+        """By left edge, width and bottom: what the next row may go on with."""
+        for run in rows:
+            above = found.pop((run.x, run.width, run.y), None)
+            whole = Region(run.x, above.y, run.width, run.bottom - above.y) if above else run
+            found[run.x, run.width, run.bottom] = whole
+        return tuple(sorted(found.values(), key=lambda place: (place.y, place.x)))
 
     def _cells(self, region: Region) -> Iterator[tuple[int, int]]:
         """(column, row) of every cell that a region touches."""
