@@ -105,6 +105,13 @@ def open_source(
     reader = (
         _opened_tiff(path, mpp, series, on_damage) if is_tiff(path) else _opened_other(path, mpp, series, on_damage)
     )
+    # A flat image is decoded from its beginning: that is left to the first read.
+    if on_damage == "refuse" and reader.cell is not None:
+        try:
+            reader.check_decodes()
+        except BaseException:
+            reader.close()
+            raise
     reader.properties, notes = bounded(reader.properties)
     reader.notes += notes
     return reader

@@ -15,9 +15,16 @@ from ._codestream import JPEG_2000_START, jpeg_2000_facts
 LONGEST_PX = 1 << 26
 """A decoder of JPEG 2000 takes some 16 bytes of memory a pixel: 1 GB."""
 
+_BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)
+"""Their sizes, one a version: two letters alone prove little."""
+
+_TOO_LARGE = "too large for an image that has to be decoded as a whole; convert it to a tiled TIFF"
+
 _STARTS = {
     b"\0\0\0\x0cjP  \r\n\x87\n": "jp2k",
     b"\xff\x4f\xff\x51": "jp2k",
+    b"\0\0\0\x0cJXL \r\n\x87\n": "jxl",
+    b"\xff\x0a": "jxl",
     b"BM": "bmp",
 }
 
@@ -28,22 +35,30 @@ def decoded(path: Path) -> Any:
     Raises UnreadableSource if it is too large, or cannot be decoded.
     """
     with path.open("rb") as file:
-        start = file.read(12)
+        start = file.read(18)
     kind = next((kind for magic, kind in _STARTS.items() if start.startswith(magic)), None)
-    if kind is None:
+    if kind is None or (kind == "bmp" and int.from_bytes(start[14:18], "little") not in _BMP_HEADERS):
         return None
+    if kind == "jxl":
+        raise UnreadableSource(path, "JPEG XL is read within a TIFF alone; convert it to PNG, such as with djxl")
+    import PIL
+    import PIL.Image
+
     try:
         pixels, profile = _through_pillow(path, kind)
     except UnreadableSource:
         raise
+    except PIL.Image.DecompressionBombError as error:
+        raise UnreadableSource(path, f"{_TOO_LARGE}: {error}") from error
+    except PIL.UnidentifiedImageError as error:
+        raise UnreadableSource(path, "cut off or damaged: its header cannot be read") from error
     except Exception as error:  # every decoder raises its own, without a common root
-        if kind == "bmp":  # two letters prove little
-            return None
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UnreadableSource(path, f"cut off or damaged: {reason}") from error
     import pyvips
 
-    image = pyvips.Image.new_from_array(np.ascontiguousarray(pixels)).copy()
+    image = pyvips.Image.new_from_array(np.ascontiguousarray(pixels))
+    image = image.copy(interpretation="srgb")
     image.set_type(pyvips.GValue.gstr_type, "vips-loader", kind)
     if profile:
         image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
@@ -62,6 +77,8 @@ def _through_pillow(path: Path, kind: str) -> tuple[NDArray[Any], bytes | None]:
             _check_depth(path)
         if picture.mode in ("P", "RGBX"):  # an 8-bit BMP has a palette, as a PNG can have one
             return np.asarray(picture.convert("RGB")), None
+        if picture.mode not in ("RGB", "RGBA"):
+            raise UnreadableSource(path, f"expected 8-bit RGB, found pixels of kind {picture.mode}")
         return np.asarray(picture), picture.info.get("icc_profile")
 
 
@@ -77,6 +94,5 @@ def _check_size(path: Path, width: int, height: int) -> None:
     if width * height > LONGEST_PX:
         raise UnreadableSource(
             path,
-            f"expected at most {LONGEST_PX} px of a kind that has to be decoded as a whole, found {width} x {height}; "
-            "convert it to a tiled TIFF",
+            f"{_TOO_LARGE}: expected at most {LONGEST_PX} px, found {width} x {height}",
         )

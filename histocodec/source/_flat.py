@@ -15,7 +15,8 @@ from ..geometry import Region, Size
 from ._decoded import decoded
 from ._reader import OnDamage, Reader, over
 from ._resolution import resolved_mpp
-from ._tiff import LONGEST_SEGMENT_PX, TiffFacts
+from ._segments import LONGEST_SEGMENT_PX
+from ._tiff import TiffFacts
 
 # None, deflate, LZW, PackBits, JPEG and WebP: libvips may have been built with more, and says so when it is too late.
 _LINE_BY_LINE = (1, 8, 32946)
@@ -60,11 +61,9 @@ def open_flat(
     """
     image = decoded(path) if tiff is None else None
     if image is None:
-        image = _loaded(path, None if tiff is None else tiff.pages, series)
+        image = _loaded(path, None if tiff is None else tiff.pages[0], series)
     if image is None:
         return None
-    if tiff is not None and image.interpretation in ("b-w", "multiband"):
-        image = image.copy(interpretation="srgb")  # its channels are known to be red, green and blue
     if image.format != "uchar" or image.interpretation not in ("srgb", "rgb") or image.bands not in (3, 4):
         raise UnreadableSource(
             path, f"expected 8-bit RGB, found {image.bands} x {image.format} per pixel ({image.interpretation})"
@@ -89,8 +88,8 @@ def open_flat(
     )
 
 
-def _loaded(path: Path, pages: tuple[int, ...] | None, series: int | None) -> Any:
-    """What libvips makes of a file, the pages side by side in one pixel; None if it knows no loader."""
+def _loaded(path: Path, page_number: int | None, series: int | None) -> Any:
+    """What libvips makes of a file, or of one directory of a TIFF; None if it knows no loader."""
     import pyvips  # starts libvips, which vendor slides never need
 
     # By content, not by name: in names, libvips reads brackets as options and suffixes as formats.
@@ -99,9 +98,8 @@ def _loaded(path: Path, pages: tuple[int, ...] | None, series: int | None) -> An
         return pyvips.Image.new_from_source(source, "", access="random", fail_on="error", **options)
 
     try:
-        if pages is not None:
-            first, *others = [page({"page": place}) for place in pages]
-            return first.bandjoin(others) if others else first
+        if page_number is not None:
+            return page({"page": page_number})
         image = page({})
         count = image.get_n_pages()
         if count > 1 and series is None:
@@ -115,7 +113,7 @@ def _loaded(path: Path, pages: tuple[int, ...] | None, series: int | None) -> An
 
 def reads_tiff(tiff: TiffFacts) -> bool:
     """Whether libvips decodes the picture of a TIFF, within bounds of memory."""
-    if tiff.compression not in _TIFF_COMPRESSIONS:
+    if tiff.compression not in _TIFF_COMPRESSIONS or tiff.is_grey or tiff.contradicts:
         return False
     if tiff.compression in _LINE_BY_LINE:
         return True

@@ -19,9 +19,13 @@ from ._files import size_on_disk
 from ._ome import ASSOCIATED_NAMES, as_positive
 from ._reader import WHITE, OnDamage, Reader, over
 from ._resolution import Spacing, resolved_mpp
-from ._tiff import LONGEST_SEGMENT_PX, PLAIN_VENDORS, TiffFacts
+from ._segments import LONGEST_SEGMENT_PX
+from ._tiff import PLAIN_VENDORS, TiffFacts
 
 _CACHE_BYTES = 64 << 20
+
+# None, LZW, JPEG, deflate, PackBits, Aperio's JPEG 2000, zstd. Of others OpenSlide may open what it cannot read.
+_COMPRESSIONS = (1, 5, 7, 8, 32773, 32946, 33003, 33005, 50000)
 
 
 @dataclass(kw_only=True, eq=False)
@@ -86,7 +90,9 @@ def open_openslide(
 
 def _is_level_0(tiff: TiffFacts) -> bool:
     """Whether OpenSlide takes the picture for its level 0, and its colours for what they are."""
-    return tiff.pages == (0,) and tiff.tiled and not tiff.is_ambiguous and not tiff.is_rgb_in_33003
+    if tiff.is_grey or tiff.contradicts or tiff.compression not in _COMPRESSIONS:
+        return False
+    return tiff.pages == (0,) and tiff.tiled and not tiff.is_ambiguous
 
 
 def _opened(path: Path) -> openslide.OpenSlide:

@@ -13,12 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..codecs import Image
-from ..errors import RegionError, SourceReadError
+from ..errors import RegionError, SourceReadError, UnreadableSource
 from ..geometry import Region, Size
+from ._segments import cells_of
 
 WHITE = (255, 255, 255)
 
 OnDamage = Literal["refuse", "fill"]
+
+_TRIED = 16
 
 WAY_PAST_DAMAGE = "; --on-damage fill puts background in the place of what is damaged"
 
@@ -66,10 +69,31 @@ class Reader(ABC):
             raise
         except Exception as error:  # every library raises its own, without a common root
             if self.on_damage == "refuse" or self.cell is None:
-                reason = " ".join(str(error).split()) or type(error).__name__
+                reason = _reason(error)
                 way_out = WAY_PAST_DAMAGE if self.cell else "; it is one stream, and what lies behind damage is lost"
                 raise SourceReadError(self.path, f"cannot read {_named(region)}: {reason}{way_out}") from error
         return self._sound_pixels(region)
+
+    def check_decodes(self) -> None:
+        """Raise UnreadableSource if no tile can be decoded, of some all over the source: then it is not damage."""
+        width, height = self.cell or self.size
+        columns, rows = -(-self.size.width // width), -(-self.size.height // height)
+        count = min(_TRIED, columns * rows)
+        for k in range(count):
+            # From the middle, where tissue is, to the end and then from the start.
+            index = (columns * rows // 2 + k * columns * rows // count) % (columns * rows)
+            cell = self._cell_region(index % columns, index // columns)
+            try:
+                self._pixels(Region(cell.x, cell.y, 1, 1))
+            except MemoryError:
+                raise
+            except Exception as error:
+                reason = _reason(error)
+            else:
+                return
+        raise UnreadableSource(
+            self.path, f"no tile can be decoded of {count} that were tried: {reason}; convert it with another program"
+        )
 
     @property
     def damaged(self) -> tuple[Region, ...]:
@@ -91,10 +115,7 @@ class Reader(ABC):
 
     def _cells(self, region: Region) -> Iterator[tuple[int, int]]:
         """(column, row) of every cell that a region touches."""
-        width, height = self.cell or self.size
-        for row in range(region.y // height, (region.bottom - 1) // height + 1):
-            for column in range(region.x // width, (region.right - 1) // width + 1):
-                yield column, row
+        return cells_of(self.cell or self.size, region)
 
     def _cell_region(self, column: int, row: int) -> Region:
         """The part of a cell within the source."""
@@ -155,6 +176,10 @@ def over(rgba: NDArray[np.uint8], background: tuple[int, int, int], *, premultip
         # The sum passes 255 only where a file holds more colour than its alpha allows.
         return np.minimum(colour + (behind + 127) // 255, 255).astype(np.uint8)
     return ((colour * alpha + behind + 127) // 255).astype(np.uint8)
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _named(region: Region) -> str:

@@ -17,15 +17,13 @@ from ..geometry import Size
 from ..layout import TAG_MANIFEST
 from ._codestream import jpeg_2000_facts, jpeg_facts
 from ._ome import read_ome
-from ._pictures import Picture, find_pictures
+from ._pictures import Picture, Pictures, find_pictures
 from ._reader import WAY_PAST_DAMAGE
 from ._resolution import Spacing
+from ._segments import LONGEST_SEGMENT_PX, segment_size
 
 # Without a handler of ours, Python prints tifffile's warnings on stderr; those who configure logging still get them.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
-
-LONGEST_SEGMENT_PX = 1 << 26
-"""Of a tile or strip; above this, reading one pixel would cost more memory than reading any sensible region."""
 
 PLAIN_VENDORS = (None, "generic-tiff", "aperio")
 """OpenSlide's names of formats whose pages are the picture, without any stitching: any TIFF reader gives the same."""
@@ -34,7 +32,7 @@ _HEADER_BYTES = 1 << 16
 _COMPRESSIONS = {*map(int, tifffile.COMPRESSION)}
 _TEXT_TAGS = ("ImageDescription", "Make", "Model", "Software", "DateTime", "Artist", "HostComputer", "Copyright")
 _GREY, _RGB, _YCBCR = 1, 2, 6
-OLD_JPEG, _NEW_JPEG = 6, 7
+_OLD_JPEG, _JPEG_IN_TIFF = 6, 7
 APERIO_JPEG_2000_YCBCR = 33003
 _JPEG, _JPEG_2000 = "ISO_10918_1", "ISO_15444_1"
 _LOSSY_METHODS = {
@@ -67,8 +65,9 @@ class TiffFacts:
     """As stored."""
     is_ambiguous: bool
     """Whether another image of the main chain is as large as the picture, so that its size does not identify it."""
-    is_rgb_in_33003: bool
-    """Whether Aperio's number for YCbCr in JPEG 2000 stands before codestreams that hold RGB, as Bio-Formats has it."""
+    contradicts: bool
+    """Whether the codestreams hold other colours than the directory says, so that only readers that believe them, as
+    tifffile does, are right: RGB under Aperio's number for YCbCr, as Bio-Formats has it, and JPEG of the other kind."""
     is_ome: bool
     ome_spacing: Spacing | None
     tag_spacing: Spacing | None
@@ -78,11 +77,16 @@ class TiffFacts:
     associated: dict[str, Image]
 
     @property
+    def is_grey(self) -> bool:
+        """Whether the directories themselves do not say that red, green and blue is what the channels are."""
+        return self.photometric == _GREY
+
+    @property
     def is_rgb_when_decoded(self) -> bool:
         """Whether tifffile gives the picture as RGB; of YCbCr it converts only what the JPEG decoder does."""
         if self.photometric == _YCBCR:
             return _LOSSY_METHODS.get(self.compression) == _JPEG
-        return self.compression != APERIO_JPEG_2000_YCBCR or self.is_rgb_in_33003
+        return self.compression != APERIO_JPEG_2000_YCBCR or self.contradicts
 
     @property
     def unread(self) -> str:
@@ -90,10 +94,7 @@ class TiffFacts:
         name = tifffile.COMPRESSION(self.compression).name if self.compression in _COMPRESSIONS else "unknown"
         if self.compression == APERIO_JPEG_2000_YCBCR:
             name = "JPEG 2000 of YCbCr, as Aperio alone writes it"
-        return (
-            f"no reader here decodes compression {self.compression} ({name}) of {_name(self.photometric)}; convert it "
-            "first, such as with bfconvert -compression LZW or tiffcp -c lzw"
-        )
+        return f"no reader here decodes compression {self.compression} ({name}); convert it first, such as with bfconvert -compression LZW or tiffcp -c lzw"
 
     @property
     def lossy_methods(self) -> tuple[str, ...]:
@@ -138,7 +139,8 @@ def _facts(
 ) -> TiffFacts:
     ome = read_ome(tiff.ome_metadata if tiff.is_ome else None)
     if vendor in PLAIN_VENDORS:
-        pictures = find_pictures(pages, ome, tiled_alone=vendor == "aperio")
+        pictures = find_pictures(tiff, pages, ome, tiled_alone=vendor == "aperio")
+        _check_planes(path, pictures, pages)
         picture, associated = pictures.chosen(path, series), pictures.associated
         chosen = [pages[place] for place in picture.pages]
         if is_whole and _chain_is_broken(tiff):
@@ -151,10 +153,6 @@ def _facts(
     for page in chosen:
         _check_extent(path, tiff, page, is_whole=is_whole)
     page = chosen[0]
-    codestream = _first_codestream(tiff, page)
-    if vendor in PLAIN_VENDORS:
-        _check_jpeg(path, page, codestream)
-    jpeg_2000 = jpeg_2000_facts(codestream)
     twins = [other for other in pages if (other.imagewidth, other.imagelength) == picture.size]
     return TiffFacts(
         path=path,
@@ -163,12 +161,10 @@ def _facts(
         tiled=page.is_tiled,
         photometric=int(page.photometric),
         compression=int(page.compression),
-        segment_size=_segment_size(page),
+        segment_size=segment_size(page),
         longest_segment_bytes=max((count for each in chosen for count in each.databytecounts), default=0),
         is_ambiguous=len(twins) > len(chosen),
-        is_rgb_in_33003=page.compression == APERIO_JPEG_2000_YCBCR
-        and jpeg_2000 is not None
-        and jpeg_2000.has_transform,
+        contradicts=vendor in PLAIN_VENDORS and _contradicts(path, page, _first_codestream(tiff, page)),
         is_ome=tiff.is_ome,
         ome_spacing=picture.ome.spacing if picture.ome else None,
         tag_spacing=_tag_spacing(page),
@@ -177,6 +173,18 @@ def _facts(
         properties=_text_tags(pages[0] if tiff.is_ome else page),
         associated=_associated(pages, {name: i for name, i in associated.items() if i not in picture.pages}),
     )
+
+
+def _check_planes(path: Path, pictures: Pictures, pages: list[tifffile.TiffPage]) -> None:
+    """Raise UnreadableSource for grey pages of one size, which may be the channels of one picture, or not."""
+    size = pictures.slides[0].size
+    grey = [picture for picture in pictures.slides if pages[picture.pages[0]].samplesperpixel == 1]
+    if len(grey) > 1 and all(picture.size == size for picture in grey):
+        raise UnreadableSource(
+            path,
+            f"expected 8-bit RGB, found {len(grey)} grey images of {size.width} x {size.height} px, which nothing says "
+            "to be red, green and blue; if they are, join them, such as with vips bandjoin",
+        )
 
 
 def _vendor_picture(pages: list[tifffile.TiffPage]) -> Picture:
@@ -202,6 +210,12 @@ def _check_plain(path: Path, picture: Picture, chosen: list[tifffile.TiffPage]) 
             "focal planes or moments; export the one that is meant",
         )
     for page in chosen:
+        if page.compression == _OLD_JPEG:
+            raise UnreadableSource(
+                path,
+                "old-style JPEG (compression 6), which decoders read differently or not at all; convert it first, such "
+                "as with tiffcp -c jpeg, or export it anew from the program that wrote it",
+            )
         if page.tags.valueof("Orientation", 1) != 1:
             raise UnreadableSource(
                 path, "expected rows from the top and columns from the left, found a turned or mirrored image"
@@ -249,33 +263,27 @@ def _first_codestream(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> bytes
     return b""
 
 
-def _check_jpeg(path: Path, page: tifffile.TiffPage, codestream: bytes) -> None:
-    """Raise UnreadableSource if JPEG tiles hold other colours than their directory says: readers believe that."""
-    if page.compression == OLD_JPEG:
+def _contradicts(path: Path, page: tifffile.TiffPage, codestream: bytes) -> bool:
+    """Whether a codestream holds other colours than its directory says, and tifffile believes the codestream.
+
+    Raises UnreadableSource if tifffile believes the directory as well.
+    """
+    if page.compression == APERIO_JPEG_2000_YCBCR:
+        jpeg_2000 = jpeg_2000_facts(codestream)
+        return jpeg_2000 is not None and jpeg_2000.has_transform
+    jpeg = jpeg_facts(codestream) if page.compression == _JPEG_IN_TIFF else None
+    if jpeg is None or page.photometric not in (_RGB, _YCBCR):
+        return False
+    said = "rgb" if page.photometric == _RGB else "ycbcr"
+    if jpeg.colours in (None, said):
+        return False
+    if jpeg.colours == "ycbcr" and not jpeg.jfif:
         raise UnreadableSource(
             path,
-            "old-style JPEG (compression 6), which decoders read differently or not at all; convert it first, such as "
-            "with tiffcp -c jpeg, or export it anew from the program that wrote it",
+            "its directory says rgb, but its tiles are JPEG of ycbcr: the colours would be wrong; set "
+            "PhotometricInterpretation to 6 in a copy, such as with tiffset -s 262 6",
         )
-    if page.compression != _NEW_JPEG or len(page.chunks) < 3:
-        return
-    facts = jpeg_facts(codestream)
-    if facts is None:
-        return
-    # JFIF alone proves nothing here: some writers put it before the RGB of their directory.
-    colours = "ycbcr" if facts.is_subsampled else "rgb" if facts.adobe == 0 else None
-    if colours is not None and colours != ("rgb" if page.photometric == _RGB else "ycbcr"):
-        raise UnreadableSource(
-            path,
-            f"its directory says {_name(page.photometric)}, but its tiles are JPEG of {colours}: the colours would be "
-            f"wrong; set PhotometricInterpretation to {2 if colours == 'rgb' else 6} in a copy, such as with tiffset",
-        )
-
-
-def _segment_size(page: tifffile.TiffPage) -> Size:
-    if page.is_tiled:
-        return Size(page.tilewidth, page.tilelength)
-    return Size(page.imagewidth, min(page.rowsperstrip or page.imagelength, page.imagelength))
+    return True
 
 
 def _check_extent(path: Path, tiff: tifffile.TiffFile, page: tifffile.TiffPage, *, is_whole: bool) -> None:
