@@ -94,7 +94,8 @@ class TiffFacts:
         name = tifffile.COMPRESSION(self.compression).name if self.compression in _COMPRESSIONS else "unknown"
         if self.compression == APERIO_JPEG_2000_YCBCR:
             name = "JPEG 2000 of YCbCr, as Aperio alone writes it"
-        return f"no reader here decodes compression {self.compression} ({name}); convert it first, such as with bfconvert -compression LZW or tiffcp -c lzw"
+        way_out = "convert it first, such as with bfconvert -compression LZW or tiffcp -c lzw"
+        return f"no reader here decodes compression {self.compression} ({name}); {way_out}"
 
     @property
     def lossy_methods(self) -> tuple[str, ...]:
