@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
-from pydicom.uid import generate_uid
+from pydicom.uid import UID, generate_uid
 
 from histocodec.codecs import Image
 from histocodec.encode import EncodeSettings, encode
@@ -36,8 +36,8 @@ def slide() -> Image:
 def write_dicom(path: Path, image: Image, syntax: str, photometric: str, encode: Encode, **more: Any) -> Path:
     """One instance of tiles of FRAME px. more: attributes; `frames` go behind the image's own."""
     meta = FileMetaDataset()
-    meta.TransferSyntaxUID = syntax
-    meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.77.1.6"
+    meta.TransferSyntaxUID = UID(syntax)
+    meta.MediaStorageSOPClassUID = UID("1.2.840.10008.5.1.4.1.1.77.1.6")
     meta.MediaStorageSOPInstanceUID = generate_uid()
     height, width = image.shape[:2]
     corners = [(y, x) for y in range(0, height, FRAME) for x in range(0, width, FRAME)]

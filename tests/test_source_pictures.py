@@ -137,6 +137,15 @@ def test_a_directory_with_two_parents_is_no_loop(tmp_path: Path) -> None:
         open_source(path, mpp=0.25)
 
 
+def test_a_loop_in_ndpi(tmp_path: Path) -> None:
+    """Its pointers to directories have 64 bits in a classic TIFF."""
+    first = struct.pack("<HHHII", 1, 65420, 4, 1, 1) + struct.pack("<Q", 100)
+    second = struct.pack("<HQ", 0, 16)
+    path = tmp_path / "a.ndpi"
+    path.write_bytes((b"II*\0" + struct.pack("<Q", 16)).ljust(16, b"\0") + first.ljust(84, b"\0") + second)
+    refused(path, "found a loop: the one at byte 100 leads back to the one at byte 16")
+
+
 @pytest.mark.parametrize("how", ["a chain", "SubIFDs"])
 def test_a_million_directories(how: str, tmp_path: Path) -> None:
     count, path = 1_000_000, tmp_path / "many.tif"
@@ -194,8 +203,8 @@ def test_what_is_half_as_large_is_a_level_if_it_looks_like_one(tmp_path: Path, s
     ):
         for pages in ([slide, reduced], [reduced, slide]):
             reads(write(tmp_path / "a.tif", *((page, TILED) for page in pages), **CM_025), slide)
-    pages = [(slide, TILED), (slide[::2, ::2], {}), (slide[::4, ::4], {"compression": "jpeg"})]
-    reads(write(tmp_path / "strips.tif", *pages), slide)
+    levels = [(slide, TILED), (slide[::2, ::2], {}), (slide[::4, ::4], {"compression": "jpeg"})]
+    reads(write(tmp_path / "strips.tif", *levels), slide)
 
 
 def test_scenes_of_ome_that_are_levels(tmp_path: Path, slide: Image) -> None:
@@ -211,6 +220,15 @@ def test_each_picture_with_its_levels(tmp_path: Path, slide: Image, other: Image
     path = write(tmp_path / "a.tif", *pages, **TILED)
     refused(path, r"found 2, .* 0 \(401 x 299 px\), 2 \(390 x 250 px\)")
     reads(path, other, series=2)
+
+
+def test_a_full_resolution_in_a_subifd(tmp_path: Path, slide: Image) -> None:
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path) as tiff:
+        options: dict[str, Any] = {"photometric": "rgb", "metadata": None, **TILED}
+        tiff.write(slide[::4, ::4], subifds=1, subfiletype=1, **options)
+        tiff.write(slide, **options)
+    refused(path, "found 101 x 75 px there and a larger image in a SubIFD")
 
 
 @pytest.mark.parametrize("first", ["macro", "slide"])
@@ -281,6 +299,7 @@ STRIPS: list[dict[str, Any]] = [
     *({"compression": name, "rowsperstrip": 16} for name in (None, "lzw", "zlib", "lzma", "zstd", "png", "jpegxl")),
     {"compression": "lzw", "rowsperstrip": 1},
     {"compression": "lzma", "rowsperstrip": 299},
+    {"compression": None, "rowsperstrip": 299},
     {"compression": "jpeg2000", "rowsperstrip": 128},
 ]
 
@@ -289,7 +308,26 @@ STRIPS: list[dict[str, Any]] = [
 @pytest.mark.parametrize("planes", ["contig", "separate"])
 def test_strips(planes: str, options: dict[str, Any], tmp_path: Path, slide: Image) -> None:
     image = slide if planes == "contig" else np.moveaxis(slide, 2, 0).copy()
-    reads(write(tmp_path / "a.tif", (image, {"planarconfig": planes}), **options), slide)
+    path = write(tmp_path / "a.tif", (image, {"planarconfig": planes}), **options)
+    reads(path, slide)
+    reads(path, slide, on_damage="fill")  # strip by strip, through tifffile
+    with open_source(path, mpp=0.25, on_damage="fill") as source:
+        for region in (Region(0, 298, 401, 1), Region(100, 63, 7, 2), Region(400, 0, 1, 299)):
+            expected = slide[region.y : region.bottom, region.x : region.right]
+            np.testing.assert_array_equal(source.read(region), expected)
+
+
+@pytest.mark.parametrize("rows", [5000, 9000])
+def test_large_strips_take_little_memory(rows: int, tmp_path: Path) -> None:
+    """81 Mpx, uncompressed, in one strip or two."""
+    path = tmp_path / "a.tif"
+    image = np.broadcast_to(np.arange(9000, dtype=np.uint8)[:, None, None], (9000, 9000, 3))
+    tifffile.imwrite(path, image, photometric="rgb", metadata=None, rowsperstrip=rows)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with open_source(path, mpp=0.25) as source:
+        for y in range(0, 9000, 1000):
+            assert (source.read(Region(y, y, 500, 500))[:, 0, 0] == (np.arange(y, y + 500) % 256)).all()
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # KB
 
 
 def test_a_strip_too_large_to_be_held(tmp_path: Path, slide: Image) -> None:
@@ -427,8 +465,8 @@ def test_nobody_knows_what_33003_is_elsewhere(tmp_path: Path, slide: Image) -> N
 
 
 def test_jpeg_of_rgb_that_is_said_to_be_ycbcr(tmp_path: Path, slide: Image) -> None:
-    options = {"level": 95, "colorspace": "rgb", "outcolorspace": "rgb"}
-    path = write_coded(tmp_path / "a.tif", slide, 7, 6, lambda image: imagecodecs.jpeg8_encode(image, **options))
+    options: dict[str, Any] = {"level": 95, "colorspace": "rgb", "outcolorspace": "rgb"}
+    path = write_coded(tmp_path / "a.tif", slide, 7, 6, lambda image: bytes(imagecodecs.jpeg8_encode(image, **options)))
     reads(path, slide, within=4)
 
 

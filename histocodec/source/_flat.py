@@ -115,6 +115,6 @@ def reads_tiff(tiff: TiffFacts) -> bool:
     """Whether libvips decodes the picture of a TIFF, within bounds of memory."""
     if tiff.compression not in _TIFF_COMPRESSIONS or tiff.is_grey or tiff.contradicts:
         return False
-    if tiff.compression in _LINE_BY_LINE:
-        return True
-    return tiff.segment_size.area <= LONGEST_SEGMENT_PX and tiff.longest_segment_bytes <= _LONGEST_SEGMENT_BYTES
+    if tiff.longest_segment_bytes > _LONGEST_SEGMENT_BYTES:
+        return False
+    return tiff.compression in _LINE_BY_LINE or tiff.segment_size.area <= LONGEST_SEGMENT_PX

@@ -16,13 +16,27 @@ LONGEST_SEGMENT_PX = 1 << 26
 """Of a tile or strip; above this, reading one pixel would cost more memory than reading any sensible region."""
 
 _CACHE_BYTES = 64 << 20
+_CACHED_ROWS, _MOST_CACHE_BYTES = 2304, 512 << 20
+"""Of strips: as many rows as an encoder takes for a row of its tiles, or each strip would be decoded for each tile."""
+
 _SEPARATE = 2
+
+
+_UNCOMPRESSED = 1
+_ROWS = 64
+"""Of an uncompressed image that lies in one piece: its strips need not be read as a whole."""
+
+
+def _is_one_piece(page: tifffile.TiffPage) -> bool:
+    return page.compression == _UNCOMPRESSED and not page.is_tiled and page.is_contiguous
 
 
 def segment_size(page: tifffile.TiffPage) -> Size:
     """Of a tile or strip."""
     if page.is_tiled:
         return Size(page.tilewidth, page.tilelength)
+    if _is_one_piece(page):
+        return Size(page.imagewidth, min(_ROWS, page.imagelength))
     return Size(page.imagewidth, min(page.rowsperstrip or page.imagelength, page.imagelength))
 
 
@@ -40,8 +54,10 @@ class Segments:
         """pages: one, or several of the same kind, each with one channel of the image."""
         self.size = Size(pages[0].imagewidth, pages[0].imagelength)
         self.cell = segment_size(pages[0])
+        """Of a tile or strip."""
         self.samples = len(pages) if len(pages) > 1 else pages[0].samplesperpixel
         self._file, self._pages = file, pages
+        self._is_one_piece = _is_one_piece(pages[0]) and all(page.is_contiguous for page in pages)
         self._lock = threading.Lock()
         self._planes = [
             (page, plane)
@@ -49,7 +65,10 @@ class Segments:
             for plane in range(page.samplesperpixel if page.planarconfig == _SEPARATE else 1)
         ]
         segment_bytes = self.cell.area * (self.samples if len(self._planes) == 1 else 1)
-        self._segment = lru_cache(maxsize=max(len(self._planes), _CACHE_BYTES // segment_bytes))(self._decoded)
+        cache_bytes = _CACHE_BYTES
+        if not pages[0].is_tiled:
+            cache_bytes = max(cache_bytes, min(_CACHED_ROWS * self.size.width * self.samples, _MOST_CACHE_BYTES))
+        self._segment = lru_cache(maxsize=max(len(self._planes), cache_bytes // segment_bytes))(self._decoded)
 
     @property
     def has_decoder(self) -> bool:
@@ -79,20 +98,35 @@ class Segments:
 
     def _decoded(self, channel: int, index: int) -> NDArray[np.uint8] | None:
         """One tile or strip, (height, width, samples) uint8; None if the file leaves it out."""
-        page, _ = self._planes[channel]
+        page, plane = self._planes[channel]
+        if self._is_one_piece:
+            return self._rows(page, plane, index)
         count = page.databytecounts[index]
         if count == 0:
             return None
-        with self._lock:
-            self._file.filehandle.seek(page.dataoffsets[index])
-            data = self._file.filehandle.read(count)
-        if len(data) != count:
-            raise ValueError(f"the file ends within tile or strip {index}")
+        data = self._bytes(page.dataoffsets[index], count)
         pixels = _decode(page, data, index)
         samples = 1 if page.planarconfig == _SEPARATE else page.samplesperpixel
         if pixels is None or pixels.dtype != np.uint8 or pixels.shape[0] != 1 or pixels.shape[3] != samples:
             raise ValueError(f"tile or strip {index} is not of {samples} x 8 bit, as its directory says")
         return np.asarray(pixels[0], np.uint8)
+
+    def _rows(self, page: tifffile.TiffPage, plane: int, index: int) -> NDArray[np.uint8]:
+        """As `_decoded`, of an image in one piece."""
+        width, height = self.size
+        samples = 1 if page.planarconfig == _SEPARATE else page.samplesperpixel
+        top = index * self.cell.height - plane * -(-height // self.cell.height) * self.cell.height
+        rows = min(self.cell.height, height - top)
+        data = self._bytes(page.dataoffsets[0] + (plane * height + top) * width * samples, rows * width * samples)
+        return np.frombuffer(data, np.uint8).reshape(rows, width, samples)
+
+    def _bytes(self, offset: int, count: int) -> bytes:
+        with self._lock:
+            self._file.filehandle.seek(offset)
+            data: bytes = self._file.filehandle.read(count)
+        if len(data) != count:
+            raise ValueError(f"the file ends within {count} bytes at {offset}")
+        return data
 
     def close(self) -> None:
         self._file.close()

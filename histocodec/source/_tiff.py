@@ -194,11 +194,7 @@ def _vendor_picture(pages: list[tifffile.TiffPage]) -> Picture:
     Labels and macros are often stripped, and in small cut-outs larger than the slide itself.
     """
 
-    def rank(place: int) -> tuple[bool, bool, int]:
-        page = pages[place]
-        return not page.is_reduced, page.is_tiled, page.imagewidth * page.imagelength
-
-    place = max(range(len(pages)), key=rank)
+    place = max(range(len(pages)), key=lambda k: (pages[k].is_tiled, pages[k].imagewidth * pages[k].imagelength))
     return Picture(0, "", (place,), Size(pages[place].imagewidth, pages[place].imagelength))
 
 
