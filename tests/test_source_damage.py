@@ -131,6 +131,16 @@ def test_a_damaged_strip(compression: str, tmp_path: Path, slide: Image) -> None
         np.testing.assert_array_equal(image, filled(slide, source.damaged))
 
 
+def test_a_slide_that_vanishes_is_not_damaged(tmp_path: Path, slide: Image) -> None:
+    """Else everything not yet read would become background."""
+    path = garble(write(tmp_path / "a.tif", slide, compression="zlib"), [7])
+    with open_source(path, on_damage="fill") as source:
+        source.read(Region(0, 0, 20, 20))
+        path.unlink()
+        with pytest.raises(SourceReadError, match="can be opened no longer"):
+            source.read(Region(0, 0, 700, 500))
+
+
 def test_damage_in_an_overview_alone_does_not_matter(tmp_path: Path, slide: Image) -> None:
     path = tmp_path / "a.tif"
     with tifffile.TiffWriter(path) as tiff:

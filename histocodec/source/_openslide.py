@@ -12,7 +12,7 @@ import openslide
 import PIL.Image
 
 from ..codecs import Image
-from ..errors import UnreadableSource
+from ..errors import SourceReadError, UnreadableSource
 from ..geometry import Region, Size
 from ._dicom import DicomFacts, as_rgb, check_dicom
 from ._files import size_on_disk
@@ -45,9 +45,16 @@ class OpenSlideReader(Reader):
             # A handle is dead after its first error, which may have been another thread's: a new one tells.
             with self._lock:
                 if self.slide is slide:
-                    self.slide = _opened(self.path)
-            with openslide.OpenSlide(self.path) as own:
+                    self.slide = self._again()
+            with self._again() as own:
                 return self._read(own, region)
+
+    def _again(self) -> openslide.OpenSlide:
+        """A new handle. Raises SourceReadError if there is none: that is no damage in a place."""
+        try:
+            return _opened(self.path)
+        except openslide.OpenSlideError as error:
+            raise SourceReadError(self.path, f"can be opened no longer: {error}") from error
 
     def _read(self, slide: openslide.OpenSlide, region: Region) -> Image:
         image = slide.read_region((region.x, region.y), 0, (region.width, region.height))

@@ -65,7 +65,7 @@ class Reader(ABC):
         try:
             if not self._is_damaged(region):
                 return self._pixels(region)
-        except MemoryError:
+        except (MemoryError, SourceReadError):
             raise
         except Exception as error:  # every library raises its own, without a common root
             if self.on_damage == "refuse" or self.cell is None:
@@ -141,7 +141,7 @@ class Reader(ABC):
                 # All of the cell: which part of a damaged tile can be read must not depend on who asks for what.
                 try:
                     pixels = self._pixels(cell)
-                except MemoryError:
+                except (MemoryError, SourceReadError):
                     raise
                 except Exception:
                     self._damaged.add((column, row))

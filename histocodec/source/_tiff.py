@@ -193,7 +193,6 @@ def _vendor_picture(pages: list[tifffile.TiffPage]) -> Picture:
 
     Labels and macros are often stripped, and in small cut-outs larger than the slide itself.
     """
-
     place = max(range(len(pages)), key=lambda k: (pages[k].is_tiled, pages[k].imagewidth * pages[k].imagelength))
     return Picture(0, "", (place,), Size(pages[place].imagewidth, pages[place].imagelength))
 
