@@ -137,10 +137,12 @@ class Draft:
         raw_bytes = 3 * source.size.area
         downsampling = self.downsampling
         how = f"downsampled by {downsampling.name}," if downsampling else "averaged"
+        damaged = tuple((place.x, place.y, place.width, place.height) for place in source.damaged)
         ours = LossyStep(
             _DICOM_METHOD[settings.codec],
             round(raw_bytes / tile_bytes, 2),
-            f"{how} {self.scale} x {self.scale} to one and coded as {settings.codec}",
+            f"{how} {self.scale} x {self.scale} to one and coded as {settings.codec}"
+            + (f", background in place of what is damaged ({len(damaged)} times)" if damaged else ""),
         )
         base_size, blocks = source.size.divided(self.scale), self.pyramid.blocks.shape
         quality_map = None
@@ -161,6 +163,7 @@ class Draft:
                 deidentified=settings.deidentify,
                 properties=properties,
                 lossy_history=(*_earlier_steps(source), ours),
+                damaged=damaged or None,
             ),
             base=BaseFacts(
                 self.scale,

@@ -19,7 +19,7 @@ from .bounded import CodedEnhancement, Floors, block_floors
 from .coding import CodedOverview, CodedPyramid
 from .downsamplers import downsampler_for
 from .draft import TILES, Draft, Measured, code_draft_within
-from .errors import BudgetError, GeneratorError, SettingsError, UnsupportedResolution
+from .errors import BudgetError, GeneratorError, SettingsError, SourceReadError, UnsupportedResolution
 from .generator import Generator
 from .generators import default_generator, default_package, load_generator
 from .geometry import Size
@@ -32,6 +32,7 @@ from .sampling import spread_sample
 from .settings import BASE_MPP, Base, EncodeSettings
 from .source import Source
 from .split import check_bounded_size, choose_coder, choose_split, enhancement_facts
+from .strictjson import MAX_ITEMS
 
 __all__ = ["EncodeReport", "EncodeSettings", "base_scale", "encode"]
 
@@ -147,6 +148,7 @@ def encode(
                 downsampler=downsampler,
             )
         )
+        _check_damage(source)
         if generator is None:
             assert loading is not None
             generator = loading.result()
@@ -179,7 +181,10 @@ def encode(
                 raise BudgetError(budget, size_bytes, f"{path.name}: {size_bytes} bytes, only {budget} are allowed")
     if settings.regions is not None and (outside := settings.regions.outside):
         notes.append(f"{outside} of {len(settings.regions.features)} regions of interest lie outside the slide")
-    notes += [file.associated_note] if file.associated_note else []
+    notes += [*source.notes, *([file.associated_note] if file.associated_note else [])]
+    if source.damaged:
+        count = len(source.damaged)
+        notes.append(f"places of the slide that could not be read, and hold the background: {count}; info lists them")
     if any(step.method == "reconstruction" for step in manifest.slide.lossy_history):
         notes.append(
             "the source is itself a reconstruction: what was measured is the distance to that, not to the slide"
@@ -233,6 +238,17 @@ def _with_better_base(source: Source, settings: EncodeSettings, progress: Progre
         alone = len(candidates) == 1 or bool(choice.psnr_db)
         why = "no other base is possible" if alone else "no tissue to compare them on"
     return dataclasses.replace(settings, base=choice.base), f"base {choice.base}: {why}"
+
+
+def _check_damage(source: Source) -> None:
+    """Raise SourceReadError if a source, read as a whole, has nothing sound, or more damage than can be listed."""
+    damaged = source.damaged
+    if sum(place.width * place.height for place in damaged) == source.size.area:
+        raise SourceReadError(source.path, "no part of it can be read: there is nothing to encode")
+    if len(damaged) > MAX_ITEMS:
+        raise SourceReadError(
+            source.path, f"expected at most {MAX_ITEMS} damaged places, found {len(damaged)}: a file cannot list more"
+        )
 
 
 def _loading(package: Package) -> Future[Generator]:

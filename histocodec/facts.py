@@ -44,6 +44,9 @@ class SlideFacts:
     """The vendor's properties, as the source's reader gave them."""
     lossy_history: tuple[LossyStep, ...]
     """Oldest first; the last step is this file's own."""
+    damaged: tuple[tuple[int, int, int, int], ...] | None = None
+    """x, y, width and height in full pixels of the places that could not be read from the source, where the background
+    stands instead; None if there are none."""
 
 
 @dataclass(frozen=True, slots=True)

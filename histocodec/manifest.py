@@ -79,6 +79,7 @@ KNOWN_FEATURES: frozenset[str] = frozenset()
 
 _LEFT_OUT = (
     "subifd",
+    "damaged",
     "colour",
     "downsampling",
     "psnr_half_width_db",
@@ -140,7 +141,7 @@ class Manifest:
     def to_json(self) -> bytes:
         """UTF-8 JSON, keys sorted, no insignificant space: the same manifest gives the same bytes."""
         tables = dataclasses.asdict(self)
-        for table in (tables["base"], tables["quality"] or {}, tables["layers"]["enhancement"] or {}):
+        for table in (tables["slide"], tables["base"], tables["quality"] or {}, tables["layers"]["enhancement"] or {}):
             for key in [key for key in _LEFT_OUT if table.get(key, 0) is None]:
                 del table[key]
         text = json.dumps(tables, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
@@ -193,6 +194,9 @@ def _out_of_range(m: Manifest) -> Iterator[tuple[str, str]]:
     ]
     if base.subifd is not None:
         bounds.append(("base.subifd", base.subifd, 0, MAX_SUBIFDS - 1))
+    for x, y, width, height in slide.damaged or ():
+        bounds += [("slide.damaged", corner, 0, MAX_SIDE - 1) for corner in (x, y)]
+        bounds += [("slide.damaged", side, 1, MAX_SIDE) for side in (width, height)]
     if base.colour is not None:
         bounds += [("base.colour", number, -MAX_COLOUR, MAX_COLOUR) for number in base.colour]
     for name in ("tissue_map", "quality_map", "enhancement"):
@@ -270,6 +274,9 @@ def _contradictions(m: Manifest) -> Iterator[tuple[str, str]]:
     expected = level_sizes((-(-width // base.scale), -(-height // base.scale)), base.tile)
     if base.levels != expected:
         yield "base.levels", f"expected {len(expected)} levels from {expected[0].size}, found other sizes"
+    for place in m.slide.damaged or ():
+        if place[0] + place[2] > width or place[1] + place[3] > height:
+            yield "slide.damaged", f"expected a place within {width} x {height} px, found {place}"
     if len(base.colour or ()) != (12 if base.codec == "avif" else 0):
         yield "base.colour", f"expected twelve numbers for avif, else none, found {len(base.colour or ())}"
     if (base.subifd is not None) != (base.codec == "avif"):

@@ -30,6 +30,7 @@ _NAMES = {
     "min_psnr_db": "floor dB",
     "roi_psnr_db": "floor of the regions dB",
     "icc_profile_bytes": "ICC profile bytes",
+    "damaged": "damaged in the source, background here",
 }
 """Keys that read better otherwise; the others are shown with spaces for underscores."""
 
@@ -81,11 +82,17 @@ def container_facts(container: Container) -> dict[str, object]:
         "icc_profile_bytes": len(container.icc_profile) if container.icc_profile else None,
         "deidentified": slide.deidentified,
         "source_properties": len(slide.properties),
+        "damaged": damaged_places(manifest),
         "opens_in": "histocodec alone: TIFF readers do not know AVIF"
         if manifest.base.codec == "avif"
         else "OpenSlide, QuPath, tifffile, at the base's resolution",
         "notice": NOTICE,
     }
+
+
+def damaged_places(manifest: Manifest) -> list[dict[str, int]]:
+    """Where the source could not be read and the background stands, in full pixels."""
+    return [dict(zip(("x", "y", "width", "height"), place, strict=True)) for place in manifest.slide.damaged or ()]
 
 
 def package_facts(package: Package) -> dict[str, object]:

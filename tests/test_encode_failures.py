@@ -70,6 +70,8 @@ class ArraySource:
     icc_profile: bytes | None = None
     properties: dict[str, str] = field(default_factory=dict)
     lossy_methods: tuple[str, ...] = ("ISO_10918_1",)
+    notes: tuple[str, ...] = ()
+    damaged: tuple[Region, ...] = ()
 
     @property
     def size(self) -> Size:

@@ -322,11 +322,11 @@ def test_ome_label_macro_and_objective(tmp_path: Path, pixels: Image) -> None:
 
 
 @pytest.mark.parametrize("compression", [None, "png"], ids=["OpenSlide", "tifffile"])
-def test_the_largest_image_counts_not_the_first(compression: str | None, tmp_path: Path, pixels: Image) -> None:
+def test_the_full_resolution_counts_not_the_first(compression: str | None, tmp_path: Path, pixels: Image) -> None:
     path = tmp_path / "a.tif"
     with tifffile.TiffWriter(path) as tiff:
         options: dict[str, Any] = {"tile": (64, 64), "photometric": "rgb", "metadata": None, "compression": compression}
-        tiff.write(pixels[:100, :100], **options, **CM_025)
+        tiff.write(pixels[::2, ::2], subfiletype=1, **options, **CM_025)
         tiff.write(pixels, **options, **CM_025)
     with open_source(path) as source:
         assert source.size == Size(WIDTH, HEIGHT)
@@ -581,8 +581,13 @@ def test_tiff_of_other_than_8_bit_rgb(tmp_path: Path, pixels: Image) -> None:
 
 def test_channels_and_planes(tmp_path: Path, pixels: Image) -> None:
     path = tmp_path / "channels.ome.tif"
-    tifffile.imwrite(path, np.moveaxis(pixels, 2, 0).copy(), tile=(64, 64), photometric="minisblack", ome=True)
-    unreadable(path, "expected 8-bit RGB, found 1 x 8 bit per pixel")
+    planes = np.moveaxis(pixels, 2, 0).copy()
+    dyes = {"axes": "CYX", "Channel": {"Name": ["DAPI", "FITC", "Cy5"]}}
+    tifffile.imwrite(path, planes, tile=(64, 64), photometric="minisblack", metadata=dyes)
+    unreadable(path, "expected 8-bit RGB, found 3 channels of 1 x 8 bit .* not said to be red, green and blue")
+    path = tmp_path / "grey.tif"
+    tifffile.imwrite(path, planes, tile=(64, 64), photometric="minisblack", metadata=None)
+    unreadable(path, "found 3 grey images of 401 x 299 px, which nothing says to be red, green and blue.*vips bandjoin")
     path = tmp_path / "focus.ome.tif"
     for compression in (None, "png"):
         tifffile.imwrite(

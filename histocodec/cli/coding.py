@@ -25,8 +25,10 @@ from .options import (
     Device,
     Json,
     Mpp,
+    OnDamage,
     Overwrite,
     Seed,
+    Series,
     Tier,
     Verify,
     app,
@@ -95,6 +97,10 @@ def encode_command(
     deidentify: Annotated[
         bool, typer.Option("--deidentify", help="Drop label, macro and every property that can carry identity.")
     ] = False,
+    series: Series = None,
+    on_damage: Annotated[
+        OnDamage, typer.Option(help="Where the slide cannot be decoded: give up, or fill in the background and say so.")
+    ] = OnDamage.refuse,
     mpp: Mpp = None,
     device: Device = "cpu",
     overwrite: Overwrite = False,
@@ -108,7 +114,10 @@ def encode_command(
     free = min_psnr is None
     target = output or _default_output(slide)
     tuner = None if tune is None else _slide_tuner(tune, seed, device)
-    with open_source(slide, mpp=mpp) as source, progress_bar() as progress:
+    with (
+        open_source(slide, mpp=mpp, series=series, on_damage=on_damage.value) as source,
+        progress_bar() as progress,
+    ):
         settings = EncodeSettings(
             base=base.value,
             codec=codec.value,

@@ -16,10 +16,10 @@ from ..decode import Decoder
 from ..errors import SettingsError
 from ..output import atomic_output, check_output
 from ..report import container_facts
-from ..source import open_source
+from ..source import OnDamage, open_source
 from ..tiers import enhance, strip
 from ..validate import validate
-from .options import Device, Json, Mpp, Overwrite, Seed, Tier, app, check_tier, print_facts, progress_bar
+from .options import Device, Json, Mpp, Overwrite, Seed, Series, Tier, app, check_tier, print_facts, progress_bar
 
 
 @app.command("info")
@@ -45,6 +45,10 @@ def validate_command(
             typer.echo(f"{problem.code}: {problem.place}: {problem.sentence}")
         if not problems:
             typer.echo(f"{file}: valid" if deep else f"{file}: valid (--deep decodes every tile as well)")
+            with Container(file) as container:
+                places = container.manifest.slide.damaged or ()
+            if places:
+                typer.echo(f"{file}: places where the slide was damaged, and background stands: {len(places)} (info)")
     raise typer.Exit(1 if problems else 0)
 
 
@@ -83,6 +87,7 @@ def compare_command(
         str | None, typer.Option(help="bicubic to do without the network, or the named generator's package.")
     ] = None,
     seed: Seed = 0,
+    series: Series = None,
     mpp: Mpp = None,
     device: Device = "cpu",
     overwrite: Overwrite = False,
@@ -97,8 +102,8 @@ def compare_command(
         check_output(html, overwrite=overwrite, source=slide)
         check_output(html, overwrite=overwrite, source=file)
     with (
-        open_source(slide, mpp=mpp) as source,
         Decoder(file, generator=generator, device=device, enhancement=tier is not Tier.reconstructed) as decoder,
+        open_source(slide, mpp=mpp, series=series, on_damage=_as_encoded(decoder)) as source,
         progress_bar() as progress,
     ):
         check_tier(decoder, tier)
@@ -170,3 +175,8 @@ def regions_command(
     with atomic_output(output, overwrite=overwrite) as out:
         out.write(regions.to_geojson())
     typer.echo(f"{output}: {len(regions.features)} regions")
+
+
+def _as_encoded(decoder: Decoder) -> OnDamage:
+    """What to do where the slide cannot be read: what was done when the file was made of it."""
+    return "fill" if decoder.manifest.slide.damaged else "refuse"

@@ -61,6 +61,11 @@ class Tier(enum.StrEnum):
     bounded = "bounded"
 
 
+class OnDamage(enum.StrEnum):
+    refuse = "refuse"
+    fill = "fill"
+
+
 class Compression(enum.StrEnum):
     jpeg = "jpeg"
     deflate = "deflate"
@@ -71,6 +76,7 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Device = Annotated[str, typer.Option(help="Where the network runs, as torch names it: cpu, cuda, mps.")]
 Seed = Annotated[int, typer.Option(help="Draws the blocks that are looked at.", min=0)]
+Series = Annotated[int | None, typer.Option(help="Which picture, where a slide's file holds several, from 0.", min=0)]
 Mpp = Annotated[float | None, typer.Option(help="Micrometres per pixel, where the slide does not state them.")]
 
 

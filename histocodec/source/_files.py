@@ -16,7 +16,7 @@ def size_on_disk(path: Path, vendor: str, properties: Mapping[str, str]) -> int:
         case "mirax":
             files = [path, *(file for file in path.with_suffix("").rglob("*") if file.is_file())]
         case "dicom":
-            files = _dicom_series(path, properties.get("dicom.SeriesInstanceUID", ""))
+            files = dicom_series(path, properties.get("dicom.SeriesInstanceUID", ""))
         case "hamamatsu" if path.suffix.lower() in (".vms", ".vmu"):
             named = {value for name, value in properties.items() if name.startswith("hamamatsu.")}
             files = [file for file in path.parent.iterdir() if file == path or (file.name in named and file.is_file())]
@@ -25,18 +25,31 @@ def size_on_disk(path: Path, vendor: str, properties: Mapping[str, str]) -> int:
     return sum(file.stat().st_size for file in files)
 
 
-def _dicom_series(path: Path, uid: str) -> list[Path]:
+def dicom_series(path: Path, uid: str) -> list[Path]:
     """The DICOM files beside `path` (and `path`) whose Series Instance UID, in explicit VR, is `uid`."""
-    value = uid.encode() + b"\0" * (len(uid) % 2)
-    element = struct.pack("<HH2sH", 0x0020, 0x000E, b"UI", len(value)) + value
+    element = dicom_element(0x0020, 0x000E, uid)
     files = [path]
     for file in path.parent.iterdir():
         if file.name != path.name and file.is_file():
-            try:
-                with file.open("rb") as opened:
-                    head = opened.read(_DICOM_HEAD_BYTES)
-            except OSError:  # what OpenSlide cannot read either is no part of the slide
-                continue
+            head = dicom_head(file)
             if head[128:132] == b"DICM" and element in head:
                 files.append(file)
     return files
+
+
+def dicom_head(path: Path) -> bytes:
+    """The beginning of a file, with what stands before the large attributes; nothing if it cannot be read.
+
+    What OpenSlide cannot read either is no part of the slide.
+    """
+    try:
+        with path.open("rb") as opened:
+            return opened.read(_DICOM_HEAD_BYTES)
+    except OSError:
+        return b""
+
+
+def dicom_element(group: int, element: int, uid: str) -> bytes:
+    """An attribute that holds a UID, as a file in explicit VR has it."""
+    value = uid.encode() + b"\0" * (len(uid) % 2)
+    return struct.pack("<HH2sH", group, element, b"UI", len(value)) + value

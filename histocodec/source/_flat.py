@@ -10,17 +10,24 @@ from typing import Any
 import numpy as np
 
 from ..codecs import Image
-from ..errors import UnreadableSource
+from ..errors import SettingsError, UnreadableSource
 from ..geometry import Region, Size
-from ._reader import Reader, over
+from ._decoded import decoded
+from ._reader import OnDamage, Reader, over
 from ._resolution import resolved_mpp
+from ._segments import LONGEST_SEGMENT_PX
 from ._tiff import TiffFacts
+
+# None, deflate, LZW, PackBits, JPEG and WebP: libvips may have been built with more, and says so when it is too late.
+_LINE_BY_LINE = (1, 8, 32946)
+_TIFF_COMPRESSIONS = (*_LINE_BY_LINE, 5, 7, 32773, 50001)
+_LONGEST_SEGMENT_BYTES = 40 << 20
+"""As stored; libvips allows libtiff 50 MiB in all."""
 
 _LOSSY_METHODS = {
     "jpegload_source": "ISO_10918_1",
-    "jp2kload_source": "ISO_15444_1",
+    "jp2k": "ISO_15444_1",
     "webpload_source": "WEBP",
-    "jxlload_source": "ISO_18181_1",
 }
 
 
@@ -44,36 +51,30 @@ class FlatReader(Reader):
         self.image = None
 
 
-def open_flat(path: Path, tiff: TiffFacts | None, mpp: float | None) -> FlatReader | None:
+def open_flat(
+    path: Path, tiff: TiffFacts | None, mpp: float | None, series: int | None, on_damage: OnDamage
+) -> FlatReader | None:
     """Open an image, or return None if libvips knows no loader for its content.
 
-    Raises UnreadableSource, MissingResolution and UnsupportedResolution.
+    series: which of several images, for what is no TIFF. Raises UnreadableSource, MissingResolution and
+    UnsupportedResolution.
     """
-    import pyvips  # starts libvips, which vendor slides never need
-
-    if tiff is not None:
-        tiff.check_unambiguous()
-    page = {} if tiff is None else {"page": tiff.page}
-    try:
-        # By content, not by name: in names, libvips reads brackets as options and suffixes as formats.
-        source = pyvips.Source.new_from_file(str(path))
-        image = pyvips.Image.new_from_source(source, "", access="random", fail_on="error", **page)
-    except pyvips.Error:
+    image = decoded(path) if tiff is None else None
+    if image is None:
+        image = _loaded(path, None if tiff is None else tiff.pages[0], series)
+    if image is None:
         return None
     if image.format != "uchar" or image.interpretation not in ("srgb", "rgb") or image.bands not in (3, 4):
         raise UnreadableSource(
             path, f"expected 8-bit RGB, found {image.bands} x {image.format} per pixel ({image.interpretation})"
         )
-    pages = image.get_n_pages()
-    if tiff is None and pages > 1:
-        raise UnreadableSource(path, f"expected one image, found {pages}")
     image = image.autorot()  # cameras note how they were held
     loader = image.get("vips-loader")
     lossy = _LOSSY_METHODS.get(loader)
     return FlatReader(
         path=path,
         size=Size(image.width, image.height),
-        mpp=resolved_mpp(path, mpp, [] if tiff is None else [tiff.ome_spacing]),
+        mpp=resolved_mpp(path, mpp, [] if tiff is None else [tiff.ome_spacing, tiff.tag_spacing]),
         objective_power=None if tiff is None else tiff.objective_power,
         vendor="image" if tiff is None else tiff.vendor,
         icc_profile=image.get("icc-profile-data") if image.get_typeof("icc-profile-data") else None,
@@ -81,5 +82,39 @@ def open_flat(path: Path, tiff: TiffFacts | None, mpp: float | None) -> FlatRead
         associated={} if tiff is None else tiff.associated,
         lossy_methods=tiff.lossy_methods if tiff is not None else () if lossy is None else (lossy,),
         size_bytes=path.stat().st_size,
+        on_damage=on_damage,
+        cell=tiff.segment_size if tiff is not None and tiff.tiled else None,
         image=image,
     )
+
+
+def _loaded(path: Path, page_number: int | None, series: int | None) -> Any:
+    """What libvips makes of a file, or of one directory of a TIFF; None if it knows no loader."""
+    import pyvips  # starts libvips, which vendor slides never need
+
+    # By content, not by name: in names, libvips reads brackets as options and suffixes as formats.
+    def page(options: dict[str, int]) -> Any:
+        source = pyvips.Source.new_from_file(str(path))
+        return pyvips.Image.new_from_source(source, "", access="random", fail_on="error", **options)
+
+    try:
+        if page_number is not None:
+            return page({"page": page_number})
+        image = page({})
+        count = image.get_n_pages()
+        if count > 1 and series is None:
+            raise UnreadableSource(path, f"expected one image, found {count}; choose one with --series, from 0")
+        if not 0 <= (series or 0) < count:
+            raise SettingsError(f"{path}: there is no series {series}: expected 0 to {count - 1}")
+        return page({"page": series}) if series else image
+    except pyvips.Error:
+        return None
+
+
+def reads_tiff(tiff: TiffFacts) -> bool:
+    """Whether libvips decodes the picture of a TIFF, within bounds of memory."""
+    if tiff.compression not in _TIFF_COMPRESSIONS or tiff.is_grey or tiff.contradicts:
+        return False
+    if tiff.longest_segment_bytes > _LONGEST_SEGMENT_BYTES:
+        return False
+    return tiff.compression in _LINE_BY_LINE or tiff.segment_size.area <= LONGEST_SEGMENT_PX

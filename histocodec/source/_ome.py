@@ -1,16 +1,23 @@
-"""OME-XML headers: the few statements that a Source needs."""
+"""OME-XML headers: which images a file holds, and the few statements of each that a Source needs."""
 
 from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from xml.etree import ElementTree
 
 from ..geometry import Size
 from ._resolution import Spacing
 
 ASSOCIATED_NAMES = ("label", "macro", "thumbnail")
+
+_ROLES = {"label": "label", "macro": "macro", "thumbnail": "thumbnail", "overview": "macro"}
+
+_MOST_CHANNELS = 100
+_RGB_NAMES = (("red", "r"), ("green", "g"), ("blue", "b"))
+_RGB_COLOURS = (-16776961, 16711935, 65535)
+"""RGBA as a signed number of 32 bits; -1 is white, which OME takes where nothing is said."""
 
 _MICROMETRES = {
     "µm": 1.0,  # the micro sign; the next one is the Greek letter
@@ -25,38 +32,96 @@ _MICROMETRES = {
 
 
 @dataclass(frozen=True, slots=True)
-class OmeFacts:
-    """What an OME-XML header says of the full-resolution image."""
+class OmeImage:
+    """One Image of an OME-XML header, whose pixels lie in this file."""
 
-    spacing: Spacing | None = None
-    objective_power: float | None = None
-    associated: dict[str, int] = field(default_factory=dict)
-    """Position of the label, macro and thumbnail in the main chain of directories."""
+    series: int
+    """Its position among the Images, from 0, as Bio-Formats counts."""
+    name: str
+    size: Size
+    planes: tuple[int, ...]
+    """Positions in the main chain of directories: one for each channel, or for all that one pixel interleaves."""
+    focal_planes: int
+    """Or moments: what lies behind or after the first one, and the first one; 1 in a plain picture."""
+    channels_are_rgb: bool
+    """Whether the channels can be red, green and blue: three, of which no statement says otherwise."""
+    spacing: Spacing | None
+    objective_power: float | None
+
+    @property
+    def role(self) -> str | None:
+        """One of ASSOCIATED_NAMES, if that is what the name says; None for a slide."""
+        return associated_role(self.name)
 
 
-def read_ome(xml: str | None, size: Size) -> OmeFacts:
-    """The facts about the first image of `size` in an OME-XML header (OME schema 2016-06 and its predecessors)."""
+def associated_role(name: str) -> str | None:
+    """What a name says that an image is: one of ASSOCIATED_NAMES; None if it says nothing of the kind."""
+    words = re.split(r"[^a-z]+", name.lower())
+    return next((role for word, role in _ROLES.items() if word in words), None)
+
+
+def read_ome(xml: str | None) -> tuple[OmeImage, ...]:
+    """The images of an OME-XML header (OME schema 2016-06 and its predecessors), as far as they can be made out."""
     try:
         root = ElementTree.fromstring(xml or "")
     except ElementTree.ParseError:
-        return OmeFacts()
-    spacing, power, associated = None, None, {}
-    for image in root.iterfind("{*}Image"):
+        return ()
+    images = []
+    for series, image in enumerate(root.iterfind("{*}Image")):
         pixels = image.find("{*}Pixels")
         if pixels is None:
             continue
-        is_slide = (pixels.get("SizeX"), pixels.get("SizeY")) == (str(size.width), str(size.height))
-        words = re.split(r"[^a-z]+", image.get("Name", "").lower())
-        name = next((name for name in ASSOCIATED_NAMES if name in words), None)
-        if is_slide and spacing is None:
-            spacing = _ome_spacing(pixels)
-            power = _ome_objective_power(root, image)
-        elif name is not None and not is_slide:
-            data = pixels.find("{*}TiffData")
-            directory = data.get("IFD", "0") if data is not None else "0"
-            if directory.isdecimal():
-                associated[name] = int(directory)
-    return OmeFacts(spacing, power, associated)
+        try:
+            size = Size(int(pixels.attrib["SizeX"]), int(pixels.attrib["SizeY"]))
+            channels = int(pixels.get("SizeC", "1"))
+            focal_planes = int(pixels.get("SizeZ", "1")) * int(pixels.get("SizeT", "1"))
+            samples = [int(channel.get("SamplesPerPixel", "1")) for channel in pixels.iterfind("{*}Channel")]
+            count = min(len(samples) if sum(samples) == channels else channels, _MOST_CHANNELS)
+            planes = _planes(pixels, count, root.get("UUID")) if focal_planes == 1 else _planes(pixels, 1, None)
+        except (KeyError, ValueError):
+            continue
+        images.append(
+            OmeImage(
+                series,
+                image.get("Name", ""),
+                size,
+                planes,
+                focal_planes,
+                channels == 3 and _can_be_rgb(pixels),
+                _ome_spacing(pixels),
+                _ome_objective_power(root, image),
+            )
+        )
+    return tuple(image for image in images if image.planes)
+
+
+def _planes(pixels: ElementTree.Element, count: int, uuid: str | None) -> tuple[int, ...]:
+    """Directories of the first `count` channels; nothing if one of them is not stated, or lies in another file."""
+    found: dict[int, int] = {}
+    for data in pixels.iterfind("{*}TiffData"):
+        place = data.findtext("{*}UUID")
+        if uuid is not None and place is not None and place.strip() != uuid:
+            continue
+        channel, directory = int(data.get("FirstC", "0")), int(data.get("IFD", "0"))
+        held = int(data.get("PlaneCount", "1" if "IFD" in data.attrib else str(count)))
+        found |= {channel + k: directory + k for k in range(min(held, count))}
+    planes = tuple(found[channel] for channel in range(count) if channel in found)
+    return planes if len(planes) == count else ()
+
+
+def _can_be_rgb(pixels: ElementTree.Element) -> bool:
+    """Whether no channel has a name, a colour or a fluorophore that red, green and blue in this order have not."""
+    for position, channel in enumerate(pixels.iterfind("{*}Channel")):
+        if channel.get("Fluor") or channel.get("EmissionWavelength"):
+            return False
+        if channel.get("SamplesPerPixel", "1") != "1":
+            continue
+        name = channel.get("Name", "").strip().lower()
+        if name and name not in _RGB_NAMES[position] and not re.fullmatch(r"(channel|c)?[ :_]*[\d: ]+", name):
+            return False
+        if int(channel.get("Color", "-1")) not in (-1, _RGB_COLOURS[position]):
+            return False
+    return True
 
 
 def _ome_spacing(pixels: ElementTree.Element) -> Spacing | None:

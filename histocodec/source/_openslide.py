@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,18 +12,20 @@ import openslide
 import PIL.Image
 
 from ..codecs import Image
-from ..errors import UnreadableSource
+from ..errors import SourceReadError, UnreadableSource
 from ..geometry import Region, Size
+from ._dicom import DicomFacts, as_rgb, check_dicom
 from ._files import size_on_disk
 from ._ome import ASSOCIATED_NAMES, as_positive
-from ._reader import WHITE, Reader, over
+from ._reader import WHITE, OnDamage, Reader, over
 from ._resolution import Spacing, resolved_mpp
-from ._tiff import TiffFacts
+from ._segments import LONGEST_SEGMENT_PX
+from ._tiff import PLAIN_VENDORS, TiffFacts
 
 _CACHE_BYTES = 64 << 20
 
-# Their pages are the picture, without any stitching, so that another TIFF reader gives the same pixels.
-_PLAIN_VENDORS = ("generic-tiff", "aperio")
+# None, LZW, JPEG, deflate, PackBits, Aperio's JPEG 2000, zstd. Of others OpenSlide may open what it cannot read.
+_COMPRESSIONS = (1, 5, 7, 8, 32773, 32946, 33003, 33005, 50000)
 
 
 @dataclass(kw_only=True, eq=False)
@@ -30,50 +33,91 @@ class OpenSlideReader(Reader):
     """A slide that OpenSlide reads."""
 
     slide: openslide.OpenSlide = field(repr=False)
+    is_ycbcr: bool = False
+    """Whether OpenSlide takes the slide's YCbCr for RGB, so that its pixels have to be converted."""
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     def _pixels(self, region: Region) -> Image:
-        return _over(self.slide.read_region((region.x, region.y), 0, (region.width, region.height)), self.background)
+        slide = self.slide
+        try:
+            return self._read(slide, region)
+        except openslide.OpenSlideError:
+            # A handle is dead after its first error, which may have been another thread's: a new one tells.
+            with self._lock:
+                if self.slide is slide:
+                    self.slide = self._again()
+            with self._again() as own:
+                return self._read(own, region)
+
+    def _again(self) -> openslide.OpenSlide:
+        """A new handle. Raises SourceReadError if there is none: that is no damage in a place."""
+        try:
+            return _opened(self.path)
+        except openslide.OpenSlideError as error:
+            raise SourceReadError(self.path, f"can be opened no longer: {error}") from error
+
+    def _read(self, slide: openslide.OpenSlide, region: Region) -> Image:
+        image = slide.read_region((region.x, region.y), 0, (region.width, region.height))
+        return _over(as_rgb(image) if self.is_ycbcr else image, self.background)
 
     def _release(self) -> None:
         self.slide.close()
 
 
-def open_openslide(path: Path, tiff: TiffFacts | None, mpp: float | None) -> OpenSlideReader | None:
+def detected_vendor(path: Path) -> str | None:
+    """OpenSlide's name of the format; None if it does not know it."""
+    vendor: str | None = openslide.OpenSlide.detect_format(path)
+    return vendor
+
+
+def open_openslide(
+    path: Path, vendor: str, tiff: TiffFacts | None, mpp: float | None, on_damage: OnDamage
+) -> OpenSlideReader | None:
     """Open a slide, or return None if it is left to the other readers.
 
     Raises UnreadableSource, MissingResolution and UnsupportedResolution.
     """
-    vendor = openslide.OpenSlide.detect_format(path)
-    if vendor is None:
-        return None
-    if vendor == "generic-tiff":
-        if tiff is None:  # OpenSlide would turn 16-bit, grey and CMYK pixels into RGB without a word
+    if vendor in PLAIN_VENDORS:
+        if tiff is None and vendor == "generic-tiff":
+            return None  # OpenSlide would turn 16-bit, grey and CMYK pixels into RGB without a word
+        if tiff is not None and not _is_level_0(tiff):
             return None
-        tiff.check_unambiguous()
     try:
-        slide = openslide.OpenSlide(path)
+        slide = _opened(path)
     except openslide.OpenSlideError as error:
-        if vendor in _PLAIN_VENDORS:
+        if vendor in PLAIN_VENDORS:
             return None
         raise UnreadableSource(path, f"a {vendor} slide that OpenSlide cannot open: {error}") from error
     try:
-        return _reader(path, vendor, slide, tiff, mpp)
+        return _reader(path, vendor, slide, tiff, mpp, on_damage)
     except BaseException:
         slide.close()
         raise
 
 
+def _is_level_0(tiff: TiffFacts) -> bool:
+    """Whether OpenSlide takes the picture for its level 0, and its colours for what they are."""
+    if tiff.is_grey or tiff.contradicts or tiff.compression not in _COMPRESSIONS:
+        return False
+    return tiff.pages == (0,) and tiff.tiled and not tiff.is_ambiguous
+
+
+def _opened(path: Path) -> openslide.OpenSlide:
+    slide = openslide.OpenSlide(path)
+    slide.set_cache(openslide.OpenSlideCache(_CACHE_BYTES))
+    return slide
+
+
 def _reader(
-    path: Path, vendor: str, slide: openslide.OpenSlide, tiff: TiffFacts | None, mpp: float | None
+    path: Path, vendor: str, slide: openslide.OpenSlide, tiff: TiffFacts | None, mpp: float | None, on_damage: OnDamage
 ) -> OpenSlideReader | None:
     size = Size(*slide.dimensions)
     generic = tiff if vendor == "generic-tiff" else None
-    if generic is not None and generic.size != size:
-        # OpenSlide takes the first directory, which need not be the largest image.
+    if tiff is not None and vendor in PLAIN_VENDORS and tiff.size != size:
         slide.close()
         return None
-    slide.set_cache(openslide.OpenSlideCache(_CACHE_BYTES))
     properties = dict(slide.properties)
+    dicom = check_dicom(path, slide) if vendor == "dicom" else DicomFacts()
     background = _background(properties)
     power = as_positive(properties.get(openslide.PROPERTY_NAME_OBJECTIVE_POWER))
     return OpenSlideReader(
@@ -86,10 +130,14 @@ def _reader(
         # Of an empty region no tile is decoded.
         icc_profile=slide.read_region((0, 0), 0, (0, 0)).info.get("icc_profile"),
         properties=properties,
-        associated=generic.associated if generic else _associated(path, slide, background),
+        associated=generic.associated if generic else _associated(path, slide, background, dicom.left_out),
         lossy_methods=_lossy_methods(vendor, properties, tiff),
         size_bytes=size_on_disk(path, vendor, properties),
+        notes=dicom.notes,
+        on_damage=on_damage,
+        cell=_tile_size(properties),
         slide=slide,
+        is_ycbcr=dicom.is_ycbcr,
     )
 
 
@@ -97,6 +145,14 @@ def _over(image: PIL.Image.Image, background: tuple[int, int, int]) -> Image:
     if image.getchannel("A").getextrema() == (255, 255):
         return np.array(image.convert("RGB"))  # a third of the time that numpy takes to drop a channel
     return over(np.asarray(image), background)
+
+
+def _tile_size(properties: Mapping[str, str]) -> Size:
+    """Of level 0; of formats without tiles in rows and columns, what damage shall be confined to."""
+    width, height = (properties.get(f"openslide.level[0].tile-{side}", "") for side in ("width", "height"))
+    if width.isdecimal() and height.isdecimal() and 0 < int(width) * int(height) <= LONGEST_SEGMENT_PX:
+        return Size(int(width), int(height))
+    return Size(256, 256)
 
 
 def _background(properties: Mapping[str, str]) -> tuple[int, int, int]:
@@ -114,11 +170,13 @@ def _spacing(properties: Mapping[str, str]) -> Spacing | None:
     return None if x is None or y is None else (x, y)
 
 
-def _associated(path: Path, slide: openslide.OpenSlide, background: tuple[int, int, int]) -> dict[str, Image]:
-    """The associated images of `slide` that can be read."""
+def _associated(
+    path: Path, slide: openslide.OpenSlide, background: tuple[int, int, int], left_out: Collection[str]
+) -> dict[str, Image]:
+    """The associated images of `slide` that can be read, but for those in `left_out`."""
     images = {}
     # Iterated, because `in` would decode the image to learn whether it is there.
-    for name in [name for name in slide.associated_images if name in ASSOCIATED_NAMES]:
+    for name in [name for name in slide.associated_images if name in ASSOCIATED_NAMES and name not in left_out]:
         try:
             # A handle is dead after its first error, and a damaged label is no reason to refuse a slide.
             with openslide.OpenSlide(path) as own:

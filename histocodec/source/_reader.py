@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..codecs import Image
-from ..errors import RegionError, SourceReadError
+from ..errors import RegionError, SourceReadError, UnreadableSource
 from ..geometry import Region, Size
+from ._segments import cells_of
 
 WHITE = (255, 255, 255)
+
+OnDamage = Literal["refuse", "fill"]
+
+_TRIED = 16
+
+WAY_PAST_DAMAGE = "; --on-damage fill puts background in the place of what is damaged"
 
 
 @dataclass(kw_only=True, eq=False)
@@ -33,6 +41,12 @@ class Reader(ABC):
     associated: dict[str, Image] = field(repr=False)
     lossy_methods: tuple[str, ...]
     size_bytes: int
+    notes: tuple[str, ...] = ()
+    on_damage: OnDamage = "refuse"
+    cell: Size | None
+    """What damage is confined to: a tile or strip, counted from the top left corner. None: nothing; a stream is lost
+    behind it."""
+    _damaged: set[tuple[int, int]] = field(default_factory=set, init=False, repr=False)
     _closed: bool = field(default=False, init=False, repr=False)
 
     @abstractmethod
@@ -49,12 +63,91 @@ class Reader(ABC):
         if self._closed:
             raise SourceReadError(self.path, f"cannot read {_named(region)}: the source is closed")
         try:
-            return self._pixels(region)
-        except MemoryError:
+            if not self._is_damaged(region):
+                return self._pixels(region)
+        except (MemoryError, SourceReadError):
             raise
         except Exception as error:  # every library raises its own, without a common root
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise SourceReadError(self.path, f"cannot read {_named(region)}: {reason}") from error
+            if self.on_damage == "refuse" or self.cell is None:
+                reason = _reason(error)
+                way_out = WAY_PAST_DAMAGE if self.cell else "; it is one stream, and what lies behind damage is lost"
+                raise SourceReadError(self.path, f"cannot read {_named(region)}: {reason}{way_out}") from error
+        return self._sound_pixels(region)
+
+    def check_decodes(self) -> None:
+        """Raise UnreadableSource if no tile can be decoded, of some all over the source: then it is not damage."""
+        width, height = self.cell or self.size
+        columns, rows = -(-self.size.width // width), -(-self.size.height // height)
+        count = min(_TRIED, columns * rows)
+        for k in range(count):
+            # From the middle, where tissue is, to the end and then from the start.
+            index = (columns * rows // 2 + k * columns * rows // count) % (columns * rows)
+            cell = self._cell_region(index % columns, index // columns)
+            try:
+                self._pixels(Region(cell.x, cell.y, 1, 1))
+            except MemoryError:
+                raise
+            except Exception as error:
+                reason = _reason(error)
+            else:
+                return
+        raise UnreadableSource(
+            self.path, f"no tile can be decoded of {count} that were tried: {reason}; convert it with another program"
+        )
+
+    @property
+    def damaged(self) -> tuple[Region, ...]:
+        """As `Source.damaged`."""
+        rows: list[Region] = []
+        for row, column in sorted((row, column) for column, row in self._damaged.copy()):
+            cell = self._cell_region(column, row)
+            if rows and (rows[-1].right, rows[-1].y) == (cell.x, cell.y):
+                rows[-1] = Region(rows[-1].x, cell.y, rows[-1].width + cell.width, cell.height)
+            else:
+                rows.append(cell)
+        found: dict[tuple[int, int, int], Region] = {}
+        """By left edge, width and bottom: what the next row may go on with."""
+        for run in rows:
+            above = found.pop((run.x, run.width, run.y), None)
+            whole = Region(run.x, above.y, run.width, run.bottom - above.y) if above else run
+            found[run.x, run.width, run.bottom] = whole
+        return tuple(sorted(found.values(), key=lambda place: (place.y, place.x)))
+
+    def _cells(self, region: Region) -> Iterator[tuple[int, int]]:
+        """(column, row) of every cell that a region touches."""
+        return cells_of(self.cell or self.size, region)
+
+    def _cell_region(self, column: int, row: int) -> Region:
+        """The part of a cell within the source."""
+        width, height = self.cell or self.size
+        cell = Region(column * width, row * height, width, height).clipped(self.size)
+        assert cell is not None
+        return cell
+
+    def _is_damaged(self, region: Region) -> bool:
+        """Whether the region touches a cell that could not be read before."""
+        return bool(self._damaged) and any(address in self._damaged for address in self._cells(region))
+
+    def _sound_pixels(self, region: Region) -> Image:
+        """A region cell by cell, with the background where a cell cannot be read; those are noted."""
+        canvas = np.empty((region.height, region.width, 3), np.uint8)
+        for column, row in self._cells(region):
+            cell = self._cell_region(column, row)
+            x, right = max(region.x, cell.x), min(region.right, cell.right)
+            y, bottom = max(region.y, cell.y), min(region.bottom, cell.bottom)
+            part = canvas[y - region.y : bottom - region.y, x - region.x : right - region.x]
+            part[:] = self.background
+            if (column, row) not in self._damaged:
+                # All of the cell: which part of a damaged tile can be read must not depend on who asks for what.
+                try:
+                    pixels = self._pixels(cell)
+                except (MemoryError, SourceReadError):
+                    raise
+                except Exception:
+                    self._damaged.add((column, row))
+                else:
+                    part[:] = pixels[y - cell.y : bottom - cell.y, x - cell.x : right - cell.x]
+        return canvas
 
     def close(self) -> None:
         if not self._closed:
@@ -83,6 +176,10 @@ def over(rgba: NDArray[np.uint8], background: tuple[int, int, int], *, premultip
         # The sum passes 255 only where a file holds more colour than its alpha allows.
         return np.minimum(colour + (behind + 127) // 255, 255).astype(np.uint8)
     return ((colour * alpha + behind + 127) // 255).astype(np.uint8)
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _named(region: Region) -> str:

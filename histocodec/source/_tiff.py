@@ -12,25 +12,33 @@ import numpy as np
 import tifffile
 
 from ..codecs import Image
-from ..errors import SourceError, UnreadableSource
+from ..errors import HistocodecError, UnreadableSource
 from ..geometry import Size
 from ..layout import TAG_MANIFEST
+from ._codestream import jpeg_2000_facts, jpeg_facts
 from ._ome import read_ome
+from ._pictures import Picture, Pictures, find_pictures
+from ._reader import WAY_PAST_DAMAGE
 from ._resolution import Spacing
+from ._segments import LONGEST_SEGMENT_PX, segment_size
 
 # Without a handler of ours, Python prints tifffile's warnings on stderr; those who configure logging still get them.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
-_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_LONGEST_TILE_PX = 1 << 26  # above this, reading one pixel would cost more memory than reading any sensible region
+PLAIN_VENDORS = (None, "generic-tiff", "aperio")
+"""OpenSlide's names of formats whose pages are the picture, without any stitching: any TIFF reader gives the same."""
+
+_HEADER_BYTES = 1 << 16
+_COMPRESSIONS = {*map(int, tifffile.COMPRESSION)}
 _TEXT_TAGS = ("ImageDescription", "Make", "Model", "Software", "DateTime", "Artist", "HostComputer", "Copyright")
-_RGB, _YCBCR = 2, 6
-_APERIO_JPEG_2000_YCBCR = 33003
+_GREY, _RGB, _YCBCR = 1, 2, 6
+_OLD_JPEG, _JPEG_IN_TIFF = 6, 7
+APERIO_JPEG_2000_YCBCR = 33003
 _JPEG, _JPEG_2000 = "ISO_10918_1", "ISO_15444_1"
 _LOSSY_METHODS = {
     6: _JPEG,
     7: _JPEG,
-    _APERIO_JPEG_2000_YCBCR: _JPEG_2000,
+    APERIO_JPEG_2000_YCBCR: _JPEG_2000,
     33004: _JPEG_2000,
     33005: _JPEG_2000,
     33007: _JPEG,
@@ -42,17 +50,24 @@ _LOSSY_METHODS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TiffFacts:
-    """One TIFF file; "the page" is that of the full-resolution image, 8-bit RGB with or without alpha."""
+    """One TIFF file; "the picture" is the slide at full resolution, 8-bit RGB with or without alpha."""
 
     path: Path
-    page: int
-    """Its position in the main chain of directories."""
+    pages: tuple[int, ...]
+    """The picture's position in the main chain of directories; three for grey planes of red, green and blue."""
     size: Size
     tiled: bool
     photometric: int
     compression: int
-    ambiguity: str | None
-    """Why the page cannot stand for the file without a vendor's reader that knows better; None if it can."""
+    segment_size: Size
+    """Of a tile or strip."""
+    longest_segment_bytes: int
+    """As stored."""
+    is_ambiguous: bool
+    """Whether another image of the main chain is as large as the picture, so that its size does not identify it."""
+    contradicts: bool
+    """Whether the codestreams hold other colours than the directory says, so that only readers that believe them, as
+    tifffile does, are right: RGB under Aperio's number for YCbCr, as Bio-Formats has it, and JPEG of the other kind."""
     is_ome: bool
     ome_spacing: Spacing | None
     tag_spacing: Spacing | None
@@ -62,16 +77,25 @@ class TiffFacts:
     associated: dict[str, Image]
 
     @property
+    def is_grey(self) -> bool:
+        """Whether the directories themselves do not say that red, green and blue is what the channels are."""
+        return self.photometric == _GREY
+
+    @property
     def is_rgb_when_decoded(self) -> bool:
-        """Whether tifffile gives the page as RGB; of YCbCr it converts only what the JPEG decoder does."""
+        """Whether tifffile gives the picture as RGB; of YCbCr it converts only what the JPEG decoder does."""
         if self.photometric == _YCBCR:
             return _LOSSY_METHODS.get(self.compression) == _JPEG
-        return self.photometric == _RGB and self.compression != _APERIO_JPEG_2000_YCBCR
+        return self.compression != APERIO_JPEG_2000_YCBCR or self.contradicts
 
-    def check_unambiguous(self) -> None:
-        """Raise UnreadableSource if only a vendor's reader could know what the picture is."""
-        if self.ambiguity is not None:
-            raise UnreadableSource(self.path, self.ambiguity)
+    @property
+    def unread(self) -> str:
+        """Why no reader could open the picture, and what to do."""
+        name = tifffile.COMPRESSION(self.compression).name if self.compression in _COMPRESSIONS else "unknown"
+        if self.compression == APERIO_JPEG_2000_YCBCR:
+            name = "JPEG 2000 of YCbCr, as Aperio alone writes it"
+        way_out = "convert it first, such as with bfconvert -compression LZW or tiffcp -c lzw"
+        return f"no reader here decodes compression {self.compression} ({name}); {way_out}"
 
     @property
     def lossy_methods(self) -> tuple[str, ...]:
@@ -85,76 +109,187 @@ class TiffFacts:
         return "ome-tiff" if self.is_ome else "tiff"
 
 
-def is_tiff(path: Path) -> bool:
-    """Whether the file begins as a TIFF or BigTIFF."""
-    with path.open("rb") as file:
-        return file.read(4) in _MAGIC
+def read_tiff(path: Path, vendor: str | None, series: int | None, *, is_whole: bool = True) -> TiffFacts | None:
+    """The facts about a TIFF whose directories were checked; None if tifffile cannot make sense of it.
 
-
-def read_tiff(path: Path) -> TiffFacts | None:
-    """The facts about a TIFF; None if the file is not one, or tifffile cannot make sense of it.
-
-    Raises UnreadableSource for a histocodec file, a full-resolution page that is cut off or not 8-bit RGB.
+    vendor: OpenSlide's name of its format, if that knows it. series: which picture, where there are several.
+    is_whole: refuse a picture that is cut off. Raises SettingsError for a series that is not there, and
+    UnreadableSource for a histocodec file, for several pictures of which none was chosen, and for a picture that is
+    damaged beyond reading or not 8-bit RGB.
     """
-    if not is_tiff(path):
-        return None
     try:
         with tifffile.TiffFile(path) as tiff:
-            return _facts(path, tiff)
-    except SourceError:
+            pages = [page for page in tiff.pages if isinstance(page, tifffile.TiffPage)]
+            if TAG_MANIFEST in pages[0].tags:
+                raise UnreadableSource(path, "already a histocodec file; decode it first")
+            return _facts(path, tiff, pages, vendor, series, is_whole=is_whole)
+    except HistocodecError:
         raise
     except Exception:  # a damaged file can make tifffile raise anything; the other readers have their say
         return None
 
 
-def _facts(path: Path, tiff: tifffile.TiffFile) -> TiffFacts:
-    pages = [page for page in tiff.pages if isinstance(page, tifffile.TiffPage)]
-    if TAG_MANIFEST in pages[0].tags:
-        raise UnreadableSource(path, "already a histocodec file; decode it first")
-    # Labels and macros are often stripped, and in small cut-outs larger than the slide itself.
-    index = max(range(len(pages)), key=lambda i: (pages[i].is_tiled, pages[i].imagewidth * pages[i].imagelength))
-    page = pages[index]
-    if not _is_rgb(page):
-        raise UnreadableSource(
-            path,
-            f"expected 8-bit RGB, found {page.samplesperpixel} x {page.bitspersample} bit per pixel "
-            f"({_name(page.photometric)})",
-        )
-    _check_extent(path, tiff, page)
-    size = Size(page.imagewidth, page.imagelength)
-    ome = read_ome(tiff.ome_metadata if tiff.is_ome else None, size)
+def _facts(
+    path: Path,
+    tiff: tifffile.TiffFile,
+    pages: list[tifffile.TiffPage],
+    vendor: str | None,
+    series: int | None,
+    *,
+    is_whole: bool,
+) -> TiffFacts:
+    ome = read_ome(tiff.ome_metadata if tiff.is_ome else None)
+    if vendor in PLAIN_VENDORS:
+        pictures = find_pictures(tiff, pages, ome, tiled_alone=vendor == "aperio")
+        _check_planes(path, pictures, pages)
+        picture, associated = pictures.chosen(path, series), pictures.associated
+        chosen = [pages[place] for place in picture.pages]
+        if is_whole and _chain_is_broken(tiff):
+            raise UnreadableSource(path, "cut off: it announces a further page that is not there")
+        _check_plain(path, picture, chosen)
+    else:
+        picture, associated = _vendor_picture(pages), {}
+        chosen = [pages[place] for place in picture.pages]
+    _check_rgb(path, picture, chosen)
+    for page in chosen:
+        _check_extent(path, tiff, page, is_whole=is_whole)
+    page = chosen[0]
+    twins = [other for other in pages if (other.imagewidth, other.imagelength) == picture.size]
     return TiffFacts(
         path=path,
-        page=index,
-        size=size,
+        pages=picture.pages,
+        size=picture.size,
         tiled=page.is_tiled,
         photometric=int(page.photometric),
         compression=int(page.compression),
-        ambiguity=_ambiguity(tiff, pages, page),
+        segment_size=segment_size(page),
+        longest_segment_bytes=max((count for each in chosen for count in each.databytecounts), default=0),
+        is_ambiguous=len(twins) > len(chosen),
+        contradicts=vendor in PLAIN_VENDORS and _contradicts(path, page, _first_codestream(tiff, page)),
         is_ome=tiff.is_ome,
-        ome_spacing=ome.spacing,
+        ome_spacing=picture.ome.spacing if picture.ome else None,
         tag_spacing=_tag_spacing(page),
-        objective_power=ome.objective_power,
+        objective_power=picture.ome.objective_power if picture.ome else None,
         icc_profile=page.iccprofile,
-        properties=_text_tags(pages[0]),
-        associated=_associated(pages, {name: i for name, i in ome.associated.items() if i != index}),
+        properties=_text_tags(pages[0] if tiff.is_ome else page),
+        associated=_associated(pages, {name: i for name, i in associated.items() if i not in picture.pages}),
     )
 
 
-def _is_rgb(page: tifffile.TiffPage) -> bool:
-    """Whether the page has 8-bit samples for red, green, blue and at most one for alpha."""
-    alpha = page.samplesperpixel == 4 and page.extrasamples in ((1,), (2,))
-    return page.bitspersample == 8 and page.sampleformat == 1 and (page.samplesperpixel == 3 or alpha)
+def _check_planes(path: Path, pictures: Pictures, pages: list[tifffile.TiffPage]) -> None:
+    """Raise UnreadableSource for grey pages of one size, which may be the channels of one picture, or not."""
+    size = pictures.slides[0].size
+    grey = [picture for picture in pictures.slides if pages[picture.pages[0]].samplesperpixel == 1]
+    if len(grey) > 1 and all(picture.size == size for picture in grey):
+        raise UnreadableSource(
+            path,
+            f"expected 8-bit RGB, found {len(grey)} grey images of {size.width} x {size.height} px, which nothing says "
+            "to be red, green and blue; if they are, join them, such as with vips bandjoin",
+        )
 
 
-def _check_extent(path: Path, tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> None:
+def _vendor_picture(pages: list[tifffile.TiffPage]) -> Picture:
+    """The full resolution of a vendor's file: its reader knows better, this one looks whether it is sound.
+
+    Labels and macros are often stripped, and in small cut-outs larger than the slide itself.
+    """
+    place = max(range(len(pages)), key=lambda k: (pages[k].is_tiled, pages[k].imagewidth * pages[k].imagelength))
+    return Picture(0, "", (place,), Size(pages[place].imagewidth, pages[place].imagelength))
+
+
+def _check_plain(path: Path, picture: Picture, chosen: list[tifffile.TiffPage]) -> None:
+    """Raise UnreadableSource if the directories of the picture cannot stand for what the file holds."""
+    if picture.ome is not None and picture.ome.focal_planes > 1:
+        raise UnreadableSource(
+            path,
+            f"expected one image, found {picture.ome.focal_planes} of {picture.size.width} x {picture.size.height} px: "
+            "focal planes or moments; export the one that is meant",
+        )
+    for page in chosen:
+        if page.compression == _OLD_JPEG:
+            raise UnreadableSource(
+                path,
+                "old-style JPEG (compression 6), which decoders read differently or not at all; convert it first, such "
+                "as with tiffcp -c jpeg, or export it anew from the program that wrote it",
+            )
+        if page.tags.valueof("Orientation", 1) != 1:
+            raise UnreadableSource(
+                path, "expected rows from the top and columns from the left, found a turned or mirrored image"
+            )
+        if any(sub.imagewidth > page.imagewidth for sub in _subifds(page)):
+            raise UnreadableSource(
+                path,
+                f"expected the full resolution in the main chain of directories, found {page.imagewidth} x "
+                f"{page.imagelength} px there and a larger image in a SubIFD; export that one as a TIFF of its own",
+            )
+
+
+def _subifds(page: tifffile.TiffPage) -> list[tifffile.TiffPage]:
+    return [sub for sub in page.pages or () if isinstance(sub, tifffile.TiffPage)] if page.subifds else []
+
+
+def _check_rgb(path: Path, picture: Picture, chosen: list[tifffile.TiffPage]) -> None:
+    """Raise UnreadableSource unless the picture has 8-bit samples for red, green, blue and at most one for alpha."""
+    page, channels_are_rgb = chosen[0], picture.ome is not None and picture.ome.channels_are_rgb
+    is_8_bit = all(each.bitspersample == 8 and each.sampleformat == 1 for each in chosen)
+    if len(chosen) == 3 and channels_are_rgb and is_8_bit:
+        alike = {(each.samplesperpixel, each.photometric, each.compression, each.chunks) for each in chosen}
+        if len(alike) == 1 and page.samplesperpixel == 1 and page.photometric == _GREY:
+            return
+    elif len(chosen) == 1 and is_8_bit:
+        alpha = page.samplesperpixel == 4 and page.extrasamples in ((1,), (2,))
+        if (page.samplesperpixel == 3 or alpha) and page.photometric in (_RGB, _YCBCR):
+            return
+        if page.samplesperpixel == 3 and page.photometric == _GREY and channels_are_rgb:
+            return
+        if page.samplesperpixel == 3 or alpha:
+            raise UnreadableSource(path, f"expected 8-bit RGB, found {_name(page.photometric)}")
+    found = f"{page.samplesperpixel} x {page.bitspersample} bit per pixel ({_name(page.photometric)})"
+    if len(chosen) > 1:
+        found = f"{len(chosen)} channels of {found}, which are not said to be red, green and blue"
+    raise UnreadableSource(path, f"expected 8-bit RGB, found {found}")
+
+
+def _first_codestream(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> bytes:
+    """The beginning of the first tile or strip that is there."""
+    for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False):
+        if count:
+            tiff.filehandle.seek(offset)
+            return bytes(tiff.filehandle.read(min(count, _HEADER_BYTES)))
+    return b""
+
+
+def _contradicts(path: Path, page: tifffile.TiffPage, codestream: bytes) -> bool:
+    """Whether a codestream holds other colours than its directory says, and tifffile believes the codestream.
+
+    Raises UnreadableSource if tifffile believes the directory as well.
+    """
+    if page.compression == APERIO_JPEG_2000_YCBCR:
+        jpeg_2000 = jpeg_2000_facts(codestream)
+        return jpeg_2000 is not None and jpeg_2000.has_transform
+    jpeg = jpeg_facts(codestream) if page.compression == _JPEG_IN_TIFF else None
+    if jpeg is None or page.photometric not in (_RGB, _YCBCR):
+        return False
+    said = "rgb" if page.photometric == _RGB else "ycbcr"
+    if jpeg.colours in (None, said):
+        return False
+    if jpeg.colours == "ycbcr" and not jpeg.jfif:
+        raise UnreadableSource(
+            path,
+            "its directory says rgb, but its tiles are JPEG of ycbcr: the colours would be wrong; set "
+            "PhotometricInterpretation to 6 in a copy, such as with tiffset -s 262 6",
+        )
+    return True
+
+
+def _check_extent(path: Path, tiff: tifffile.TiffFile, page: tifffile.TiffPage, *, is_whole: bool) -> None:
     """Raise UnreadableSource if tiles of the page lie beyond the file's end, or are too large to be read one by one."""
     if tiff.is_ndpi:  # tifffile derives NDPI's tiles from restart markers; their ends are estimates
         return
-    if page.is_tiled and page.tilewidth * page.tilelength > _LONGEST_TILE_PX:
+    if page.is_tiled and page.tilewidth * page.tilelength > LONGEST_SEGMENT_PX:
         raise UnreadableSource(
             path,
-            f"expected tiles of at most {_LONGEST_TILE_PX} px, found {page.tilewidth} x {page.tilelength} px",
+            f"expected tiles of at most {LONGEST_SEGMENT_PX} px, found {page.tilewidth} x {page.tilelength} px",
         )
     offsets, counts = np.asarray(page.dataoffsets, np.uint64), np.asarray(page.databytecounts, np.uint64)
     expected = math.prod(page.chunked)
@@ -164,23 +299,12 @@ def _check_extent(path: Path, tiff: tifffile.TiffFile, page: tifffile.TiffPage) 
         )
     size_bytes = tiff.filehandle.size
     beyond = int(np.count_nonzero((counts > 0) & (offsets + counts > size_bytes)))
-    if beyond:
+    if beyond and is_whole:
         raise UnreadableSource(
-            path, f"cut off: {beyond} of {expected} tiles or strips lie beyond the file's {size_bytes} bytes"
+            path,
+            f"cut off: {beyond} of {expected} tiles or strips lie beyond the file's {size_bytes} bytes"
+            f"{WAY_PAST_DAMAGE}",
         )
-
-
-def _ambiguity(tiff: tifffile.TiffFile, pages: list[tifffile.TiffPage], page: tifffile.TiffPage) -> str | None:
-    if page.photometric not in (_RGB, _YCBCR):
-        return f"expected 8-bit RGB, found {_name(page.photometric)}"
-    if _chain_is_broken(tiff):
-        return "cut off: it announces a further page that is not there"
-    twins = sum((other.imagewidth, other.imagelength) == (page.imagewidth, page.imagelength) for other in pages)
-    if twins > 1:
-        return f"expected one image, found {twins} of {page.imagewidth} x {page.imagelength} px (planes or channels?)"
-    if page.tags.valueof("Orientation", 1) != 1:
-        return "expected rows from the top and columns from the left, found a turned or mirrored image"
-    return None
 
 
 def _chain_is_broken(tiff: tifffile.TiffFile) -> bool:
@@ -210,8 +334,11 @@ def _associated(pages: list[tifffile.TiffPage], places: dict[str, int]) -> dict[
     """The pages at `places`, without those that are not there, damaged, or other than 8-bit RGB."""
     images = {}
     for name, index in places.items():
+        page = pages[index]
+        if page.imagewidth * page.imagelength > LONGEST_SEGMENT_PX:
+            continue
         try:
-            image = pages[index].asarray()
+            image = page.asarray()
         except Exception:  # tifffile and its codecs raise without a common root; a label is no reason to refuse a slide
             continue
         if image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3:

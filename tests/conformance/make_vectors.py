@@ -127,6 +127,7 @@ class Recipe:
     measured: tuple[tuple[int, int], ...] = ()
     """Blocks of which the quality map has numbers; without any there is no map."""
     downsampling: DownsamplingFacts | None = None
+    damaged: tuple[tuple[int, int, int, int], ...] | None = None
 
 
 LAYER_COLOUR = (15000, 750, -2250, 128 << 16, -500, 16384, 4000, 129 << 16, 1750, -3000, 17500, 8400001)
@@ -224,6 +225,14 @@ RECIPES = {
         "a base that says what made it, which no reader has or needs",
         tissue_map=False,
         downsampling=DownsamplingFacts("vector-downsampler-x4", f"sha256:{'0123456789abcdef' * 4}"),
+    ),
+    "jp2k-x4-damaged": Recipe(
+        (70, 30),
+        4,
+        "jp2k",
+        "a slide of which two tiles could not be read, as its manifest says",
+        tissue_map=False,
+        damaged=((0, 0, 16, 16), (64, 16, 6, 14)),
     ),
 }
 
@@ -348,6 +357,7 @@ def build(recipe: Recipe, seed: int) -> bytes:
                 LossyStep("ISO_10918_1", 12.5, "as the source was stored"),
                 LossyStep(METHOD[recipe.codec], None, f"{how} {scale} x {scale} to one and coded as {recipe.codec}"),
             ),
+            damaged=recipe.damaged,
         ),
         base=BaseFacts(
             scale,
@@ -1052,7 +1062,7 @@ def invalid_vectors(valid: dict[str, bytes]) -> dict[str, tuple[bytes, tuple[str
     manifest(
         "nobody", "a digest that nobody has", lambda m: m["prediction"]["generator"].update(nobody), "generator-unknown"
     )
-    return files | hostile_layers(valid) | hostile_downsampling(valid["jp2k-x4-downsampling"])
+    return files | hostile_layers(valid) | hostile_downsampling(valid["jp2k-x4-downsampling"]) | hostile_damage(valid)
 
 
 def hostile_layers(valid: dict[str, bytes]) -> dict[str, tuple[bytes, tuple[str, ...], str]]:
@@ -1277,6 +1287,26 @@ def hostile_downsampling(sound: bytes) -> dict[str, tuple[bytes, tuple[str, ...]
     }
     return {
         f"manifest-invalid-downsampling-{kind}": (stating(value), ("manifest-invalid",), how)
+        for kind, (value, how) in made.items()
+    }
+
+
+def hostile_damage(valid: dict[str, bytes]) -> dict[str, tuple[bytes, tuple[str, ...], str]]:
+    """As `invalid_vectors`, with a wrong `slide.damaged`."""
+
+    def stating(value: Any) -> bytes:
+        directories = take_apart(valid["jp2k-x4-damaged"])
+        change_manifest(directories, lambda m: m["slide"].update(damaged=value))
+        return put_together(directories)
+
+    made: dict[str, tuple[Any, str]] = {
+        "text": ("all of it", "slide.damaged is a string"),
+        "numbers": ([[0, 0, 16]], "a damaged place of three numbers"),
+        "empty": ([[0, 0, 0, 16]], "a damaged place of no width"),
+        "outside": ([[64, 16, 7, 14]], "a damaged place that reaches beyond the slide"),
+    }
+    return {
+        f"manifest-invalid-damaged-{kind}": (stating(value), ("manifest-invalid",), how)
         for kind, (value, how) in made.items()
     }
 

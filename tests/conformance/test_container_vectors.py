@@ -41,7 +41,9 @@ BEYOND_THE_SCHEMA = {
     **dict.fromkeys(["not-json", "nan", "infinity", "twice", "deep", "surrogate", "not-utf-8"], NOT_JSON),
     **dict.fromkeys(["float-for-whole"], "520.0 is an integer to JSON Schema"),
     **dict.fromkeys(["levels", "level-size", "other-scale", "map-size"], "follows from other fields"),
-    **dict.fromkeys(["layer-size", "quality-map-size", "worst-block", "same-subifd"], "follows from other fields"),
+    **dict.fromkeys(
+        ["layer-size", "quality-map-size", "worst-block", "same-subifd", "damaged-outside"], "follows from other fields"
+    ),
     **dict.fromkeys(["bounded-without-layer", "layer-without-bounded"], "follows from other fields"),
     **dict.fromkeys(
         ["colour-missing", "colour-of-jp2k", "layer-colour-of-jpeg", "base-in-chain", "base-apart", "base-in-layer"],

@@ -1,0 +1,97 @@
+"""What the header of a JPEG or JPEG 2000 codestream says of its colours, whatever the file around it claims."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import Literal
+
+Colours = Literal["rgb", "ycbcr"]
+
+JPEG_2000_START = b"\xff\x4f\xff\x51"
+
+_START_OF_FRAME = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+_STANDALONE = {0x01, *range(0xD0, 0xD9)}
+_START_OF_SCAN, _END = 0xDA, 0xD9
+
+
+@dataclass(frozen=True, slots=True)
+class JpegFacts:
+    """What decides over the colours of a JPEG of three components."""
+
+    is_subsampled: bool
+    """Whether a component has fewer samples than another: nobody does that to RGB."""
+    adobe: int | None
+    """What Adobe's marker says: 0 for RGB, 1 for YCbCr; None if there is no such marker."""
+    letters: bool
+    """Whether the components are named R, G and B."""
+    jfif: bool
+    """Whether it is a JFIF file, which is YCbCr by definition."""
+
+    @property
+    def colours(self) -> Colours | None:
+        """What is stated beyond doubt; None if nothing is."""
+        if self.is_subsampled or self.adobe == 1:
+            return "ycbcr"
+        if self.adobe == 0 or self.letters:
+            return "rgb"
+        return "ycbcr" if self.jfif else None
+
+
+def jpeg_facts(data: bytes) -> JpegFacts | None:
+    """The facts of a JPEG, from its markers; None if the data are none, or not of three components."""
+    if not data.startswith(b"\xff\xd8"):
+        return None
+    position, jfif, adobe = 2, False, None
+    while position + 4 <= len(data) and data[position] == 0xFF:
+        marker = data[position + 1]
+        if marker == 0xFF or marker in _STANDALONE:
+            position += 1 if marker == 0xFF else 2
+            continue
+        if marker in (_START_OF_SCAN, _END):
+            break
+        (length,) = struct.unpack_from(">H", data, position + 2)
+        body = data[position + 4 : position + 2 + length]
+        if marker == 0xE0 and body[:5] == b"JFIF\0":
+            jfif = True
+        elif marker == 0xEE and body[:5] == b"Adobe" and len(body) >= 12:
+            adobe = body[11]
+        elif marker in _START_OF_FRAME:
+            names, sampling = body[6::3], body[7::3]
+            # Markers of applications stand before the frame's.
+            return JpegFacts(len(set(sampling)) > 1, adobe, names == b"RGB", jfif) if len(names) == 3 else None
+        position += 2 + length
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Jpeg2000Facts:
+    """What decides over the colours of a JPEG 2000 codestream."""
+
+    has_transform: bool
+    """Whether the codec itself turns the components to RGB (the multiple component transform)."""
+    is_subsampled: bool
+    """Whether a component has fewer samples than the first."""
+    bits: int
+    """Of a sample of the first component."""
+
+
+def jpeg_2000_facts(data: bytes) -> Jpeg2000Facts | None:
+    """The facts of a bare codestream; None if the data are none, or end within its header."""
+    if not data.startswith(JPEG_2000_START):
+        return None
+    position, subsampled, bits = 2, False, 0
+    while position + 4 <= len(data):
+        marker, length = struct.unpack_from(">HH", data, position)
+        body = data[position + 4 : position + 2 + length]
+        if marker == 0xFF51 and len(body) >= 39:  # SIZ
+            (components,) = struct.unpack_from(">H", body, 34)
+            steps = {(body[37 + 3 * k], body[38 + 3 * k]) for k in range(components) if len(body) > 38 + 3 * k}
+            subsampled = len(steps) > 1
+            bits = (body[36] & 0x7F) + 1
+        elif marker == 0xFF52 and len(body) >= 5:  # COD
+            return Jpeg2000Facts(body[4] == 1, subsampled, bits)
+        elif marker == 0xFF90:  # the first tile, before any COD
+            return None
+        position += 2 + length
+    return None

@@ -1,0 +1,182 @@
+"""DICOM slides whose header says other colours than the codestream of their frames holds."""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import openslide
+import PIL.Image
+
+from ..errors import UnreadableSource
+from ._codestream import jpeg_2000_facts, jpeg_facts
+from ._files import dicom_element, dicom_head, dicom_series
+
+_JPEG = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51")
+_JPEG_2000 = ("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91")
+_PIXEL_DATA = b"\xe0\x7f\x10\x00OB\0\0\xff\xff\xff\xff"
+_ITEM = b"\xfe\xff\x00\xe0"
+_JP2_SIGNATURE = b"\0\0\0\x0cjP  "
+_HEADER_BYTES = 1 << 16
+_FRAMES = 8
+"""Looked at, until one has a header: the first may be damaged."""
+
+_ROLES = {b"LABEL": "label", b"OVERVIEW": "macro", b"THUMBNAIL": "thumbnail"}
+
+# A colour that exists has a place in YCbCr; most of YCbCr's places are no colour. Coding strays a little.
+_STRAY = 16
+_ALL, _TOO_FEW = 0.999, 0.99
+_SAMPLES, _SAMPLE_PX = 4, 256
+_ZERO_CHROMA = np.array([0, 128, 128], np.float32)
+_TO_RGB = np.array([[1, 0, 1.402], [1, -0.344136, -0.714136], [1, 1.772, 0]], np.float32)
+
+_WAY_OUT = "set PhotometricInterpretation right in a copy, or convert the slide with another tool"
+
+_Verdict = Literal["as the header says", "ycbcr for rgb", "rgb for ycbcr", "no transform", "a file"]
+
+
+@dataclass(frozen=True, slots=True)
+class DicomFacts:
+    """What has to be put right in what OpenSlide reads."""
+
+    is_ycbcr: bool = False
+    """Whether OpenSlide gives YCbCr as RGB."""
+    left_out: tuple[str, ...] = ()
+    """Associated images whose colours would be wrong."""
+    notes: tuple[str, ...] = ()
+
+
+def check_dicom(path: Path, slide: openslide.OpenSlide) -> DicomFacts:
+    """Compare the header of a slide with its first frame.
+
+    Raises UnreadableSource if they contradict each other and nobody can be certain, or OpenSlide cannot be put right;
+    and for several optical paths, of which OpenSlide would give the first without a word.
+    """
+    properties = slide.properties
+    if "dicom.OpticalPathSequence[1].OpticalPathIdentifier" in properties:
+        raise UnreadableSource(
+            path,
+            "expected one optical path, found several; write each to a series of its own and encode those",
+        )
+    syntax = properties.get("dicom.TransferSyntaxUID", "")
+    stated = properties.get("dicom.PhotometricInterpretation", "")
+    instance = dicom_element(0x0008, 0x0018, properties.get("dicom.SOPInstanceUID", ""))
+    left_out, notes = list[str](), list[str]()
+    verdict: _Verdict = "as the header says"
+    for file in dicom_series(path, properties.get("dicom.SeriesInstanceUID", "")):
+        head = dicom_head(file)
+        if instance in head:
+            verdict = _verdict(file, syntax, stated)
+        elif (role := _role(head)) and _verdict(file, *_statements(head)) != "as the header says":
+            left_out.append(role)
+            notes.append(f"{role} left out: its header says other colours than its codestream holds")
+    said = f"its header says {stated}"
+    match verdict:
+        case "ycbcr for rgb":
+            notes.append(f"{said}, but its frames are YCbCr, and were read as that")
+            return DicomFacts(True, tuple(left_out), tuple(notes))
+        case "rgb for ycbcr":
+            raise UnreadableSource(path, f"{said}, but its frames are RGB: the colours would be wrong; {_WAY_OUT}")
+        case "a file":
+            raise UnreadableSource(
+                path,
+                "expected bare JPEG 2000 codestreams as frames, found JP2 files, which OpenSlide does not read",
+            )
+        case "no transform":
+            share = _share_of_colours(path, slide.dimensions)
+            if share is not None and _TOO_FEW < share < _ALL:
+                raise UnreadableSource(
+                    path,
+                    f"{said}, but its codestream was made without that transform, and whether it holds RGB or YCbCr "
+                    f"cannot be told; {_WAY_OUT}",
+                )
+            is_ycbcr = share is not None and share >= _ALL
+            held = "YCbCr" if is_ycbcr else "RGB"
+            notes.append(f"{said}, but its codestream has no such transform and holds {held}, and was read as that")
+            return DicomFacts(is_ycbcr, tuple(left_out), tuple(notes))
+    return DicomFacts(False, tuple(left_out), tuple(notes))
+
+
+def as_rgb(image: PIL.Image.Image) -> PIL.Image.Image:
+    """RGBA of which the first three channels are YCbCr, as RGBA (ITU-R BT.601, full range)."""
+    pixels = np.array(image)
+    rgb = (pixels[..., :3] - _ZERO_CHROMA) @ _TO_RGB.T
+    pixels[..., :3] = np.clip(np.rint(rgb), 0, 255)
+    return PIL.Image.fromarray(pixels)
+
+
+def _verdict(file: Path, syntax: str, stated: str) -> _Verdict:
+    for frame in _frames(file):
+        if syntax in _JPEG:
+            jpeg = jpeg_facts(frame)
+            if jpeg is not None:
+                if stated == "RGB" and jpeg.colours == "ycbcr":
+                    return "ycbcr for rgb"
+                return "rgb for ycbcr" if stated != "RGB" and jpeg.colours == "rgb" else "as the header says"
+        elif syntax in _JPEG_2000:
+            if frame.startswith(_JP2_SIGNATURE):
+                return "a file"
+            facts = jpeg_2000_facts(frame)
+            if facts is not None:
+                return "no transform" if stated != "RGB" and not facts.has_transform else "as the header says"
+    return "as the header says"
+
+
+def _frames(file: Path) -> Iterator[bytes]:
+    """The beginnings of the first fragments of encapsulated pixels; frames begin with one, which has the header."""
+    with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        start = data.find(_PIXEL_DATA + _ITEM)
+        position = start + len(_PIXEL_DATA) if start >= 0 else len(data)
+        for number in range(_FRAMES + 1):
+            if data[position : position + 4] != _ITEM or position + 8 > len(data):
+                return
+            (length,) = struct.unpack_from("<I", data, position + 4)
+            if number:  # the first item is the table of offsets
+                yield data[position + 8 : position + 8 + min(length, _HEADER_BYTES)]
+            position += 8 + length
+
+
+def _role(head: bytes) -> str | None:
+    """Which associated image a file holds, as its Image Type says."""
+    values = _text(head, 0x0008, 0x0008).split(b"\\")
+    return _ROLES.get(values[2]) if len(values) > 2 else None
+
+
+def _statements(head: bytes) -> tuple[str, str]:
+    """Transfer syntax and photometric interpretation."""
+    found = _text(head, 0x0002, 0x0010, b"UI"), _text(head, 0x0028, 0x0004)
+    return found[0].decode("ascii", "replace"), found[1].decode("ascii", "replace")
+
+
+def _text(head: bytes, group: int, element: int, kind: bytes = b"CS") -> bytes:
+    """The value of the first attribute of that tag, in explicit VR; nothing if it is not there."""
+    start = head.find(struct.pack("<HH2s", group, element, kind))
+    if start < 0 or start + 8 > len(head):
+        return b""
+    (length,) = struct.unpack_from("<H", head, start + 6)
+    return head[start + 8 : start + 8 + length].strip(b"\0 ")
+
+
+def _share_of_colours(path: Path, dimensions: tuple[int, int]) -> float | None:
+    """The share of pixels, all over the slide, that would be colours if they were YCbCr; None if none can be read."""
+    width, height = dimensions
+    found, total = 0, 0
+    for row in range(_SAMPLES):
+        for column in range(_SAMPLES):
+            corner = width * column // _SAMPLES, height * row // _SAMPLES
+            try:
+                with openslide.OpenSlide(path) as own:
+                    image = own.read_region(corner, 0, (_SAMPLE_PX, _SAMPLE_PX))
+            except openslide.OpenSlideError:  # damaged there
+                continue
+            pixels = np.asarray(image)
+            pixels = pixels[pixels[..., 3] == 255][:, :3].astype(np.float32)
+            rgb = (pixels - _ZERO_CHROMA) @ _TO_RGB.T
+            found += int(((rgb > -_STRAY) & (rgb < 255 + _STRAY)).all(axis=1).sum())
+            total += len(pixels)
+    return found / total if total else None
