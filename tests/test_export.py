@@ -322,8 +322,7 @@ def test_a_reconstruction_encoded_again_still_says_what_it_is(container_path: Pa
         )
     first, *_, last = report.manifest.slide.lossy_history
     assert first.method == "reconstruction"
-    assert first.derivation.startswith("reconstructed by bicubic-x4 builtin:bicubic-x4")
-    assert "then written as jpeg at quality 85" in first.derivation
+    assert first.derivation == "reconstructed by bicubic-x4 builtin:bicubic-x4"
     assert last.method == "ISO_15444_1"
     assert any("itself a reconstruction" in note for note in report.notes)
 
