@@ -13,8 +13,8 @@ RECONSTRUCTION = "reconstruction"
 """As the method of a step of a lossy history: the source was itself decoded from a histocodec file."""
 
 _PREFIX = "Aperio-compatible histocodec"
-_DECODED_PREFIX = "Aperio compatible histocodec"
-"""With a space, by which tifffile and tiffslide know a pyramid in Aperio's order."""
+_IN_APERIOS_ORDER = "Aperio compatible histocodec"
+"""With a space tifffile and tiffslide take the second directory for the thumbnail, and all tiled ones for levels."""
 _LONGEST_HISTORY = 4000
 _RECONSTRUCTED = "reconstructed by"
 _NAMED = re.compile(rf"{_RECONSTRUCTED} ([A-Za-z0-9][A-Za-z0-9._+-]{{0,63}}) (?:sha256|builtin):")
@@ -83,7 +83,7 @@ def stated_reconstruction(description: str, *, known: Collection[str] | None = N
     Of what stands there, only a generator's name and digest are repeated: others may have added to it. known: the names
     that may be repeated; None: any that is one word.
     """
-    if not description.startswith((_PREFIX, _DECODED_PREFIX)) or _RECONSTRUCTED not in description:
+    if not description.startswith((_PREFIX, _IN_APERIOS_ORDER)) or _RECONSTRUCTED not in description:
         return None
     return _origin(description.partition("\n")[2].partition("|")[0], known)
 
@@ -121,13 +121,20 @@ def enhancement_description(manifest: Manifest) -> str:
 
 
 def decoded_description(
-    manifest: Manifest, downsample: int, region: str, *, written_as: str, bicubic: bool = False, enhanced: bool = True
+    manifest: Manifest,
+    downsample: int,
+    region: str,
+    *,
+    written_as: str,
+    bicubic: bool = False,
+    enhanced: bool = True,
+    has_thumbnail: bool = False,
 ) -> str:
     """ImageDescription of a decoded level.
 
     downsample: full pixels per pixel. region: which part of the slide it is. written_as: how the output is compressed,
     which adds to the history if it is lossy. bicubic: whether that stood in for the file's generator. enhanced: whether
-    the enhancement layer was applied, if there is one.
+    the enhancement layer was applied, if there is one. has_thumbnail: whether the second directory is a thumbnail.
     """
     if downsample < manifest.base.scale:
         what = [reconstruction_label(manifest, bicubic=bicubic), *enhancement_label(manifest, applied=enhanced)]
@@ -136,7 +143,8 @@ def decoded_description(
         made = manifest.base.downsampling
         what = [f"the stored base, {f'made from the slide by {made.name}' if made else 'averaged from the slide'}"]
     text = "; ".join([*what, f"{history_label(manifest)}, then written as {written_as}", NOTICE, region])
-    return f"{_DECODED_PREFIX} {manifest.version}\r\n{text}{_aperio_keys(manifest, downsample)}"
+    prefix = _IN_APERIOS_ORDER if has_thumbnail else _PREFIX
+    return f"{prefix} {manifest.version}\r\n{text}{_aperio_keys(manifest, downsample)}"
 
 
 def associated_description(manifest: Manifest, name: str, width: int, height: int) -> str:

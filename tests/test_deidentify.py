@@ -299,7 +299,7 @@ def test_stamped_text_survives_nowhere(bare_of_stamped: Path, stamped: Path, tmp
         for level in (0, 1):
             for compression in ("jpeg", "jp2k", "deflate"):
                 out = tmp_path / f"{compression}{level}.tif"
-                export_tiff(decoder, out, level=level, compression=compression)  # type: ignore[arg-type]
+                export_tiff(decoder, out, level=level, compression=compression)
                 told += told_by(out)
             for name in ("out.png", "out.jpg"):
                 export_picture(decoder, tmp_path / name, level=level, overwrite=True)

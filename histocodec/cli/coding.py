@@ -148,6 +148,9 @@ def decode_command(
     generator: Annotated[
         str | None, typer.Option(help="bicubic to do without the network, or the named generator's package.")
     ] = None,
+    associated: Annotated[
+        bool, typer.Option("--associated/--no-associated", help="Keep label, macro and thumbnail in a .tif.")
+    ] = True,
     device: Device = "cpu",
     overwrite: Overwrite = False,
 ) -> None:
@@ -180,6 +183,7 @@ def decode_command(
                 quality=quality,
                 level=level,
                 region=part,
+                associated=associated,
                 overwrite=overwrite,
                 progress=lambda done, total: progress("decoding", done, total),
             )
