@@ -115,6 +115,11 @@ def stored_description(manifest: Manifest, level: int) -> str:
     return f"{_PREFIX} {manifest.version}\r\n{text}{_aperio_keys(manifest, downsample)}"
 
 
+def is_stored_description(description: str) -> bool:
+    """Whether a TIFF's ImageDescription is that of the base in a container."""
+    return description.startswith(_PREFIX) and "; finer levels are " in description
+
+
 def enhancement_description(manifest: Manifest) -> str:
     """ImageDescription of the enhancement layer."""
     return f"histocodec enhancement layer: corrects what is {reconstruction_label(manifest)}; {NOTICE}"

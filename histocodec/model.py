@@ -72,6 +72,11 @@ class NetworkGenerator(_ImageNetwork):
         super().__init__(card, network, digest=digest, device=device)
         self.package = package
 
+    def __reduce__(self) -> tuple[Callable[..., NetworkGenerator], tuple[Package, str]]:
+        if self.package is None:
+            raise TypeError(f"{self.name} has no package to be pickled by")
+        return build_generator, (Package(self.package), str(self._device))
+
     def __call__(self, base: Image) -> Image:
         """As `Generator`. Raises GeneratorError if the device fails, for want of memory for instance."""
         return self.on_runner(base)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from .errors import NoSpace, OutputBusy, OutputError, OutputExists
+from .errors import HistocodecError, NoSpace, OutputBusy, OutputError, OutputExists
 
 try:
     import fcntl
@@ -61,6 +61,8 @@ def writing_errors(path: Path) -> Iterator[None]:
     """Turn an operating system error while writing into NoSpace or OutputError about `path`."""
     try:
         yield
+    except HistocodecError:  # some are errors of the operating system too, of other files
+        raise
     except OSError as error:
         if error.errno in _NO_SPACE:
             raise NoSpace(path, f"{_NO_SPACE[error.errno]}; nothing was written under this name") from error

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from ..codecs import Image
-from ..errors import UnreadableSource
+from ..errors import MissingSource, UnreadableSource
 from ..geometry import Region, Size
 from ._flat import open_flat
 from ._openslide import open_openslide
@@ -108,6 +108,6 @@ def _check_file(path: Path) -> None:
             if not file.read(1):
                 raise UnreadableSource(path, "an empty file")
     except FileNotFoundError as error:
-        raise UnreadableSource(path, "no such file") from error
+        raise MissingSource(path, "no such file") from error
     except OSError as error:
         raise UnreadableSource(path, f"cannot be opened: {error.strerror}") from error
