@@ -178,6 +178,7 @@ def encode(
             size_bytes = out.seek(0, io.SEEK_END)
             if budget is not None and size_bytes > budget:
                 raise BudgetError(budget, size_bytes, f"{path.name}: {size_bytes} bytes, only {budget} are allowed")
+    notes += [] if settings.regions is None else settings.regions.notes
     if settings.regions is not None and (outside := settings.regions.outside):
         notes.append(f"{outside} of {len(settings.regions.features)} regions of interest lie outside the slide")
     notes += [file.associated_note] if file.associated_note else []
