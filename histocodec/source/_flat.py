@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,7 +57,7 @@ def open_flat(path: Path, tiff: TiffFacts | None, mpp: float | None) -> FlatRead
     page = {} if tiff is None else {"page": tiff.page}
     try:
         # By content, not by name: in names, libvips reads brackets as options and suffixes as formats.
-        source = pyvips.Source.new_from_file(str(path))
+        source = pyvips.Source.new_from_file(os.fsencode(path))
         image = pyvips.Image.new_from_source(source, "", access="random", fail_on="error", **page)
     except pyvips.Error:
         return None
