@@ -1,4 +1,4 @@
-"""Label, macro and thumbnail of a slide, coded to fit their share of a byte budget."""
+"""Label, macro and thumbnail of a slide: coded to fit their share of a byte budget, and as a file has them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import math
 from .assemble import AssociatedImage
 from .base import downsample
 from .codecs import Image, encode_tile
+from .container import Container
 from .geometry import Size
 
 NAMES = ("thumbnail", "label", "macro")
@@ -45,6 +46,20 @@ def code_associated(
             size = f" and 1/{shrink} of their width" if shrink > 1 else ""
             return coded, f"{', '.join(kept)} stored at JPEG quality {quality}{size}, to fit the budget"
     return [], f"{', '.join(kept)} left out: they do not fit into an eighth of the budget"
+
+
+def stored_associated(container: Container, *, thumbnail: Image | None = None) -> list[AssociatedImage]:
+    """Those of a file, as they are stored and in file order, so the thumbnail first.
+
+    thumbnail: (height, width, 3) uint8 RGB to put in place of the file's; None keeps it. Raises CorruptContainer.
+    """
+    names = container.manifest.associated
+    stored = [
+        AssociatedImage(name, container.associated_size(name), container.associated_jpeg(name))
+        for name in names
+        if thumbnail is None or name != "thumbnail"
+    ]
+    return stored if thumbnail is None else [_code("thumbnail", thumbnail, _ATTEMPTS[0][1]), *stored]
 
 
 def _code(name: str, image: Image, quality: int) -> AssociatedImage:

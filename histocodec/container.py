@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 import zstandard
@@ -22,7 +23,7 @@ from .bigtiff import BigTiffError, Directory, read_directories
 from .codecs import Image, TileError, decode_tile
 from .colour import ColourTransform
 from .enhancement import Mode
-from .errors import CorruptContainer, NotAContainer, Problem, RoiError, UnsupportedVersion
+from .errors import CorruptContainer, MissingFile, NotAContainer, Problem, RoiError, UnsupportedVersion, file_error
 from .frames import decompressed
 from .geometry import Size, TileGrid
 from .labels import described_numbers
@@ -46,6 +47,9 @@ from .manifest import MAX_JSON_BYTES, LaterVersion, Manifest, ManifestError
 from .quality import QualityMap
 from .roi import RegionsOfInterest
 
+FilePath = str | bytes | os.PathLike[Any]
+"""As OpenSlide takes it."""
+
 _MAX_LISTED = 100
 """Of the tiles of a level that are missing or outside the file, so many are listed one by one."""
 
@@ -53,28 +57,41 @@ _MAX_LISTED = 100
 class Container:
     """A histocodec file that is open for reading. Safe to use from several threads; a context manager.
 
+    A pickle of it holds the path alone, and opens the file again.
+
     Opening reads the directories and the manifest, and refuses what contradicts itself; tiles are checked as they are
     read.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        """Raises NotAContainer, UnsupportedVersion or CorruptContainer."""
-        self.path = Path(path)
+    def __init__(self, path: FilePath) -> None:
+        """Raises FileError, NotAContainer, UnsupportedVersion or CorruptContainer."""
+        self.path = Path(os.fsdecode(path))
         self._lock = threading.Lock()
+        self.absolute_path = self.path.absolute()
+        """The same wherever a process has gone since."""
+        if not os.fspath(path):
+            raise MissingFile(self.path, "expected the name of a file, found an empty one")
         try:
+            if self.path.is_fifo():  # opening it would wait for a writer
+                raise OSError("expected a file, found a pipe")
             self._file = self.path.open("rb")
         except OSError as error:
-            reason = Problem("not-bigtiff", "file", f"cannot be opened: {error.strerror}")
-            raise NotAContainer(self.path, [reason]) from error
+            raise file_error(self.path, error) from error
         try:
             self.size_bytes = self._file.seek(0, 2)
             self._open()
         except BaseException as error:
             self._file.close()
             if isinstance(error, OSError):  # a pipe cannot be sought in, a disk can fail
-                reason = Problem("not-bigtiff", "file", f"cannot be read: {error.strerror or error}")
-                raise NotAContainer(self.path, [reason]) from error
+                raise file_error(self.path, error) from error
             raise
+
+    def __reduce__(self) -> tuple[type[Container], tuple[Path]]:
+        return Container, (self.absolute_path,)
+
+    def __del__(self) -> None:
+        if hasattr(self, "_file"):
+            self._file.close()  # without a word, as OpenSlide does it
 
     def _open(self) -> None:
         try:
@@ -376,6 +393,11 @@ class Container:
             problem = Problem("generator-damaged", "tag 65302", f"its digest is not {named.digest}")
             raise CorruptContainer(self.path, [problem])
         return data
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the file was released."""
+        return self._file.closed
 
     def close(self) -> None:
         """Release the file; reading afterwards raises ValueError."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 
 from .codecs import Image
-from .container import Container
+from .container import Container, FilePath
 from .enhancement import TOLERANCE, Mode, add_residual, estimated_difference, fingerprint
 from .errors import CorruptContainer, GeneratorMismatch, Problem, RegionError, UnknownGenerator
 from .generator import BicubicGenerator, Generator, predict
@@ -28,12 +28,12 @@ class Decoder:
 
     Level 0 is the full resolution, reconstructed block by block on the file's canonical grid and kept in a cache;
     the others are the stored pyramid. What a pixel is never depends on the region, the order or the thread in which it
-    was asked for.
+    was asked for. A pickle of it holds the path and the settings, and opens the file again.
     """
 
     def __init__(
         self,
-        path: str | Path,
+        path: FilePath,
         *,
         generator: Generator | str | Path | None = None,
         device: str = "cpu",
@@ -45,13 +45,14 @@ class Decoder:
         generator: None for the one that the file names; `"bicubic"` to do without a network; else a model package's
         name or path, or a Generator, which must be the one that the file names. enhancement: False stops before the
         enhancement layer, if the file has one; bicubic cannot be corrected by it. cache_bytes: for decoded pixels.
-        Raises ContainerError.
+        Raises FileError, ContainerError.
         """
         self.container = Container(path)
         self.path = self.container.path
         self.manifest = self.container.manifest
         self._device = device
-        self._wanted = generator
+        self._wanted = generator.absolute() if isinstance(generator, Path) else generator
+        self._wants_enhancement = enhancement
         self._loaded: Generator | None = None
         scale = self.manifest.base.scale
         self._plain = BicubicGenerator(scale)
@@ -71,6 +72,25 @@ class Decoder:
         """Micrometres per pixel of level 0."""
         self.tile_size = full_grid.tile
         """Full pixels a side of a block of the canonical grid: the cheapest unit to read level 0 in."""
+
+    def __reduce__(self) -> tuple[Callable[..., Decoder], tuple[Path]]:
+        again = partial(
+            Decoder,
+            generator=self._wanted,
+            device=self._device,
+            enhancement=self._wants_enhancement,
+            cache_bytes=self.cache_bytes,
+        )
+        return again, (self.container.absolute_path,)
+
+    @property
+    def cache_bytes(self) -> int:
+        """Memory for decoded pixels; can be set."""
+        return self._cache.capacity_bytes
+
+    @cache_bytes.setter
+    def cache_bytes(self, count: int) -> None:
+        self._cache.resize(count)
 
     @property
     def is_bicubic(self) -> bool:
@@ -95,8 +115,10 @@ class Decoder:
     def read(self, region: Region, level: int = 0) -> Image:
         """(height, width, 3) uint8 RGB of a region within a level.
 
-        Raises RegionError, CorruptContainer for a damaged tile, and what `generator` raises.
+        Raises RegionError, CorruptContainer for a damaged tile, ValueError after `close`, and what `generator` raises.
         """
+        if self.container.is_closed:
+            raise ValueError(f"{self.path}: was closed")
         if not 0 <= level < len(self._planes):
             raise RegionError(f"expected a level of 0 to {len(self._planes) - 1}, found {level}")
         return self._planes[level].read(region)

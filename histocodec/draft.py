@@ -8,6 +8,7 @@ import io
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import IO
 
@@ -37,10 +38,11 @@ from .facts import (
 )
 from .frames import compressed
 from .generator import Generator
-from .labels import stated_reconstruction
+from .generators import known_names
+from .labels import RECONSTRUCTION, stated_reconstruction
 from .layers import EnhancementPieces, coded_quality_map, crc_table
 from .manifest import SOFTWARE, Manifest
-from .privacy import deidentified_profile, deidentified_properties
+from .privacy import deidentified_method, deidentified_profile, deidentified_properties
 from .pyramid import Progress, Pyramid
 from .quality import MAP_CHANNELS, QualityMap
 from .settings import EncodeSettings
@@ -162,7 +164,7 @@ class Draft:
                 source_bytes=source.size_bytes,
                 deidentified=settings.deidentify,
                 properties=properties,
-                lossy_history=(*_earlier_steps(source), ours),
+                lossy_history=(*_earlier_steps(source, deidentify=settings.deidentify), ours),
                 damaged=damaged or None,
             ),
             base=BaseFacts(
@@ -237,14 +239,17 @@ class Draft:
         return facts, QualityMap(values)
 
 
-def _earlier_steps(source: Source) -> list[LossyStep]:
+def _earlier_steps(source: Source, *, deidentify: bool) -> list[LossyStep]:
     """What the source's pixels went through. Only their last size is known, so only the last step has a ratio."""
     described = (source.properties.get(key, "") for key in ("tiff.ImageDescription", "ImageDescription"))
-    origins = [origin for origin in map(stated_reconstruction, described) if origin]
-    steps = [LossyStep("reconstruction", None, origin) for origin in origins[:1]]
+    known = known_names() if deidentify else None  # whoever trains a generator may name it after a patient
+    origins = filter(None, (stated_reconstruction(text, known=known) for text in described))
+    steps = [LossyStep(RECONSTRUCTION, None, origin) for origin in islice(origins, 1)]
     for number, method in enumerate(source.lossy_methods, 1):
         ratio = round(3 * source.size.area / source.size_bytes, 2) if number == len(source.lossy_methods) else None
-        steps.append(LossyStep(method, ratio, "as the source was stored"))
+        steps.append(
+            LossyStep(deidentified_method(method) if deidentify else method, ratio, "as the source was stored")
+        )
     return steps
 
 

@@ -21,8 +21,9 @@ from .downsamplers import downsampler_for
 from .draft import TILES, Draft, Measured, code_draft_within
 from .errors import BudgetError, GeneratorError, SettingsError, SourceReadError, UnsupportedResolution
 from .generator import Generator
-from .generators import default_generator, default_package, load_generator
+from .generators import default_generator, default_package, known_names, load_generator
 from .geometry import Size
+from .labels import RECONSTRUCTION
 from .manifest import Manifest
 from .output import atomic_output, check_output, check_space, writing_errors
 from .package import Package
@@ -179,13 +180,14 @@ def encode(
             size_bytes = out.seek(0, io.SEEK_END)
             if budget is not None and size_bytes > budget:
                 raise BudgetError(budget, size_bytes, f"{path.name}: {size_bytes} bytes, only {budget} are allowed")
+    notes += [] if settings.regions is None else settings.regions.notes
     if settings.regions is not None and (outside := settings.regions.outside):
         notes.append(f"{outside} of {len(settings.regions.features)} regions of interest lie outside the slide")
     notes += [*source.notes, *([file.associated_note] if file.associated_note else [])]
     if source.damaged:
         count = len(source.damaged)
         notes.append(f"places of the slide that could not be read, and hold the background: {count}; info lists them")
-    if any(step.method == "reconstruction" for step in manifest.slide.lossy_history):
+    if any(step.method == RECONSTRUCTION for step in manifest.slide.lossy_history):
         notes.append(
             "the source is itself a reconstruction: what was measured is the distance to that, not to the slide"
         )
@@ -200,8 +202,10 @@ def encode(
         )
     if settings.deidentify and file.icc_profile is None and source.icc_profile:
         notes.append("the ICC profile left out: it could not be freed of what identifies the scanner")
-    if settings.deidentify and source.path.stem in path.name:
+    if settings.deidentify and source.path.stem.casefold().removesuffix(".ome") in path.name.casefold():
         notes.append(f"the slide's own name is still in the name of the file, {path.name}")
+    if settings.deidentify and file.package and file.generator.name.removesuffix("-tuned") not in known_names():
+        notes.append(f"the file holds the generator {file.generator.name}: see that its name and card identify nobody")
     if settings.verify != "none" and measured is None:
         notes.append("nothing was measured: there is no block of tissue")
     return EncodeReport(path, size_bytes, coded.total_bytes, manifest, tuple(notes))

@@ -5,8 +5,11 @@
     HistocodecError
     ├── SettingsError             a setting or argument out of its range (also a ValueError)
     ├── RegionError               a region outside the image, or a level that is not there (also a ValueError)
+    ├── FileError                 a file that should be read, but cannot be (also an OSError)
+    │   └── MissingFile           there is no such file (also a FileNotFoundError)
     ├── SourceError               the slide that should be encoded
     │   ├── UnreadableSource      not an image that any reader knows, or cut off
+    │   │   └── MissingSource     there is no such file (also a FileNotFoundError)
     │   ├── MissingResolution     no micrometres per pixel in the file, none given
     │   ├── UnsupportedResolution micrometres per pixel outside what a base can be made from
     │   └── SourceReadError       opened, then failed while pixels were read
@@ -32,13 +35,27 @@ Every message says what was expected, what was found, and where. The same facts 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 
 class HistocodecError(Exception):
-    """The root: catch this to catch everything that histocodec raises on purpose."""
+    """The root: catch this to catch everything that histocodec raises on purpose. Pickles, as workers need it."""
+
+    def __reduce__(self) -> tuple[Callable[..., HistocodecError], tuple[Any, ...]]:
+        return _raised_elsewhere, (type(self), self.args, self.__dict__)
+
+
+def _raised_elsewhere(
+    kind: type[HistocodecError], args: tuple[object, ...], facts: dict[str, object]
+) -> HistocodecError:
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(facts)
+    return error
 
 
 class SettingsError(HistocodecError, ValueError):
@@ -58,12 +75,39 @@ class _PathError(HistocodecError):
         super().__init__(f"{self.path}: {reason}")
 
 
+class FileError(_PathError, OSError):
+    """A file that should be read cannot be, for a reason that the operating system gives."""
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
+class MissingFile(FileError, FileNotFoundError):
+    """There is no file of that name."""
+
+
+def file_error(path: str | Path, error: OSError) -> FileError:
+    """What the operating system says of a file that it cannot open or read."""
+    if not isinstance(error, FileNotFoundError):
+        found = FileError(path, f"cannot be read: {error.strerror or error}")
+    elif os.path.islink(path):  # noqa: PTH114  (Path.is_link would raise where this says no)
+        found = MissingFile(path, f"a link to {os.readlink(path)}: No such file or directory")  # noqa: PTH115
+    else:
+        found = MissingFile(path, "No such file or directory")
+    found.errno = error.errno
+    return found
+
+
 class SourceError(_PathError):
     """Something is wrong with the slide that should be encoded."""
 
 
 class UnreadableSource(SourceError):
     """The source is not an image that any reader knows, or it is cut off."""
+
+
+class MissingSource(UnreadableSource, FileNotFoundError):
+    """There is no source of that name."""
 
 
 class MissingResolution(SourceError):

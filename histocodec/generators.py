@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .codecs import TileCodec
 from .generator import BicubicGenerator, Generator
-from .package import Package, find_package
+from .package import Package, find_package, shipped_names
 
 DEFAULTS = {4: "fidelity-x4", 2: "fidelity-x2"}
 """By scale: what a slide is encoded with unless told otherwise."""
@@ -27,6 +27,11 @@ def load_generator(name: str | Path | Package = DEFAULTS[4], *, device: str = "c
         if name in (plain.name, plain.digest):
             return plain
     return _built(name if isinstance(name, Package) else find_package(name), device)
+
+
+def known_names() -> frozenset[str]:
+    """Names of the generators that are built in or ship."""
+    return frozenset({*shipped_names(), *(BicubicGenerator(scale).name for scale in (2, 4))})
 
 
 @functools.lru_cache(maxsize=4)

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
+
+from .facts import LossyStep
 from .manifest import Manifest
 
 NOTICE = "not for primary diagnosis"
+RECONSTRUCTION = "reconstruction"
+"""As the method of a step of a lossy history: the source was itself decoded from a histocodec file."""
 
 _PREFIX = "Aperio-compatible histocodec"
+_IN_APERIOS_ORDER = "Aperio compatible histocodec"
+"""With a space tifffile and tiffslide take the second directory for the thumbnail, and all tiled ones for levels."""
 _LONGEST_HISTORY = 4000
+_RECONSTRUCTED = "reconstructed by"
+_NAMED = re.compile(rf"{_RECONSTRUCTED} ([A-Za-z0-9][A-Za-z0-9._+-]{{0,63}}) (?:sha256|builtin):")
+_DIGESTED = re.compile(rf"{_RECONSTRUCTED} .{{1,64}}? (sha256:[0-9a-f]{{64}}|builtin:bicubic-x[24])(?![\w-])")
 
 
 def generator_label(name: str, digest: str) -> str:
     """`reconstructed by NAME DIGEST`: what everything above the base's resolution carries."""
-    return f"reconstructed by {name} {digest}"
+    return f"{_RECONSTRUCTED} {name} {digest}"
 
 
 def reconstruction_label(manifest: Manifest, *, bicubic: bool = False) -> str:
@@ -58,18 +69,30 @@ def enhancement_label(manifest: Manifest, *, applied: bool) -> list[str]:
 
 def history_label(manifest: Manifest) -> str:
     """The lossy history, oldest first. What a file says there may be any text: it is made harmless, and kept short."""
-    steps = (
-        f"{step.method} {step.ratio:.1f}:1 ({step.derivation})" if step.ratio else f"{step.method} ({step.derivation})"
-        for step in manifest.slide.lossy_history
-    )
-    return "lossy history: " + _harmless("; ".join(steps))[:_LONGEST_HISTORY]
+    return "lossy history: " + _harmless("; ".join(map(_step, manifest.slide.lossy_history)))[:_LONGEST_HISTORY]
 
 
-def stated_reconstruction(description: str) -> str | None:
-    """What the description of an image that `decode` wrote says of its origin; None for any other image."""
-    if not description.startswith(_PREFIX) or "reconstructed by" not in description:
+def _step(step: LossyStep) -> str:
+    derivation = _origin(step.derivation) if step.method == RECONSTRUCTION else step.derivation
+    return f"{step.method} {step.ratio:.1f}:1 ({derivation})" if step.ratio else f"{step.method} ({derivation})"
+
+
+def stated_reconstruction(description: str, *, known: Collection[str] | None = None) -> str | None:
+    """Which generator made an image that `decode` wrote, as the image's description says; None for any other image.
+
+    Of what stands there, only a generator's name and digest are repeated: others may have added to it. known: the names
+    that may be repeated; None: any that is one word.
+    """
+    if not description.startswith((_PREFIX, _IN_APERIOS_ORDER)) or _RECONSTRUCTED not in description:
         return None
-    return _harmless(description.partition("\n")[2].partition("|")[0])[:_LONGEST_HISTORY]
+    return _origin(description.partition("\n")[2].partition("|")[0], known)
+
+
+def _origin(text: str, known: Collection[str] | None = None) -> str:
+    """`generator_label` as far as a text begins with one; a generator that is not named has none."""
+    stated = [match for match in (_NAMED.match(text), _DIGESTED.match(text)) if match]
+    words = [match[1] for match in stated if match.re is _DIGESTED or known is None or match[1] in known]
+    return " ".join([_RECONSTRUCTED, *words]) if words else f"{_RECONSTRUCTED} a generator that is not named"
 
 
 def _harmless(text: str) -> str:
@@ -92,19 +115,31 @@ def stored_description(manifest: Manifest, level: int) -> str:
     return f"{_PREFIX} {manifest.version}\r\n{text}{_aperio_keys(manifest, downsample)}"
 
 
+def is_stored_description(description: str) -> bool:
+    """Whether a TIFF's ImageDescription is that of the base in a container."""
+    return description.startswith(_PREFIX) and "; finer levels are " in description
+
+
 def enhancement_description(manifest: Manifest) -> str:
     """ImageDescription of the enhancement layer."""
     return f"histocodec enhancement layer: corrects what is {reconstruction_label(manifest)}; {NOTICE}"
 
 
 def decoded_description(
-    manifest: Manifest, downsample: int, region: str, *, written_as: str, bicubic: bool = False, enhanced: bool = True
+    manifest: Manifest,
+    downsample: int,
+    region: str,
+    *,
+    written_as: str,
+    bicubic: bool = False,
+    enhanced: bool = True,
+    has_thumbnail: bool = False,
 ) -> str:
     """ImageDescription of a decoded level.
 
     downsample: full pixels per pixel. region: which part of the slide it is. written_as: how the output is compressed,
     which adds to the history if it is lossy. bicubic: whether that stood in for the file's generator. enhanced: whether
-    the enhancement layer was applied, if there is one.
+    the enhancement layer was applied, if there is one. has_thumbnail: whether the second directory is a thumbnail.
     """
     if downsample < manifest.base.scale:
         what = [reconstruction_label(manifest, bicubic=bicubic), *enhancement_label(manifest, applied=enhanced)]
@@ -113,7 +148,8 @@ def decoded_description(
         made = manifest.base.downsampling
         what = [f"the stored base, {f'made from the slide by {made.name}' if made else 'averaged from the slide'}"]
     text = "; ".join([*what, f"{history_label(manifest)}, then written as {written_as}", NOTICE, region])
-    return f"{_PREFIX} {manifest.version}\r\n{text}{_aperio_keys(manifest, downsample)}"
+    prefix = _IN_APERIOS_ORDER if has_thumbnail else _PREFIX
+    return f"{prefix} {manifest.version}\r\n{text}{_aperio_keys(manifest, downsample)}"
 
 
 def associated_description(manifest: Manifest, name: str, width: int, height: int) -> str:

@@ -17,6 +17,7 @@ from .codecs import Image
 from .errors import GeneratorError, InvalidPackage
 from .networks import Network, ResidualDownsampler, build_downsampler_network, build_network
 from .package import METADATA_KEY, Package, PackageCard
+from .parallel import core_count
 
 N = TypeVar("N", Network, ResidualDownsampler)
 
@@ -30,7 +31,15 @@ def _runner() -> ThreadPoolExecutor:
     some settings (autocast) from that thread: with one thread there is one team, and one way to compute. By process,
     since threads do not survive a fork.
     """
-    return _runners.get(os.getpid()) or _runners.setdefault(os.getpid(), ThreadPoolExecutor(1, "histocodec-network"))
+    runner = _runners.get(os.getpid())
+    if runner is None:
+        runner = _runners.setdefault(os.getpid(), ThreadPoolExecutor(1, "histocodec-network", initializer=_limit_team))
+    return runner
+
+
+def _limit_team() -> None:
+    """torch counts cores itself: it is told if there shall be fewer. What comes out does not depend on it."""
+    torch.set_num_threads(min(torch.get_num_threads(), core_count()))
 
 
 class _ImageNetwork:
@@ -71,6 +80,11 @@ class NetworkGenerator(_ImageNetwork):
     def __init__(self, card: PackageCard, network: Network, *, digest: str, package: bytes | None, device: str) -> None:
         super().__init__(card, network, digest=digest, device=device)
         self.package = package
+
+    def __reduce__(self) -> tuple[Callable[..., NetworkGenerator], tuple[Package, str]]:
+        if self.package is None:
+            raise TypeError(f"{self.name} has no package to be pickled by")
+        return build_generator, (Package(self.package), str(self._device))
 
     def __call__(self, base: Image) -> Image:
         """As `Generator`. Raises GeneratorError if the device fails, for want of memory for instance."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from .errors import NoSpace, OutputBusy, OutputError, OutputExists
+from .errors import HistocodecError, NoSpace, OutputBusy, OutputError, OutputExists
 
 try:
     import fcntl
@@ -25,6 +26,10 @@ _NO_SPACE = {
 }
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 """What network file systems without locks answer."""
+
+
+_LONGEST_NAME = 255
+"""Bytes, on nearly every file system."""
 
 
 def check_output(path: Path, *, overwrite: bool, source: Path | None = None) -> None:
@@ -61,6 +66,8 @@ def writing_errors(path: Path) -> Iterator[None]:
     """Turn an operating system error while writing into NoSpace or OutputError about `path`."""
     try:
         yield
+    except HistocodecError:  # some are errors of the operating system too, of other files
+        raise
     except OSError as error:
         if error.errno in _NO_SPACE:
             raise NoSpace(path, f"{_NO_SPACE[error.errno]}; nothing was written under this name") from error
@@ -76,7 +83,7 @@ def atomic_output(path: Path, *, overwrite: bool) -> Iterator[IO[bytes]]:
     Raises OutputExists, OutputBusy, NoSpace or OutputError.
     """
     check_output(path, overwrite=overwrite)
-    partial = path.with_name(f".{path.name}.partial")
+    partial = _partial(path)
     with writing_errors(path), open(partial, "r+b", opener=_create_untruncated) as file:
         _lock(file, partial, path)
         try:
@@ -94,6 +101,14 @@ def atomic_output(path: Path, *, overwrite: bool) -> Iterator[IO[bytes]]:
                 file.close()
             partial.unlink(missing_ok=True)
             raise
+
+
+def _partial(path: Path) -> Path:
+    """The sibling that is written; of a name that leaves no room for more, it is named by that name's digest."""
+    name = f".{path.name}.partial"
+    if len(os.fsencode(name)) > _LONGEST_NAME:
+        name = f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:32]}.partial"
+    return path.with_name(name)
 
 
 def _create_untruncated(name: str, flags: int) -> int:

@@ -77,6 +77,11 @@ def shipped_packages() -> dict[str, Package]:
     return {name: Package(path.read_bytes()) for name, path in _shipped(MODELS_FOLDER).items()}
 
 
+def shipped_names() -> tuple[str, ...]:
+    """Names of the generators that come with histocodec."""
+    return tuple(_shipped(MODELS_FOLDER))
+
+
 def shipped_downsamplers() -> dict[str, Package]:
     """The downsamplers that come with histocodec, by name; there may be none."""
     return {name: Package(path.read_bytes()) for name, path in _shipped(_downsamplers_folder()).items()}

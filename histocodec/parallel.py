@@ -14,9 +14,19 @@ A = TypeVar("A")
 B = TypeVar("B")
 
 
+_limit: int | None = None
+
+
+def limit_cores(count: int | None) -> None:
+    """Use at most so many cores from now on, in this process; None: all of them."""
+    global _limit
+    _limit = count
+
+
 def core_count() -> int:
     """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores if _limit is None else min(cores, _limit)
 
 
 def ordered_map(work: Callable[[A], B], items: Iterable[A], *, workers: int) -> Iterator[B]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -22,10 +24,25 @@ class ImageCache(Generic[K]):
 
     def __init__(self, capacity_bytes: int) -> None:
         self.capacity_bytes = capacity_bytes
-        self._lock = threading.Lock()
+        self._renew()
+        _caches.add(self)
         self._images: OrderedDict[K, Image] = OrderedDict()
-        self._pending: dict[K, Future[Image]] = {}
         self._bytes = 0
+
+    def _renew(self) -> None:
+        """After a fork, the threads that held the lock or were making an image are not there."""
+        self._lock = threading.Lock()
+        self._pending: dict[K, Future[Image]] = {}
+
+    def resize(self, capacity_bytes: int) -> None:
+        """Change the capacity; what no longer fits is forgotten."""
+        with self._lock:
+            self.capacity_bytes = capacity_bytes
+            self._trim()
+
+    def _trim(self) -> None:
+        while self._bytes > self.capacity_bytes and len(self._images) > 1:
+            self._bytes -= self._images.popitem(last=False)[1].nbytes
 
     def get(self, key: K, make: Callable[[], Image]) -> Image:
         """The image of `key`; `make` is called if it is not there. The result is read-only."""
@@ -51,8 +68,7 @@ class ImageCache(Generic[K]):
             del self._pending[key]
             self._images[key] = image
             self._bytes += image.nbytes
-            while self._bytes > self.capacity_bytes and len(self._images) > 1:
-                self._bytes -= self._images.popitem(last=False)[1].nbytes
+            self._trim()
         ours.set_result(image)
         return image
 
@@ -62,6 +78,17 @@ class ImageCache(Generic[K]):
             self._images.clear()
             self._bytes = 0
 
+
+_caches: weakref.WeakSet[ImageCache[Any]] = weakref.WeakSet()
+
+
+def _renew_all() -> None:
+    for cache in _caches:
+        cache._renew()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_all)
 
 TileCache = ImageCache[tuple[int, int, int]]
 """Tiles by plane, column and row."""

@@ -9,19 +9,28 @@ from __future__ import annotations
 import re
 import struct
 
-_SAFE_KEY = re.compile(
-    r"openslide\.(mpp-[xy]|objective-power|vendor|level-count|background-color|bounds-(x|y|width|height))"
-    r"|openslide\.level\[\d+\]\.(width|height|downsample|tile-width|tile-height)"
-    r"|aperio\.(AppMag|MPP)"
-    r"|hamamatsu\.SourceLens"
-    r"|tiff\.(ResolutionUnit|[XY]Resolution)"
-)
-_SAFE_VALUE = re.compile(r"[-+]?[0-9.]{1,24}([eE][-+]?[0-9]+)?|[0-9A-Fa-f]{6}|[a-z-]{1,16}")
-"""A number, a colour, or a unit's or vendor's name: an allowed key must not smuggle free text."""
+_NUMBER = r"[-+]?[0-9]{1,12}(\.[0-9]{0,20})?([eE][-+]?[0-9]{1,3})?"
+_SAFE = {
+    re.compile(key): re.compile(value)
+    for key, value in {
+        r"openslide\.(mpp-[xy]|objective-power|level-count|bounds-(x|y|width|height))": _NUMBER,
+        r"openslide\.level\[\d{1,3}\]\.(width|height|downsample|tile-width|tile-height)": _NUMBER,
+        r"aperio\.(AppMag|MPP)|hamamatsu\.SourceLens|tiff\.[XY]Resolution": _NUMBER,
+        r"openslide\.background-color": r"[0-9A-Fa-f]{6}",
+        r"openslide\.vendor": r"[a-z-]{1,16}",
+        r"tiff\.ResolutionUnit": r"inch|centimeter|none",
+    }.items()
+}
+"""What a property may be called, and what it may then say: an allowed key must not smuggle free text."""
+
+_SAFE_METHOD = re.compile(r"ISO_[0-9]{4,5}_[0-9]{1,2}|WEBP")
+"""Terms of DICOM (0028,2114), and the one that DICOM lacks."""
 
 _COLOUR_TAGS = frozenset(
     b"wtpt bkpt chad chrm lumi gamt rXYZ gXYZ bXYZ rTRC gTRC bTRC kTRC A2B0 A2B1 A2B2 B2A0 B2A1 B2A2".split()
 )
+_COLOUR_TYPES = frozenset([b"XYZ ", b"curv", b"para", b"sf32", b"chrm", b"mft1", b"mft2", b"mAB ", b"mBA "])
+"""Types of elements that hold numbers."""
 _PROFILE_HEADER_BYTES = 128
 _PROFILE_TEXT = "colours of the source"
 
@@ -29,8 +38,15 @@ _PROFILE_TEXT = "colours of the source"
 def deidentified_properties(properties: dict[str, str]) -> dict[str, str]:
     """The properties that describe optics and geometry alone."""
     return {
-        key: value for key, value in properties.items() if _SAFE_KEY.fullmatch(key) and _SAFE_VALUE.fullmatch(value)
+        name: text
+        for name, text in properties.items()
+        if any(key.fullmatch(name) and value.fullmatch(text) for key, value in _SAFE.items())
     }
+
+
+def deidentified_method(method: str) -> str:
+    """The term of a lossy compression, or `unknown` for whatever else a file says in its place."""
+    return method if _SAFE_METHOD.fullmatch(method) else "unknown"
 
 
 def deidentified_profile(profile: bytes) -> bytes | None:
@@ -45,7 +61,7 @@ def deidentified_profile(profile: bytes) -> bytes | None:
     except struct.error:
         return None
     elements = {tag: profile[offset : offset + size] for tag, offset, size in entries if tag in _COLOUR_TAGS}
-    if profile[36:40] != b"acsp" or not elements or not all(elements.values()):
+    if profile[36:40] != b"acsp" or not elements or any(e[:4] not in _COLOUR_TYPES for e in elements.values()):
         return None
     elements |= _profile_texts(major_version=profile[8])
     header = bytearray(profile[:_PROFILE_HEADER_BYTES])

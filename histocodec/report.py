@@ -246,4 +246,9 @@ def _text(value: object) -> str:
             return f"{value[0]} x {value[1]} px" if _is_size(value) else ", ".join(map(_text, value))
         case dict():
             return ", ".join(f"{_NAMES.get(key, key.replace('_', ' '))} {_text(v)}" for key, v in value.items())
-    return str(value)
+    return printable(str(value))
+
+
+def printable(text: str) -> str:
+    """Text with line ends and other control characters, as names of files can have them, written as escapes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

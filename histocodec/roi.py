@@ -19,6 +19,7 @@ import shapely.geometry
 from numpy.typing import NDArray
 
 from .errors import RoiError
+from .geojson import mended, unpacked
 from .geometry import Region, Size, TileGrid
 
 MAX_BYTES = 64 << 20
@@ -86,6 +87,8 @@ class RegionsOfInterest:
     features: tuple[Feature, ...]
     slide_size: Size
     """Full pixels."""
+    notes: tuple[str, ...] = field(default=(), compare=False)
+    """What a user should know about how they were read."""
 
     @classmethod
     def read(cls, path: Path, slide_size: Size) -> RegionsOfInterest:
@@ -94,6 +97,8 @@ class RegionsOfInterest:
         Raises RoiError: see `from_geojson`; also if the file cannot be read.
         """
         try:
+            if path.is_fifo():  # opening it would wait for a writer
+                raise RoiError("expected a file, found a pipe")
             with path.open("rb") as file:
                 data = file.read(MAX_BYTES + 1)
             return cls.from_geojson(data, slide_size)
@@ -104,15 +109,19 @@ class RegionsOfInterest:
 
     @classmethod
     def from_geojson(cls, data: bytes, slide_size: Size) -> RegionsOfInterest:
-        """A FeatureCollection, an array of Features, a Feature or a geometry, from anywhere. slide_size: full pixels.
+        """A FeatureCollection, an array of Features, a Feature or a geometry, from anywhere, also as gzip.
 
-        Of a FeatureCollection only its features are kept; third coordinates are kept and ignored. Takes time linear in
-        the bytes: what may not be, such as untangling outlines that cross themselves, waits until it is asked for.
+        slide_size: full pixels. Of a FeatureCollection only its features are kept; third coordinates are kept and
+        ignored. A feature without a geometry is left out, and a ring that does not end where it began is closed;
+        `notes` says so. Takes time linear in the bytes: what may not be, such as untangling outlines that cross
+        themselves, waits until it is asked for.
 
-        Raises RoiError, and nothing else: not JSON or not GeoJSON, more than the limits of this module, a geometry that
-        is missing, empty or too far away, or the bounds of every region outside the slide.
+        Raises RoiError, and nothing else: not JSON or not GeoJSON, more than the limits of this module, no geometry at
+        all, one that is too far away, or the bounds of every region outside the slide.
         """
-        found = _features(_json(data))
+        drawn = _features(_json(unpacked(data, MAX_BYTES)))
+        found, notes = mended(drawn)
+        found = found or drawn  # where nothing is left, the first feature says why
         if len(found) > MAX_FEATURES:
             raise RoiError(f"{len(found)} features, at most {MAX_FEATURES} are allowed")
         features, positions = [], 0
@@ -124,7 +133,7 @@ class RegionsOfInterest:
             positions += int(shapely.get_num_coordinates(features[-1].shapes).sum())
             if positions > MAX_POSITIONS:
                 raise RoiError(f"feature {number} of {len(found)}: over {MAX_POSITIONS} positions up to here")
-        regions = cls(tuple(features), slide_size)
+        regions = cls(tuple(features), slide_size, notes)
         regions._check_bounds()
         if (size := len(regions.to_geojson())) > MAX_BYTES:
             raise RoiError(f"{size} bytes when written without spaces, at most {MAX_BYTES} are allowed")
@@ -142,7 +151,7 @@ class RegionsOfInterest:
             geometry = parts[0] if len(parts) == 1 else {"type": "GeometryCollection", "geometries": parts}
             kept = {"type": "Feature", "properties": {}, "geometry": geometry}
             bare.append(Feature(json.dumps(kept, separators=(",", ":")).encode(), feature.shapes))
-        return RegionsOfInterest(tuple(bare), self.slide_size)
+        return RegionsOfInterest(tuple(bare), self.slide_size, self.notes)
 
     @property
     def outside(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import io
+import json
 import os
 import struct
 from pathlib import Path
@@ -13,15 +14,24 @@ import numpy as np
 import openslide
 import pytest
 import tifffile
+import zstandard
 from PIL import Image as PILImage
 from PIL import ImageCms
 
 from histocodec.codecs import Image
 from histocodec.container import Container
+from histocodec.decode import Decoder
 from histocodec.encode import EncodeReport, EncodeSettings, encode
+from histocodec.facts import LossyStep
 from histocodec.generator import BicubicGenerator
+from histocodec.generators import known_names
+from histocodec.labels import history_label, stated_reconstruction
 from histocodec.privacy import deidentified_profile, deidentified_properties
+from histocodec.report import container_facts
+from histocodec.roi import RegionsOfInterest
 from histocodec.source import open_source
+from histocodec.views.export import export_picture, export_tiff
+from histocodec.views.slide import open_slide
 
 DATA = Path(os.environ.get("HISTOCODEC_DATA", Path(__file__).parents[1].parent / "shared" / "data"))
 
@@ -171,6 +181,9 @@ def test_a_safe_key_smuggles_no_text() -> None:
         "openslide.vendor": "Jane Doe",
         "openslide.quickhash-1": "0123",
         "tiff.DateTime": "2023:01:02",
+        "tiff.ResolutionUnit": "doe-jane",
+        "tiff.XResolution": "01.02.1950",
+        "openslide.background-color": "0123456",
     }
     assert deidentified_properties(properties) == {"aperio.MPP": "0.25", "openslide.mpp-x": "0.25"}
 
@@ -179,6 +192,152 @@ def test_the_slides_name_in_the_outputs_name_is_pointed_out(svs: Path, tmp_path:
     told = encode_svs(svs, tmp_path / "SECRETPATIENT.hc.tif", deidentify=True)
     assert any("SECRETPATIENT.hc.tif" in note for note in told.notes)
     assert not any("name" in note for note in encode_svs(svs, tmp_path / "7.hc.tif", deidentify=True).notes)
+
+
+# Text that was stamped into a file that `decode` had written
+
+OURS = "Aperio-compatible histocodec 1\r\nreconstructed by "
+DIGEST = "sha256:" + "0a" * 32
+STAMP = "SECRETNAME SECRETUSER stamped by the LIMS"
+
+
+@pytest.mark.parametrize(
+    ("said", "kept", "kept_bare"),
+    [
+        (f"fidelity-x4 {DIGEST}; {STAMP}", f"fidelity-x4 {DIGEST}", f"fidelity-x4 {DIGEST}"),
+        (f"fidelity-x4 sha256:00; {STAMP}", "fidelity-x4", "fidelity-x4"),
+        (f"SECRETNAME {DIGEST} {STAMP}", f"SECRETNAME {DIGEST}", DIGEST),
+        (f"SECRETNAME SECRETUSER {DIGEST}", DIGEST, DIGEST),
+        (f"bicubic-x4 builtin:bicubic-x4-SECRETNAME {STAMP}", "bicubic-x4", "bicubic-x4"),
+        (f"bicubic-x4 builtin:bicubic-x4; lossy history: {STAMP}", *["bicubic-x4 builtin:bicubic-x4"] * 2),
+        (STAMP, *["a generator that is not named"] * 2),
+        (f"{DIGEST[:-1]} {STAMP}", *["a generator that is not named"] * 2),
+    ],
+)
+def test_of_an_origin_only_name_and_digest_are_repeated(said: str, kept: str, kept_bare: str) -> None:
+    for prefix in (OURS, OURS.replace("-", " ")):
+        described = f"{prefix}{said}|AppMag = 40|Title = SECRETTITLE"
+        assert stated_reconstruction(described) == f"reconstructed by {kept}"
+        assert stated_reconstruction(described, known=known_names()) == f"reconstructed by {kept_bare}"
+    assert stated_reconstruction(f"Aperio Image Library\r\nreconstructed by {said}") is None
+
+
+@pytest.fixture(scope="module")
+def stamped(tmp_path_factory: pytest.TempPathFactory, slide_image: Image) -> Path:
+    """A decoded file that another system wrote its own text into, wherever a TIFF takes text."""
+    path = tmp_path_factory.mktemp("stamped") / "SECRETPATIENT.tif"
+    text = [(33432, "Copyright"), (315, "Artist"), (316, "HostComputer"), (269, "DocumentName"), (285, "PageName")]
+    xmp = b"<x:xmpmeta><dc:creator>SECRETUSER</dc:creator></x:xmpmeta>"
+    with tifffile.TiffWriter(path) as tiff:
+        tiff.write(
+            slide_image,
+            photometric="rgb",
+            tile=(256, 256),
+            compression="jpeg",
+            metadata=None,
+            description=f"{OURS}bicubic-x4 builtin:bicubic-x4; {STAMP}|AppMag = 40|MPP = 0.25|Title = SECRETTITLE",
+            software="SECRETHOST",
+            datetime="2023:01:02 11:22:33",
+            iccprofile=profile_with_a_serial_number(),
+            extratags=[
+                *((tag, "s", 0, f"SECRETBARCODE {name}", True) for tag, name in text),
+                (700, "B", len(xmp), xmp, True),
+                (33723, "B", 11, b"SECRETTITLE", True),
+            ],
+        )
+    return path
+
+
+REGIONS = {
+    "type": "FeatureCollection",
+    "name": "SECRETTITLE",
+    "features": [
+        {
+            "type": "Feature",
+            "id": "SECRETBARCODE",
+            "geometry": {"type": "Point", "coordinates": [300, 300, 987654321], "note": "SECRETUSER"},
+            "properties": {"name": "SECRETNAME", "classification": {"name": "SECRETTITLE"}},
+            "by": "SECRETUSER",
+        }
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def bare_of_stamped(stamped: Path, folder: Path) -> Path:
+    """De-identified, with an enhancement layer and regions of interest."""
+    with open_source(stamped) as source:
+        settings = EncodeSettings(
+            ratio=None,
+            quality=30,
+            deidentify=True,
+            regions=RegionsOfInterest.from_geojson(json.dumps(REGIONS).encode(), source.size),
+            roi_psnr_db=32,
+        )
+        encode(source, folder / "stamped.hc.tif", BicubicGenerator(4), settings)
+    return folder / "stamped.hc.tif"
+
+
+def told_by(path: Path) -> bytes:
+    """All that a TIFF says: its bytes, every tag of every directory, and those that are compressed, decompressed."""
+    told = [path.read_bytes()]
+    with tifffile.TiffFile(path) as tiff:
+        pages = [page for page in tiff.pages if isinstance(page, tifffile.TiffPage)]
+        pages += [page for parent in pages for page in parent.pages or () if isinstance(page, tifffile.TiffPage)]
+        for page in pages:
+            values = [tag.value for tag in page.tags]
+            told += [value if isinstance(value, bytes) else str(value).encode() for value in values]
+    zstd = [value for value in told[1:] if value.startswith(b"\x28\xb5\x2f\xfd")]
+    return b"\0".join([*told, *(zstandard.ZstdDecompressor().decompressobj().decompress(value) for value in zstd)])
+
+
+def test_stamped_text_survives_nowhere(bare_of_stamped: Path, stamped: Path, tmp_path: Path) -> None:
+    told = told_by(bare_of_stamped)
+    assert b"lossy_history" in told  # the manifest, decompressed
+    assert b'"coordinates":[300' in told  # and the regions
+    with Decoder(bare_of_stamped) as decoder:
+        for level in (0, 1):
+            for compression in ("jpeg", "jp2k", "deflate"):
+                out = tmp_path / f"{compression}{level}.tif"
+                export_tiff(decoder, out, level=level, compression=compression)
+                told += told_by(out)
+            for name in ("out.png", "out.jpg"):
+                export_picture(decoder, tmp_path / name, level=level, overwrite=True)
+                told += (tmp_path / name).read_bytes()
+                with PILImage.open(tmp_path / name) as picture:
+                    told += repr(picture.info).encode()
+        told += repr(decoder.container.regions()).encode() + repr(container_facts(decoder.container)).encode()
+    with open_slide(bare_of_stamped) as slide:
+        told += repr(dict(slide.properties)).encode()
+    for encoding in ("ascii", "utf-16-be", "utf-16-le"):
+        assert [word for word in SECRETS if word.lower().encode(encoding) in told.lower()] == []
+    assert b"reconstructed by bicubic-x4 builtin:bicubic-x4" in told
+    # The test can fail: the stamped file itself says it all.
+    assert {word for word in SECRETS if word.encode() in told_by(stamped)} >= {
+        "SECRETNAME",
+        "SECRETUSER",
+        "SECRETTITLE",
+    }
+
+
+def test_an_older_files_history_is_not_repeated_when_it_is_decoded(container_path: Path, tmp_path: Path) -> None:
+    with Decoder(container_path) as decoder:
+        step = LossyStep("reconstruction", None, f"reconstructed by bicubic-x4 builtin:bicubic-x4; {STAMP}")
+        slide = dataclasses.replace(decoder.manifest.slide, lossy_history=(step, *decoder.manifest.slide.lossy_history))
+        decoder.manifest = dataclasses.replace(decoder.manifest, slide=slide)
+        export_tiff(decoder, tmp_path / "out.tif")
+        assert "SECRET" not in history_label(decoder.manifest)
+    assert b"SECRET" not in (tmp_path / "out.tif").read_bytes()
+
+
+def test_the_name_of_a_compression_smuggles_no_text(svs: Path, tmp_path: Path) -> None:
+    with open_source(svs) as source:
+        source.lossy_methods = ("SECRETNAME", "ISO_10918_1")
+        for deidentify, expected in ((True, "unknown"), (False, "SECRETNAME")):
+            settings = EncodeSettings(ratio=None, quality=30, deidentify=deidentify, verify="none")
+            report = encode(source, tmp_path / f"{deidentify}.hc.tif", BicubicGenerator(4), settings)
+            steps = report.manifest.slide.lossy_history
+            assert [step.method for step in steps] == [expected, "ISO_10918_1", "ISO_15444_1"]
 
 
 # The ICC profile

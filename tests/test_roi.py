@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
 import time
@@ -382,7 +383,9 @@ def test_what_is_not_json_is_refused(data: bytes, expected: str) -> None:
         (geometry("MultiPolygon", [[]]), "expected the rings of a polygon, found an empty array"),
         (geometry("Polygon", [[]]), "expected the positions of a ring, found an empty array"),
         (geometry("Polygon", [ring((0, 0), (1, 1))]), "at least 4 positions in a polygon's ring, found 3"),
-        (geometry("Polygon", [[[0, 0], [1, 0], [1, 1], [0, 1]]]), "end where it began, (0.0, 0.0), found (0.0, 1.0)"),
+        (geometry("Polygon", [[[0, 0], [1, 1]]]), "at least 4 positions in a polygon's ring, found 2"),
+        (geometry("Polygon", [[[0, 0], [1, 0], [1, "1"]]]), 'expected numbers x and y in a position, found "1"'),
+        ([feature(None), feature(geometry("Polygon", []))], "feature 1 of 2: expected a geometry, found null"),
         (geometry("LineString", [[0, 0]]), "at least 2 positions in a line, found 1"),
         (geometry("Point", [1]), "expected numbers x and y in a position, found null or nothing"),
         (geometry("Point", ["1", 2]), 'expected numbers x and y in a position, found "1"'),
@@ -395,6 +398,73 @@ def test_what_is_not_json_is_refused(data: bytes, expected: str) -> None:
 )  # fmt: skip
 def test_what_is_not_geojson_is_refused(document: object, expected: str) -> None:
     assert expected in reason(document)
+
+
+# What is mended
+
+SQUARE = [[10, 10], [400, 10], [400, 400], [10, 400], [10, 10]]
+
+
+@pytest.mark.parametrize(
+    "empty",
+    [
+        None,
+        geometry("Polygon", []),
+        geometry("Polygon", [[]]),
+        geometry("MultiPolygon", [[], [[]]]),
+        geometry("LineString", []),
+        geometry("Point", []),
+        {"type": "GeometryCollection", "geometries": []},
+        {"type": "GeometryCollection", "geometries": [None, geometry("MultiPoint", [])]},
+    ],
+)
+def test_features_without_a_geometry_are_left_out(empty: object) -> None:
+    good = feature(geometry("Polygon", [SQUARE]), name="kept")
+    found = RegionsOfInterest.from_geojson(json.dumps([feature(empty), good, feature(empty)]).encode(), SLIDE)
+    assert json.loads(found.to_geojson())["features"] == [good]
+    assert found.notes == ("2 regions of interest without a geometry left out",)
+    assert found.without_properties().notes == found.notes
+
+
+@pytest.mark.parametrize("last", [SQUARE[3], [10.0000001, 10]])
+def test_open_rings_are_closed(last: list[float]) -> None:
+    ring, hole = [*SQUARE[:3], last], [[50, 50, 7], [60, 50, 7], [60, 60, 7]]
+    shapes = [
+        geometry("Polygon", [ring, hole]),
+        geometry("MultiPolygon", [[SQUARE], [ring, hole], []]),
+        {"type": "GeometryCollection", "geometries": [geometry("Polygon", [ring, hole]), None]},
+    ]
+    closed_ring, closed_hole = [*ring, SQUARE[0]], [*hole, hole[0]]
+    expected = [
+        geometry("Polygon", [closed_ring, closed_hole]),
+        geometry("MultiPolygon", [[SQUARE], [closed_ring, closed_hole]]),
+        {"type": "GeometryCollection", "geometries": [geometry("Polygon", [closed_ring, closed_hole])]},
+    ]
+    given = [{**feature(shape, name="x"), "id": "7"} for shape in shapes]
+    found = RegionsOfInterest.from_geojson(json.dumps(given).encode(), SLIDE)
+    assert json.loads(found.to_geojson())["features"] == [{**feature(shape, name="x"), "id": "7"} for shape in expected]
+    assert found.notes == ("6 outlines of regions of interest did not end where they began: closed",)
+    again = RegionsOfInterest.from_geojson(found.to_geojson(), SLIDE)
+    assert again == found
+    assert again.notes == ()
+
+
+def test_what_needs_no_mending_is_left_as_it_is() -> None:
+    given = [feature(geometry("Polygon", [[*SQUARE[:4], [10, 10, 5]]])), feature(geometry("MultiPolygon", [[SQUARE]]))]
+    found = RegionsOfInterest.from_geojson(json.dumps(given).encode(), SLIDE)
+    assert json.loads(found.to_geojson())["features"] == given
+    assert found.notes == ()
+
+
+def test_regions_as_gzip(tmp_path: Path) -> None:
+    plain = json.dumps(feature(geometry("Polygon", [SQUARE]))).encode()
+    packed = gzip.compress(plain[:50]) + gzip.compress(plain[50:])
+    for name in ("qupath.geojson.gz", "renamed.geojson"):
+        (tmp_path / name).write_bytes(packed)
+        assert RegionsOfInterest.read(tmp_path / name, SLIDE) == RegionsOfInterest.from_geojson(plain, SLIDE)
+    assert "damaged gzip" in reason(packed[:-9])
+    assert "damaged gzip" in reason(packed[:30] + b"12345678" + packed[38:])
+    assert f"at most {roi.MAX_BYTES} bytes, found more" in reason(gzip.compress(bytes(roi.MAX_BYTES + 1)))
 
 
 def refused_or_comes_back(data: bytes) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from typing import Annotated
 
 import typer
 
 from ..errors import HistocodecError
+from ..report import printable
 from ..version import __version__
 from . import coding, files, generators  # noqa: F401  (their commands register themselves)
-from .options import Interrupted, app
+from .options import app
+from .running import Interrupted
 
 __all__ = ["app", "main"]
 
@@ -25,10 +29,14 @@ def _version(
 
 def main() -> None:
     """Run the command line. Exit codes: 0 done, 1 an error in one line on stderr, 2 a usage error, 130 Ctrl-C."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A character that the console lacks is no reason to lose the rest.
+            stream.reconfigure(errors="backslashreplace")
     try:
-        app()
+        app(prog_name="histocodec")
     except (HistocodecError, OSError) as error:
-        typer.echo("histocodec: " + " ".join(str(error).splitlines()), err=True)
+        typer.echo("histocodec: " + printable(" ".join(str(error).splitlines())), err=True)
         raise SystemExit(130 if isinstance(error, Interrupted) else 1) from None
     except MemoryError:
         typer.echo("histocodec: out of memory", err=True)

@@ -11,8 +11,9 @@ import typer
 from ..adoption import Tuner
 from ..decode import Decoder
 from ..encode import EncodeSettings, base_scale, encode
-from ..generators import default_generator, load_generator
+from ..generators import default_generator, default_package, load_generator
 from ..output import atomic_output, check_output
+from ..package import Package
 from ..report import encode_facts, tuned_facts
 from ..roi import RegionsOfInterest
 from ..source import open_source
@@ -24,25 +25,31 @@ from .options import (
     Compression,
     Device,
     Json,
+    Log,
     Mpp,
     OnDamage,
     Overwrite,
     Seed,
     Series,
     Tier,
+    Verbose,
     Verify,
+    Workers,
     app,
     check_tier,
     parsed_region,
+    path_argument,
+    path_option,
     print_facts,
-    progress_bar,
+    say,
 )
+from .running import LOG, running
 
 
 @app.command("encode")
 def encode_command(
-    slide: Annotated[Path, typer.Argument(help="Any slide that OpenSlide, tifffile or libvips reads.")],
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Default: SLIDE's name, .hc.tif.")] = None,
+    slide: Annotated[Path, path_argument(help="Any slide that OpenSlide, tifffile or libvips reads.")],
+    output: Annotated[Path | None, path_option("-o", "--output", help="Default: SLIDE's name, .hc.tif.")] = None,
     ratio: Annotated[
         float | None, typer.Option(help="Output bytes: at most the slide's divided by this. [default: 16]")
     ] = None,
@@ -88,7 +95,8 @@ def encode_command(
         ),
     ] = None,
     roi: Annotated[
-        Path | None, typer.Option(help="Regions of interest: GeoJSON in full-resolution pixels, as QuPath exports it.")
+        Path | None,
+        path_option(help="Regions of interest: GeoJSON in full-resolution pixels, as QuPath exports it, also as .gz."),
     ] = None,
     roi_psnr: Annotated[float | None, typer.Option(help="The floor in dB of every tile that a region touches.")] = None,
     enhancement: Annotated[
@@ -104,6 +112,9 @@ def encode_command(
     mpp: Mpp = None,
     device: Device = "cpu",
     overwrite: Overwrite = False,
+    workers: Workers = None,
+    verbose: Verbose = False,
+    log: Log = None,
     as_json: Json = False,
 ) -> None:
     """Encode a slide."""
@@ -112,12 +123,12 @@ def encode_command(
     if (roi is None) != (roi_psnr is None):
         raise typer.BadParameter("--roi and --roi-psnr go together")
     free = min_psnr is None
-    target = output or _default_output(slide)
     tuner = None if tune is None else _slide_tuner(tune, seed, device)
     with (
+        running(verbose, log, workers) as progress,
         open_source(slide, mpp=mpp, series=series, on_damage=on_damage.value) as source,
-        progress_bar() as progress,
     ):
+        target = output or _default_output(slide)
         settings = EncodeSettings(
             base=base.value,
             codec=codec.value,
@@ -133,15 +144,21 @@ def encode_command(
             deidentify=deidentify,
             seed=seed,
         )
-        chosen = None if generator is None else load_generator(generator, device=device)
+        wanted: str | Package | None = generator
+        if generator is None and device != "cpu" and settings.base != "auto":
+            wanted = default_package(base_scale(source, settings.base), settings.codec)
+        chosen = None if wanted is None else load_generator(wanted, device=device)
         report = encode(source, target, chosen, settings, tuner=tuner, overwrite=overwrite, progress=progress)
+        LOG.debug("%s: %d bytes of %d", target, report.size_bytes, report.source_bytes)
+        for note in report.notes:
+            LOG.debug("note: %s", note)
     print_facts(encode_facts(report), as_json)
 
 
 @app.command("decode")
 def decode_command(
-    file: Annotated[Path, typer.Argument(help="A .hc.tif file.")],
-    output: Annotated[Path, typer.Argument(help="A .tif, or a .png or .jpg picture.")],
+    file: Annotated[Path, path_argument(help="A .hc.tif file.")],
+    output: Annotated[Path, path_argument(help="A .tif, or a .png or .jpg picture.")],
     compression: Annotated[
         Compression | None, typer.Option(help="Of a TIFF's tiles: jpeg [default], jp2k, or lossless deflate.")
     ] = None,
@@ -157,8 +174,14 @@ def decode_command(
     generator: Annotated[
         str | None, typer.Option(help="bicubic to do without the network, or the named generator's package.")
     ] = None,
+    associated: Annotated[
+        bool, typer.Option("--associated/--no-associated", help="Keep label, macro and thumbnail in a .tif.")
+    ] = True,
     device: Device = "cpu",
     overwrite: Overwrite = False,
+    workers: Workers = None,
+    verbose: Verbose = False,
+    log: Log = None,
 ) -> None:
     """Decode to a pyramidal TIFF, or a region to a picture."""
     if tier is Tier.base:
@@ -166,11 +189,14 @@ def decode_command(
     part = parsed_region(region)
     picture = output.suffix.lower() in (".png", ".jpg", ".jpeg")
     if not picture and output.suffix.lower() not in (".tif", ".tiff"):
-        raise typer.BadParameter(f"the output's name must end in .tif, .tiff, .png, .jpg or .jpeg, found {output.name}")
+        raise typer.BadParameter(f"the output's name must end in .tif, .tiff, .png, .jpg or .jpeg, found {output}")
     if picture and compression is not None:
         raise typer.BadParameter("--compression is for a .tif: a .png is lossless, a .jpg is JPEG")
     enhanced = tier in (None, Tier.bounded)
-    with Decoder(file, generator=generator, device=device, enhancement=enhanced) as decoder, progress_bar() as progress:
+    with (
+        running(verbose, log, workers) as progress,
+        Decoder(file, generator=generator, device=device, enhancement=enhanced) as decoder,
+    ):
         check_tier(decoder, tier)
         if picture:
             export_picture(
@@ -189,16 +215,17 @@ def decode_command(
                 quality=quality,
                 level=level,
                 region=part,
+                associated=associated,
                 overwrite=overwrite,
                 progress=lambda done, total: progress("decoding", done, total),
             )
-    typer.echo(f"{output}: {output.stat().st_size} bytes")
+    say(f"{output}: {output.stat().st_size} bytes")
 
 
 @app.command("tune")
 def tune_command(
-    slides: Annotated[list[Path], typer.Argument(help="Slides of one scanner.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The model package, .safetensors.")],
+    slides: Annotated[list[Path], path_argument(help="Slides of one scanner.")],
+    output: Annotated[Path, path_option("-o", "--output", help="The model package, .safetensors.")],
     seconds: Annotated[float, typer.Option(help="Time for the training itself; the slides are encoded before.")] = 600,
     steps: Annotated[
         int | None, typer.Option(help="Exactly so many steps, to repeat a run whose package states them.")
@@ -215,6 +242,9 @@ def tune_command(
     mpp: Mpp = None,
     device: Device = "cpu",
     overwrite: Overwrite = False,
+    workers: Workers = None,
+    verbose: Verbose = False,
+    log: Log = None,
     as_json: Json = False,
 ) -> None:
     """Tune a generator to a scanner, once; what comes out is for `encode --generator`."""
@@ -227,7 +257,7 @@ def tune_command(
     )
     check_output(output, overwrite=overwrite)
     with ExitStack() as stack:
-        progress = stack.enter_context(progress_bar())
+        progress = stack.enter_context(running(verbose, log, workers))
         sources = [stack.enter_context(open_source(slide, mpp=mpp)) for slide in slides]
         chosen = (
             default_generator(base_scale(sources[0], base.value), codec.value)

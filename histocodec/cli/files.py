@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import math
 from pathlib import Path
 from typing import Annotated
@@ -19,11 +18,30 @@ from ..report import container_facts
 from ..source import OnDamage, open_source
 from ..tiers import enhance, strip
 from ..validate import validate
-from .options import Device, Json, Mpp, Overwrite, Seed, Series, Tier, app, check_tier, print_facts, progress_bar
+from .options import (
+    Device,
+    Json,
+    Log,
+    Mpp,
+    Overwrite,
+    Seed,
+    Series,
+    Tier,
+    Verbose,
+    Workers,
+    app,
+    check_tier,
+    path_argument,
+    path_option,
+    print_facts,
+    print_json,
+    say,
+)
+from .running import running
 
 
 @app.command("info")
-def info_command(file: Annotated[Path, typer.Argument(help="A .hc.tif file.")], as_json: Json = False) -> None:
+def info_command(file: Annotated[Path, path_argument(help="A .hc.tif file.")], as_json: Json = False) -> None:
     """Say what a file is, what it holds, and what was measured."""
     with Container(file) as container:
         print_facts(container_facts(container), as_json)
@@ -31,52 +49,59 @@ def info_command(file: Annotated[Path, typer.Argument(help="A .hc.tif file.")], 
 
 @app.command("validate")
 def validate_command(
-    file: Annotated[Path, typer.Argument(help="A .hc.tif file.")],
+    file: Annotated[Path, path_argument(help="A .hc.tif file.")],
     deep: Annotated[bool, typer.Option("--deep", help="Decode every stored tile.")] = False,
+    workers: Workers = None,
+    verbose: Verbose = False,
+    log: Log = None,
     as_json: Json = False,
 ) -> None:
     """List every problem of a file with its code; exit code 1 if there is one."""
-    with progress_bar() as progress:
+    with running(verbose, log, workers) as progress:
         problems = validate(file, deep=deep, progress=lambda done, total: progress("checking", done, total))
     if as_json:
-        typer.echo(json.dumps([{"code": p.code, "place": p.place, "sentence": p.sentence} for p in problems], indent=1))
+        print_json([{"code": p.code, "place": p.place, "sentence": p.sentence} for p in problems])
     else:
         for problem in problems:
-            typer.echo(f"{problem.code}: {problem.place}: {problem.sentence}")
+            say(f"{problem.code}: {problem.place}: {problem.sentence}")
         if not problems:
-            typer.echo(f"{file}: valid" if deep else f"{file}: valid (--deep decodes every tile as well)")
+            say(f"{file}: valid" if deep else f"{file}: valid (--deep decodes every tile as well)")
             with Container(file) as container:
                 places = container.manifest.slide.damaged or ()
             if places:
-                typer.echo(f"{file}: places where the slide was damaged, and background stands: {len(places)} (info)")
+                say(f"{file}: places where the slide was damaged, and background stands: {len(places)} (info)")
     raise typer.Exit(1 if problems else 0)
 
 
 @app.command("quality")
 def quality_command(
-    file: Annotated[Path, typer.Argument(help="A .hc.tif file.")],
-    output: Annotated[Path, typer.Argument(help="The picture, .png.")],
+    file: Annotated[Path, path_argument(help="A .hc.tif file.")],
+    output: Annotated[Path, path_argument(help="The picture, .png.")],
     overwrite: Overwrite = False,
+    workers: Workers = None,
+    verbose: Verbose = False,
+    log: Log = None,
 ) -> None:
     """Draw the measured quality of a file over its slide, the worst tiles marked."""
     if output.suffix.lower() != ".png":
-        raise typer.BadParameter(f"the picture's name must end in .png, found {output.name}")
+        raise typer.BadParameter(f"the picture's name must end in .png, found {output}")
     check_output(output, overwrite=overwrite, source=file)
     from ..views.heatmap import quality_picture  # imports matplotlib
 
     coded = io.BytesIO()
-    with Decoder(file) as decoder:
-        quality_picture(decoder).save(coded, "PNG")
-    with atomic_output(output, overwrite=overwrite) as out:
-        out.write(coded.getbuffer())
-    typer.echo(f"{output}: {output.stat().st_size} bytes")
+    with running(verbose, log, workers):
+        with Decoder(file) as decoder:
+            quality_picture(decoder).save(coded, "PNG")
+        with atomic_output(output, overwrite=overwrite) as out:
+            out.write(coded.getbuffer())
+    say(f"{output}: {output.stat().st_size} bytes")
 
 
 @app.command("compare")
 def compare_command(
-    slide: Annotated[Path, typer.Argument(help="The original.")],
-    file: Annotated[Path, typer.Argument(help="The .hc.tif file that was made of it.")],
-    html: Annotated[Path | None, typer.Option(help="Write a report with pictures, one file, .html.")] = None,
+    slide: Annotated[Path, path_argument(help="The original.")],
+    file: Annotated[Path, path_argument(help="The .hc.tif file that was made of it.")],
+    html: Annotated[Path | None, path_option(help="Write a report with pictures, one file, .html.")] = None,
     min_psnr: Annotated[float | None, typer.Option(help="Exit with 1 if a tile is below so many dB.")] = None,
     all_tiles: Annotated[bool, typer.Option("--all", help="Compare glass as well.")] = False,
     count: Annotated[int | None, typer.Option(help="So many tiles, spread over the slide. Default: every one.")] = None,
@@ -91,6 +116,9 @@ def compare_command(
     mpp: Mpp = None,
     device: Device = "cpu",
     overwrite: Overwrite = False,
+    workers: Workers = None,
+    verbose: Verbose = False,
+    log: Log = None,
     as_json: Json = False,
 ) -> None:
     """Compare a slide with what its file decodes to, tile by tile."""
@@ -102,9 +130,9 @@ def compare_command(
         check_output(html, overwrite=overwrite, source=slide)
         check_output(html, overwrite=overwrite, source=file)
     with (
+        running(verbose, log, workers) as progress,
         Decoder(file, generator=generator, device=device, enhancement=tier is not Tier.reconstructed) as decoder,
         open_source(slide, mpp=mpp, series=series, on_damage=_as_encoded(decoder)) as source,
-        progress_bar() as progress,
     ):
         check_tier(decoder, tier)
         comparison = compare(
@@ -134,36 +162,42 @@ def compare_command(
 
 @app.command("strip")
 def strip_command(
-    file: Annotated[Path, typer.Argument(help="A .hc.tif file with an enhancement layer.")],
-    output: Annotated[Path, typer.Argument(help="The same without.")],
+    file: Annotated[Path, path_argument(help="A .hc.tif file with an enhancement layer.")],
+    output: Annotated[Path, path_argument(help="The same without.")],
     tier: Annotated[Tier, typer.Option(help="What is left: reconstructed.")] = Tier.reconstructed,
     overwrite: Overwrite = False,
+    workers: Workers = None,
+    verbose: Verbose = False,
+    log: Log = None,
 ) -> None:
     """Take the enhancement layer off, without decoding: the small file to send."""
     if tier is not Tier.reconstructed:
         raise typer.BadParameter("--tier: reconstructed is what can be left; decode --tier base writes the base")
-    with progress_bar() as progress:
+    with running(verbose, log, workers) as progress:
         size = strip(file, output, overwrite=overwrite, progress=lambda d, n: progress("writing", d, n))
-    typer.echo(f"{output}: {size} bytes of {file.stat().st_size}")
+    say(f"{output}: {size} bytes of {file.stat().st_size}")
 
 
 @app.command("enhance")
 def enhance_command(
-    small: Annotated[Path, typer.Argument(help="A file that was stripped.")],
-    full: Annotated[Path, typer.Argument(help="The file with the enhancement layer.")],
-    output: Annotated[Path, typer.Argument(help="Both together.")],
+    small: Annotated[Path, path_argument(help="A file that was stripped.")],
+    full: Annotated[Path, path_argument(help="The file with the enhancement layer.")],
+    output: Annotated[Path, path_argument(help="Both together.")],
     overwrite: Overwrite = False,
+    workers: Workers = None,
+    verbose: Verbose = False,
+    log: Log = None,
 ) -> None:
     """Put the enhancement layer back, byte for byte."""
-    with progress_bar() as progress:
+    with running(verbose, log, workers) as progress:
         size = enhance(small, full, output, overwrite=overwrite, progress=lambda d, n: progress("writing", d, n))
-    typer.echo(f"{output}: {size} bytes")
+    say(f"{output}: {size} bytes")
 
 
 @app.command("regions")
 def regions_command(
-    file: Annotated[Path, typer.Argument(help="A .hc.tif file that was encoded with --roi.")],
-    output: Annotated[Path, typer.Argument(help="The regions of interest, .geojson.")],
+    file: Annotated[Path, path_argument(help="A .hc.tif file that was encoded with --roi.")],
+    output: Annotated[Path, path_argument(help="The regions of interest, .geojson.")],
     overwrite: Overwrite = False,
 ) -> None:
     """Write the regions of interest of a file as GeoJSON."""
@@ -174,7 +208,7 @@ def regions_command(
         raise SettingsError(f"{file} has no regions of interest")
     with atomic_output(output, overwrite=overwrite) as out:
         out.write(regions.to_geojson())
-    typer.echo(f"{output}: {len(regions.features)} regions")
+    say(f"{output}: {len(regions.features)} regions")
 
 
 def _as_encoded(decoder: Decoder) -> OnDamage:

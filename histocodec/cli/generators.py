@@ -11,41 +11,38 @@ from ..demo import run_demo
 from ..package import shipped_packages
 from ..parallel import core_count
 from ..report import package_facts, package_summary
-from .options import (
-    Device,
-    Json,
-    Mpp,
-    Overwrite,
-    app,
-    print_facts,
-    progress_bar,
-)
+from .options import Device, Json, Log, Mpp, Overwrite, Verbose, Workers, app, path_argument, path_option, print_facts
+from .running import running
 
 
 @app.command("demo")
 def demo_command(
-    slide: Annotated[Path | None, typer.Argument(help="A slide. Default: a synthetic one is made.")] = None,
-    output: Annotated[Path, typer.Option("-o", "--output", help="The picture.")] = Path("demo.png"),
+    slide: Annotated[Path | None, path_argument(help="A slide. Default: a synthetic one is made.")] = None,
+    output: Annotated[Path, path_option("-o", "--output", help="The picture.")] = Path("demo.png"),
     mpp: Mpp = None,
     overwrite: Overwrite = False,
+    workers: Workers = None,
+    verbose: Verbose = False,
+    log: Log = None,
 ) -> None:
     """Encode, validate and decode a slide, and draw what came out."""
     if output.suffix.lower() != ".png":
-        raise typer.BadParameter(f"the picture's name must end in .png, found {output.name}")
-    with progress_bar() as progress:
+        raise typer.BadParameter(f"the picture's name must end in .png, found {output}")
+    with running(verbose, log, workers) as progress:
         facts = run_demo(slide, output, mpp=mpp, overwrite=overwrite, progress=progress)
     print_facts(facts, as_json=False)
 
 
 @app.command("train")
 def train_command(
-    config: Annotated[Path, typer.Argument(help="A TOML file: configs/ has those of the generators that ship.")],
+    config: Annotated[Path, path_argument(help="A TOML file: configs/ has those of the generators that ship.")],
     data: Annotated[
-        Path, typer.Option(envvar="HISTOCODEC_DATA", help="The folder that the configuration's paths are relative to.")
+        Path,
+        path_option(envvar="HISTOCODEC_DATA", help="The folder that the configuration's paths are relative to."),
     ] = Path(),
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Default: RUN/NAME.safetensors.")] = None,
+    output: Annotated[Path | None, path_option("-o", "--output", help="Default: RUN/NAME.safetensors.")] = None,
     run: Annotated[
-        Path | None, typer.Option(help="Keeps checkpoints, log and figures; resumes. [default: runs/NAME]")
+        Path | None, path_option(help="Keeps checkpoints, log and figures; resumes. [default: runs/NAME]")
     ] = None,
     device: Device = "cpu",
     workers: Annotated[
@@ -55,6 +52,8 @@ def train_command(
         ),
     ] = None,
     overwrite: Overwrite = False,
+    verbose: Verbose = False,
+    log: Log = None,
 ) -> None:
     """Train a generator; the model package that comes out is for `encode --generator`."""
     from ..training import load_config, run_training  # imports torch, which most commands do without
@@ -62,7 +61,7 @@ def train_command(
     settings = load_config(config)
     folder = run or Path("runs") / settings.name
     target = output or folder / f"{settings.name}.safetensors"
-    with progress_bar(f"the same command goes on from the last checkpoint in {folder}") as progress:
+    with running(verbose, log, None, lost=f"the same command goes on from the last checkpoint in {folder}") as progress:
 
         def say(stage: str, done: int, total: int, row: dict[str, float]) -> None:
             progress(stage, done, total)

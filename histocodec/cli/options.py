@@ -1,35 +1,29 @@
-"""What the commands share: the application, options of several of them, a progress bar, printing."""
+"""What the commands share: the application, options of several of them, printing."""
 
 from __future__ import annotations
 
 import enum
 import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as ProgressBar
 
 from ..decode import Decoder
-from ..errors import HistocodecError, SettingsError
+from ..errors import SettingsError
 from ..geometry import Region
-from ..report import render
+from ..report import printable, render
 
 app = typer.Typer(
     name="histocodec",
     help="Store a histology slide as its 10x base and a learned decoder; reconstruct it on demand.",
     no_args_is_help=True,
-    add_completion=False,
+    # Plain text, which reads the same on a terminal of any width and in a pipe.
+    rich_markup_mode=None,
+    context_settings={"max_content_width": 120, "help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
-
-
-class Interrupted(HistocodecError):
-    """Ctrl-C, where typer would say nothing."""
 
 
 class Codec(enum.StrEnum):
@@ -72,12 +66,38 @@ class Compression(enum.StrEnum):
     jp2k = "jp2k"
 
 
+def path(text: str | Path) -> Path:
+    """A path as it is given on the command line; its name is how help shows the type."""
+    if not str(text):
+        raise typer.BadParameter("expected a path, found an empty text")
+    return Path(text)
+
+
+def path_argument(*, help: str) -> Any:  # noqa: A002
+    return typer.Argument(parser=path, help=help)
+
+
+def path_option(*names: str, help: str, **more: Any) -> Any:  # noqa: A002
+    return typer.Option(*names, parser=path, help=help, **more)
+
+
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Device = Annotated[str, typer.Option(help="Where the network runs, as torch names it: cpu, cuda, mps.")]
 Seed = Annotated[int, typer.Option(help="Draws the blocks that are looked at.", min=0)]
 Series = Annotated[int | None, typer.Option(help="Which picture, where a slide's file holds several, from 0.", min=0)]
 Mpp = Annotated[float | None, typer.Option(help="Micrometres per pixel, where the slide does not state them.")]
+Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Say more on stderr: versions, cores, each stage.")]
+Workers = Annotated[int | None, typer.Option(min=1, metavar="N", help="Use at most N cores. Default: all.")]
+Log = Annotated[
+    Path | None,
+    path_option(metavar="FILE", help="Append progress, notes and errors to a log, with the time."),
+]
+
+
+def say(text: str) -> None:
+    """A line on stdout, whatever the names in it hold."""
+    typer.echo(printable(text))
 
 
 def parsed_region(text: str | None) -> Region | None:
@@ -91,25 +111,20 @@ def parsed_region(text: str | None) -> Region | None:
 
 
 def print_facts(facts: dict[str, object], as_json: bool) -> None:
-    typer.echo(json.dumps(facts, indent=1, ensure_ascii=False) if as_json else render(facts))
+    if as_json:
+        print_json(facts)
+    else:
+        typer.echo(render(facts))
 
 
-@contextmanager
-def progress_bar(lost: str = "nothing was written") -> Iterator[Callable[[str, int, int], None]]:
-    """A progress bar on stderr for each stage; silent where stderr is not a terminal."""
-    columns = TextColumn("{task.description:>10}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    with ProgressBar(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
-        tasks: dict[str, object] = {}
-
-        def progress(stage: str, done: int, total: int) -> None:
-            if stage not in tasks:
-                tasks[stage] = bar.add_task(stage, total=total)
-            bar.update(tasks[stage], completed=done, total=total)  # type: ignore[arg-type]
-
-        try:
-            yield progress
-        except KeyboardInterrupt:
-            raise Interrupted(f"interrupted; {lost}") from None
+def print_json(value: object) -> None:
+    """Where the console lacks a character, JSON has an escape for it."""
+    text = json.dumps(value, indent=1, ensure_ascii=False)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(value, indent=1)
+    typer.echo(text)
 
 
 def check_tier(decoder: Decoder, tier: Tier | None) -> None:

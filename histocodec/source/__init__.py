@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from ..codecs import Image
-from ..errors import SettingsError, UnreadableSource
+from ..errors import MissingSource, SettingsError, UnreadableSource
 from ..geometry import Region, Size
 from ._directories import check_directories, is_tiff
 from ._flat import open_flat, reads_tiff
@@ -174,6 +174,6 @@ def _check_file(path: Path) -> None:
             if not file.read(1):
                 raise UnreadableSource(path, "an empty file")
     except FileNotFoundError as error:
-        raise UnreadableSource(path, "no such file") from error
+        raise MissingSource(path, "no such file") from error
     except OSError as error:
         raise UnreadableSource(path, f"cannot be opened: {error.strerror}") from error

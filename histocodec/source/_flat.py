@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -94,7 +95,7 @@ def _loaded(path: Path, page_number: int | None, series: int | None) -> Any:
 
     # By content, not by name: in names, libvips reads brackets as options and suffixes as formats.
     def page(options: dict[str, int]) -> Any:
-        source = pyvips.Source.new_from_file(str(path))
+        source = pyvips.Source.new_from_file(os.fsencode(path))
         return pyvips.Image.new_from_source(source, "", access="random", fail_on="error", **options)
 
     try:

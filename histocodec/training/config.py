@@ -184,6 +184,8 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def load_config(path: Path) -> TrainConfig:
     """Read and check a configuration. Raises SettingsError, which names the key and what was expected."""
+    if path.is_fifo():  # reading it would wait for a writer
+        raise SettingsError(f"{path}: expected a TOML file, found a pipe")
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

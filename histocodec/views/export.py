@@ -14,12 +14,14 @@ import tifffile
 from PIL import Image as PILImage
 from PIL.PngImagePlugin import PngInfo
 
+from ..assemble import AssociatedImage
+from ..associated import stored_associated
 from ..base import BaseCoder
 from ..codecs import QUALITY_SCALES, Image
 from ..decode import Decoder
 from ..errors import RegionError, SettingsError
 from ..geometry import Region, Size, TileGrid
-from ..labels import decoded_description
+from ..labels import associated_description, decoded_description
 from ..manifest import SOFTWARE
 from ..output import atomic_output, check_output
 from ..parallel import core_count, ordered_map
@@ -51,13 +53,18 @@ def export_tiff(
     quality: float | None = None,
     level: int = 0,
     region: Region | None = None,
+    associated: bool = True,
     overwrite: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
-    """Write a tiled pyramidal BigTIFF that OpenSlide opens, atomically; memory is bounded by a few rows of tiles.
+    """Write a tiled pyramidal BigTIFF, atomically; memory is bounded by a few rows of tiles.
+
+    It is laid out as Aperio does, so that OpenSlide, tifffile and tiffslide find every level, label and macro.
 
     compression: `jpeg` (4:2:0) and `jp2k` at `quality` on their codec's scale, or lossless `deflate`. level: the finest
     level to write; the coarser ones follow. region: the part to write, in pixels of level 0; None for all.
+    associated: keep the file's label, macro and thumbnail (of a region, a thumbnail of its own). Without, tifffile and
+    tiffslide find only the levels that keep one factor.
     Raises RegionError, SettingsError, OutputError, ContainerError, GeneratorError.
     """
     path = Path(path)
@@ -65,7 +72,10 @@ def export_tiff(
     quality = _checked_quality(compression, quality)
     written_as = compression if compression == "deflate" else f"{compression} at quality {quality:g}"
     parts = _parts(decoder, level, region)
+    images = _associated(decoder, parts[-1], whole=region is None) if associated else []
     grids = [TileGrid(Size(part.region.width, part.region.height), _TILE) for part in parts]
+    # Two levels of one size would be taken for two focal planes.
+    in_aperios_order = bool(images) and len({grid.size for grid in grids}) == len(grids)
     total = sum(grid.count for grid in grids)
     done = 0
 
@@ -85,7 +95,27 @@ def export_tiff(
 
     def write(out: IO[bytes]) -> None:
         with tifffile.TiffWriter(out, bigtiff=True) as tiff:
+
+            def write_associated(image: AssociatedImage) -> None:
+                tiff.write(
+                    iter([image.jpeg]),
+                    shape=(image.size.height, image.size.width, 3),
+                    dtype=np.uint8,
+                    rowsperstrip=image.size.height,
+                    photometric="ycbcr",
+                    subsampling=(2, 2),
+                    planarconfig="contig",
+                    compression=7,
+                    subfiletype={"label": 1, "macro": 9}.get(image.name, 0),
+                    description=associated_description(decoder.manifest, image.name, *image.size),
+                    software=SOFTWARE,
+                    metadata=None,
+                )
+
             for number, (part, grid) in enumerate(zip(parts, grids, strict=True)):
+                if number == 1:
+                    for image in images[:1]:
+                        write_associated(image)
                 mpp = decoder.mpp * part.downsample
                 tiff.write(
                     tiles(part, grid),
@@ -96,14 +126,17 @@ def export_tiff(
                     subsampling=(2, 2) if compression == "jpeg" else None,
                     planarconfig="contig",
                     compression=_TIFF_COMPRESSION[compression],
-                    subfiletype=0 if number == 0 else 1,
-                    description=_description(decoder, part, written_as),
+                    # Aperio marks no level as reduced, and tifffile looks no further than the first that is.
+                    subfiletype=0 if number == 0 or in_aperios_order else 1,
+                    description=_description(decoder, part, written_as, has_thumbnail=in_aperios_order),
                     resolution=(10000 / mpp, 10000 / mpp),
                     resolutionunit="CENTIMETER",
                     software=SOFTWARE,
                     iccprofile=decoder.container.icc_profile if number == 0 else None,
                     metadata=None,
                 )
+            for image in images[1 if len(parts) > 1 else 0 :]:
+                write_associated(image)
 
     with atomic_output(path, overwrite=overwrite) as out:
         write(out)
@@ -152,6 +185,14 @@ def export_picture(
         out.write(coded.getbuffer())
 
 
+def _associated(decoder: Decoder, coarsest: _Part, *, whole: bool) -> list[AssociatedImage]:
+    """What belongs beside the levels: the thumbnail in the second place, where readers of Aperio files expect it."""
+    is_own = whole and bool(decoder.manifest.associated)
+    return stored_associated(
+        decoder.container, thumbnail=None if is_own else decoder.read(coarsest.region, coarsest.level)
+    )
+
+
 def _parts(decoder: Decoder, level: int, region: Region | None) -> list[_Part]:
     """The region at `level` and at every coarser level, each rounded outwards and clipped."""
     if not 0 <= level < len(decoder.levels):
@@ -177,7 +218,7 @@ def _parts(decoder: Decoder, level: int, region: Region | None) -> list[_Part]:
     return parts
 
 
-def _description(decoder: Decoder, part: _Part, written_as: str) -> str:
+def _description(decoder: Decoder, part: _Part, written_as: str, *, has_thumbnail: bool = False) -> str:
     region = part.region
     where = f"region {region.x},{region.y},{region.width},{region.height} of level {part.level}"
     return decoded_description(
@@ -187,6 +228,7 @@ def _description(decoder: Decoder, part: _Part, written_as: str) -> str:
         written_as=written_as,
         bicubic=decoder.is_bicubic,
         enhanced=decoder.is_enhanced,
+        has_thumbnail=has_thumbnail,
     )
 
 

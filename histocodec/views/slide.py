@@ -2,44 +2,78 @@
 
 from __future__ import annotations
 
+import ctypes
+import operator
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import openslide
 from PIL import Image as PILImage
 
 from ..codecs import Image
+from ..container import FilePath
 from ..decode import Decoder
-from ..errors import ContainerError
+from ..errors import ContainerError, FileError, HistocodecError, NotAContainer
 from ..generator import Generator
 from ..geometry import Region
-from ..labels import NOTICE, enhancement_label, history_label, quality_label, reconstruction_label
+from ..labels import (
+    NOTICE,
+    enhancement_label,
+    history_label,
+    is_stored_description,
+    quality_label,
+    reconstruction_label,
+)
+
+
+class ClosedSlide(ctypes.ArgumentError, ValueError):
+    """A slide was used after `close`: what OpenSlide raises then, and a ValueError as of any closed file."""
+
+
+class UnsupportedSlide(HistocodecError, openslide.OpenSlideUnsupportedFormatError):
+    """Neither a histocodec file, nor a slide for OpenSlide, nor an image for Pillow."""
 
 
 class ReconstructedSlide(openslide.AbstractSlide):
-    """An `openslide.AbstractSlide` on a Decoder: level 0 is reconstructed, the other levels are stored."""
+    """An `openslide.AbstractSlide` on a Decoder: level 0 is reconstructed, the other levels are stored.
+
+    It is pickled by its path and opened again, also in worker processes. After `close` everything raises ClosedSlide.
+    """
 
     def __init__(self, decoder: Decoder) -> None:
         super().__init__()
-        self.decoder = decoder
+        self._decoder = decoder
+        self._filename = os.fspath(decoder.path)
         self._profile = decoder.container.icc_profile
         self._properties = MappingProxyType(_properties(decoder))
 
+    def __reduce__(self) -> tuple[type[ReconstructedSlide], tuple[Decoder]]:
+        return ReconstructedSlide, (self.decoder,)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._filename!r})"
+
     @classmethod
-    def detect_format(cls, filename: str | bytes | os.PathLike[Any]) -> str | None:
+    def detect_format(cls, filename: FilePath) -> str | None:
         """`"histocodec"` for a container, else None."""
         try:
-            with Decoder(os.fsdecode(filename)):
+            with Decoder(filename):
                 return "histocodec"
-        except ContainerError:
+        except (ContainerError, FileError):
             return None
 
+    @property
+    def decoder(self) -> Decoder:
+        """What the pixels come from."""
+        if self._decoder.container.is_closed:
+            raise ClosedSlide(f"{self._filename}: the slide was closed")
+        return self._decoder
+
     def close(self) -> None:
-        """Release the file."""
-        self.decoder.close()
+        """Release the file; a second time does nothing."""
+        self._decoder.close()
 
     @property
     def level_count(self) -> int:
@@ -59,6 +93,7 @@ class ReconstructedSlide(openslide.AbstractSlide):
     @property
     def properties(self) -> Mapping[str, str]:
         """OpenSlide's standard properties, the source's own, and `histocodec.*`."""
+        assert self.decoder
         return self._properties
 
     @property
@@ -71,29 +106,46 @@ class ReconstructedSlide(openslide.AbstractSlide):
         levels = [level for level, factor in enumerate(self.level_downsamples) if factor <= downsample]
         return max(levels, default=0)
 
-    def read_region(self, location: tuple[int, int], level: int, size: tuple[int, int]) -> PILImage.Image:
-        """An RGBA picture of `size`; what lies outside the slide is transparent, as in OpenSlide.
+    def read_region(self, location: Sequence[int], level: int, size: Sequence[int]) -> PILImage.Image:
+        """An RGBA picture of `size`; what lies outside the slide, or of a level that is not there, is transparent.
 
-        location: top left corner in pixels of level 0. size: (width, height) in pixels of `level`.
-        Raises openslide.OpenSlideError for a level that does not exist or a negative size, and as Decoder.read.
+        location: top left corner in pixels of level 0. size: (width, height) in pixels of `level`. Both are anything
+        of whole numbers, such as arrays. Raises openslide.OpenSlideError for a negative size, TypeError for what is no
+        whole number, ClosedSlide, and as Decoder.read.
         """
-        if not 0 <= level < self.level_count:
-            raise openslide.OpenSlideError(f"level {level} does not exist: there are {self.level_count}")
-        width, height = size
+        decoder = self.decoder
+        x, y, level = operator.index(location[0]), operator.index(location[1]), operator.index(level)
+        width, height = operator.index(size[0]), operator.index(size[1])
         if width < 0 or height < 0:
-            raise openslide.OpenSlideError(f"Size {size} must be non-negative")
-        picture = PILImage.new("RGBA", size, (0, 0, 0, 0))
-        if width == 0 or height == 0:
-            return picture
-        downsample = self.decoder.downsamples[level]
-        region = Region(location[0] // downsample, location[1] // downsample, width, height)
-        part = region.clipped(self.decoder.levels[level])
-        if part is not None:
-            pixels = PILImage.fromarray(self.decoder.read(part, level))
-            picture.paste(pixels, (part.x - region.x, part.y - region.y))
+            raise openslide.OpenSlideError(f"negative width ({width}) or negative height ({height}) not allowed")
+        picture = PILImage.new("RGBA", (width, height), (0, 0, 0, 0))
         if self._profile is not None:
             picture.info["icc_profile"] = self._profile
+        if width and height and 0 <= level < self.level_count:
+            downsample = decoder.downsamples[level]
+            region = Region(x // downsample, y // downsample, width, height)
+            part = region.clipped(decoder.levels[level])
+            if part is not None:
+                pixels = PILImage.fromarray(decoder.read(part, level))
+                picture.paste(pixels, (part.x - region.x, part.y - region.y))
         return picture
+
+    def set_cache(self, cache: openslide.OpenSlideCache) -> None:
+        """Keep as many decoded pixels as `cache` would; they are this slide's own. Raises TypeError."""
+        if not isinstance(cache, openslide.OpenSlideCache):
+            raise TypeError("Not a cache object")
+        self.decoder.cache_bytes = cache._capacity
+
+
+class OrdinarySlide(openslide.OpenSlide):
+    """An `openslide.OpenSlide` that is pickled by its path and opened again, so that it reaches worker processes."""
+
+    def __init__(self, filename: FilePath) -> None:
+        super().__init__(filename)
+        self._place = os.path.abspath(filename)  # noqa: PTH100  (a path of bytes stays one)
+
+    def __reduce__(self) -> tuple[type[OrdinarySlide], tuple[str | bytes]]:
+        return OrdinarySlide, (self._place,)
 
 
 class _AssociatedImages(Mapping[str, PILImage.Image]):
@@ -106,7 +158,10 @@ class _AssociatedImages(Mapping[str, PILImage.Image]):
         image: Image = self._decoder.container.associated_image(name)
         return PILImage.fromarray(image).convert("RGBA")
 
-    def __iter__(self) -> Any:
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {dict(self)!r}>"
+
+    def __iter__(self) -> Iterator[str]:
         return iter(self._decoder.manifest.associated)
 
     def __len__(self) -> int:
@@ -153,14 +208,38 @@ def _properties(decoder: Decoder) -> dict[str, str]:
 
 
 def open_slide(
-    path: str | Path,
+    path: FilePath,
     *,
     generator: Generator | str | Path | None = None,
     device: str = "cpu",
     enhancement: bool = True,
-) -> ReconstructedSlide:
-    """Open a container in place of `openslide.OpenSlide(path)`. Raises ContainerError.
+) -> openslide.AbstractSlide:
+    """Open a slide in place of `openslide.open_slide(path)`: a histocodec file as ReconstructedSlide, others as there.
 
-    generator, device, enhancement: as for Decoder.
+    So one call opens a mixed cohort: slides of OpenSlide's formats come as OrdinarySlide, other images as
+    `openslide.ImageSlide`. path: text, bytes or a path. generator, device, enhancement: as for Decoder; the others do
+    without.
+    Raises OSError (such as FileNotFoundError) for a file that cannot be read, ContainerError for a damaged container,
+    UnsupportedSlide for what nobody knows, and what OpenSlide raises for a damaged slide.
     """
-    return ReconstructedSlide(Decoder(path, generator=generator, device=device, enhancement=enhancement))
+    try:
+        return ReconstructedSlide(Decoder(path, generator=generator, device=device, enhancement=enhancement))
+    except NotAContainer as error:
+        foreign = error
+    try:
+        slide = OrdinarySlide(path)
+    except openslide.OpenSlideUnsupportedFormatError:
+        return _image(path, foreign)
+    if is_stored_description(slide.properties.get("tiff.ImageDescription", "")):
+        slide.close()  # a container too damaged to be known as one: its base must not pass for the slide
+        raise foreign
+    return slide
+
+
+def _image(path: FilePath, foreign: NotAContainer) -> openslide.ImageSlide:
+    try:
+        return openslide.ImageSlide(path)
+    except OSError:  # Pillow's UnidentifiedImageError is one
+        raise UnsupportedSlide(
+            f"{foreign.path}: no slide that OpenSlide knows, no image, and no histocodec file ({foreign.problems[0]})"
+        ) from foreign

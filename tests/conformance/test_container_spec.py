@@ -244,12 +244,8 @@ REPLACEMENTS += [[], [1, 1], [1, 1, 1], {}, {"x": "y"}, {"x": 1}]
 
 ACROSS_FIELDS = re.compile(
     r"expected \d+ levels|expected the base's|expected a pixel a block|expected bicubic-x|a built-in generator has no"
-<<<<<<< HEAD
-    r'|"bounded" goes with|two of base and layers in one SubIFD|an avif base lies in|expected twelve numbers for avif|expected that of the slide|expected one of \d+ x \d+ blocks'
-=======
-    r'|"bounded" goes with|two layers in one SubIFD|expected that of the slide|expected one of \d+ x \d+ blocks'
-    r"|expected a place within"
->>>>>>> sources
+    r'|"bounded" goes with|two of base and layers in one SubIFD|an avif base lies in|expected twelve numbers for avif'
+    r"|expected that of the slide|expected one of \d+ x \d+ blocks|expected a place within"
 )
 """How the sentences begin that are about several fields: a schema cannot know."""
 

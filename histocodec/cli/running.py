@@ -1,0 +1,190 @@
+"""What a long command shows while it runs: a bar on a terminal, lines elsewhere, and a log if one is asked for."""
+
+from __future__ import annotations
+
+import logging
+import platform
+import re
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as ProgressBar
+
+from ..errors import HistocodecError, OutputError
+from ..output import writing_errors
+from ..parallel import core_count, limit_cores
+from ..report import printable
+from ..version import __version__
+
+Progress = Callable[[str, int, int], None]
+
+LOG = logging.getLogger("histocodec")
+_TRACE, _ALWAYS = 5, logging.INFO + 5
+"""Levels: for the log alone; and for people who do not want to see each step."""
+
+_LINE_EVERY_S = 10.0
+_OWN_LOG = re.compile(rb"\d{4}-\d\d-\d\dT")
+
+
+class Interrupted(HistocodecError):
+    """Ctrl-C, where typer would say nothing."""
+
+
+@contextmanager
+def running(
+    verbose: bool, log: Path | None, workers: int | None, *, lost: str = "nothing was written"
+) -> Iterator[Progress]:
+    """Gives a command its progress(stage, done, total), and says at the end how long it took.
+
+    On a terminal stderr has a bar for each stage; elsewhere a line every tenth of a stage or ten seconds. verbose: more
+    lines. log: a file that gets everything, with the time, and the traceback of an error that nobody foresaw. workers:
+    at most so many cores. lost: what to say after Ctrl-C. Raises OutputError for a log that cannot be written.
+    """
+    limit_cores(workers)
+    is_terminal = sys.stderr.isatty()
+    began = time.monotonic()
+    with ExitStack() as stack:
+        level = logging.DEBUG if verbose else _ALWAYS if is_terminal else logging.INFO
+        stack.enter_context(_logging(_Stderr(level), libraries=verbose))
+        if log is not None:
+            stack.enter_context(_logging(_log_file(log), libraries=True))
+        LOG.debug("histocodec %s, Python %s, at most %d cores", __version__, platform.python_version(), core_count())
+        LOG.log(_TRACE, "%s", sys.argv[1:])
+        lines = stack.enter_context(_Lines())
+        bar = stack.enter_context(_bar()) if is_terminal else None
+
+        def progress(stage: str, done: int, total: int) -> None:
+            lines(stage, done, total)
+            if bar is not None:
+                bar(stage, done, total)
+
+        try:
+            yield progress
+        except KeyboardInterrupt:
+            LOG.log(_TRACE, "interrupted")
+            raise Interrupted(f"interrupted; {lost}") from None
+        except typer.Exit:
+            raise
+        except Exception as error:
+            foreseen = isinstance(error, HistocodecError)
+            LOG.log(_TRACE, "failed after %s: %s", _duration(began), error, exc_info=not foreseen)
+            raise
+        LOG.log(_ALWAYS, "done in %s", _duration(began))
+
+
+class _Stderr(logging.Handler):
+    """Writes to what sys.stderr is at that moment: a bar that is shown puts itself in its place."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(record.getMessage(), file=sys.stderr, flush=True)
+
+
+def _log_file(path: Path) -> logging.Handler:
+    """Appends to a log, and to nothing else: a slide that was named by mistake is left as it is."""
+    with writing_errors(path):
+        if path.exists():
+            if not path.is_file():
+                raise OutputError(path, "is no file, expected the name of a log to write")
+            with path.open("rb") as file:
+                begins = file.read(16)
+            if begins and not _OWN_LOG.match(begins):
+                raise OutputError(path, "exists already and is no log of histocodec; nothing was changed")
+        handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
+    handler.setFormatter(_OneLine("%(asctime)s %(message)s", "%Y-%m-%dT%H:%M:%S%z"))
+    handler.setLevel(_TRACE)
+    return handler
+
+
+class _OneLine(logging.Formatter):
+    """Keeps a message, which may hold a file's name, on its line."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        return printable(super().formatMessage(record))
+
+
+@contextmanager
+def _logging(handler: logging.Handler, *, libraries: bool) -> Iterator[None]:
+    """Everything that is logged here goes to `handler` as well; and what tifffile finds odd, if libraries."""
+    before = LOG.level
+    LOG.setLevel(_TRACE)
+    loggers = [LOG, *([logging.getLogger("tifffile")] if libraries else [])]
+    for logger in loggers:
+        logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeHandler(handler)
+        LOG.setLevel(before)
+        handler.close()
+
+
+class _Lines:
+    """Logs a line every tenth of a stage, and every ten seconds; a context manager."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+        self._stage, self._said, self._tenth = "", "", 0
+        self._began = self._spoke = time.monotonic()
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        with self._lock:
+            if stage != self._stage:
+                self._stage, self._tenth, self._began = stage, 0, time.monotonic()
+                LOG.debug("%s: begins", stage)
+            tenth = 10 * done // max(total, 1)
+            self._said = f"{stage}: {100 * done // max(total, 1)} % ({done} of {total})"
+            if tenth > self._tenth:
+                self._tenth = tenth
+                self._speak()
+
+    def __enter__(self) -> _Lines:
+        self._watch = threading.Thread(target=self._remind, name="histocodec-progress", daemon=True)
+        self._watch.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._ended.set()
+        self._watch.join()
+
+    def _remind(self) -> None:
+        """In a stage whose steps are long, or before the first."""
+        while not self._ended.wait(0.5):
+            with self._lock:
+                if time.monotonic() - self._spoke >= _LINE_EVERY_S:
+                    self._speak()
+
+    def _speak(self) -> None:
+        self._spoke = time.monotonic()
+        LOG.info("%s, %s", self._said or "working", _duration(self._began))
+
+
+@contextmanager
+def _bar() -> Iterator[Progress]:
+    columns = TextColumn("{task.description:>10}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    with ProgressBar(*columns, console=Console(stderr=True)) as bar:
+        tasks: dict[str, object] = {}
+
+        def progress(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bar.add_task(stage, total=total)
+            bar.update(tasks[stage], completed=done, total=total)  # type: ignore[arg-type]
+
+        yield progress
+
+
+def _duration(began: float) -> str:
+    seconds = time.monotonic() - began
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {seconds:02d} s"
