@@ -67,6 +67,11 @@ class Compression(enum.StrEnum):
     jp2k = "jp2k"
 
 
+class RoiOrigin(enum.StrEnum):
+    bounds = "bounds"
+    slide = "slide"
+
+
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Device = Annotated[str, typer.Option(help="Where the network runs, as torch names it: cpu, cuda, mps.")]
