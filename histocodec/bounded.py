@@ -16,6 +16,7 @@ from .draft import Draft
 from .enhancement import FINGERPRINT_LENGTH, EnhancedTile, EnhancementCoder, Mode, enhance_to, fingerprint
 from .errors import RoiError
 from .facts import QualityFacts, Summary
+from .floors import lowest_psnr
 from .frames import compressed
 from .generator import BicubicGenerator, ReadBase, predict
 from .geometry import TileGrid
@@ -28,7 +29,7 @@ from .spool import CodeSpool
 
 Address = tuple[int, int]
 Floors = NDArray[np.float64]
-"""(rows, columns) in dB: the PSNR that each block has to reach; 0 where nothing is asked for."""
+"""(rows, columns) in dB: the PSNR that every square of a block has to reach; 0 where nothing is asked for."""
 
 
 def block_floors(file: Draft) -> Floors:
@@ -37,14 +38,21 @@ def block_floors(file: Draft) -> Floors:
     floors = np.full((blocks.shape.height, blocks.shape.width), settings.min_psnr_db or 0.0)
     if settings.regions is not None:
         assert settings.roi_psnr_db is not None
-        touched = settings.regions.tiles(full_grid(file))
-        if not touched:
-            raise RoiError(
-                f"no region of interest touches the slide of {file.source.size.width} x {file.source.size.height} px"
-            )
-        for column, row in touched:
-            floors[row, column] = settings.roi_psnr_db
+        floors[touched_blocks(file)] = settings.roi_psnr_db
     return floors
+
+
+def touched_blocks(file: Draft) -> NDArray[np.bool_]:
+    """(rows, columns): which blocks of the canonical grid a region of interest touches. Raises RoiError if none."""
+    blocks, regions = file.pyramid.blocks, file.settings.regions
+    found = np.zeros((blocks.shape.height, blocks.shape.width), np.bool_)
+    for column, row in regions.tiles(full_grid(file)) if regions is not None else ():
+        found[row, column] = True
+    if not found.any():
+        raise RoiError(
+            f"no region of interest touches the slide of {file.source.size.width} x {file.source.size.height} px"
+        )
+    return found
 
 
 def full_grid(file: Draft) -> TileGrid:
@@ -95,13 +103,15 @@ class BlockReader:
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    """What became of one block."""
+    """What became of one block. All PSNR are capped."""
 
     address: Address
     tile: EnhancedTile | None
     predicted_db: float
     psnr_db: float
-    """As decoded. Both capped."""
+    """As decoded."""
+    lowest_db: float
+    """Of its worst square, as decoded."""
     fingerprint: NDArray[np.int32] | None
     score: tuple[BlockScore, float] | None
     """Of the prediction, and the PSNR of bicubic; of whole blocks of tissue."""
@@ -119,61 +129,93 @@ class CodedEnhancement:
         folder: Path,
         progress: Progress,
     ) -> None:
-        """Decodes and measures every block of the slide. Raises SettingsError for a floor that cannot be met."""
+        """Decodes and measures every block that has a floor. Raises SettingsError for one that cannot be met."""
         grid, settings = full_grid(file), file.settings
         self.coder = coder
-        self._grid = grid
+        self._file, self._floors, self._grid = file, floors, grid
         self._modes = np.zeros(grid.count, np.uint8)
         self._fingerprints = np.zeros((grid.count, FINGERPRINT_LENGTH), np.int32)
         regions = settings.regions
         if regions is not None and settings.deidentify:
             regions = regions.without_properties()
         self._regions = None if regions is None else compressed(regions.to_geojson())
+        self._read = BlockReader(file, coded.base_plane().read)
+        self._whole = set(file.pyramid.whole_tissue_blocks())
+        self.predicted_db: Floors = np.full(floors.shape, np.nan)
+        """(rows, columns): PSNR of each block's prediction, capped; NaN where nothing was measured yet."""
+        self.decoded_db: Floors = np.full(floors.shape, np.nan)
+        """The same as decoded."""
+        self._lowest_db: Floors = np.full(floors.shape, np.nan)
+        self._scores: dict[Address, tuple[BlockScore, float]] = {}
         self._codes = CodeSpool(grid, folder)
-        read, whole = BlockReader(file, coded.base_plane().read), set(file.pyramid.whole_tissue_blocks())
-
-        def make(index: int) -> _Made:
-            address = grid.address(index)
-            block, floor_db = read(address), float(floors[address[1], address[0]])
-            predicted_db = min(PSNR_CAP_DB, psnr(block.source, block.within))
-            score = None
-            if address in whole:
-                bicubic_db = read.bicubic_db(address, block.source)
-                score = score_block(block.source, block.within, block.base, file.scale), bicubic_db
-            if predicted_db >= floor_db:
-                return _Made(address, None, predicted_db, predicted_db, None, score)
-            tile = enhance_to(block.source, block.prediction, floor_db, coder)
-            check = fingerprint(block.prediction) if tile.mode is Mode.RESIDUAL else None
-            return _Made(address, tile, predicted_db, min(PSNR_CAP_DB, tile.psnr_db), check, score)
-
-        decoded_db: list[float] = []
-        self.worst_predicted_db = PSNR_CAP_DB
-        """Of all blocks, without the layer."""
-        scores: list[tuple[Address, BlockScore]] = []
-        bicubic_db: list[float] = []
         try:
-            for index, made in enumerate(ordered_map(make, range(grid.count), workers=settings.workers)):
-                decoded_db.append(made.psnr_db)
-                self.worst_predicted_db = min(self.worst_predicted_db, made.predicted_db)
-                if made.tile is not None:
-                    self._modes[index] = made.tile.mode
-                    self._codes.put(index, made.tile.data)
-                if made.fingerprint is not None:
-                    self._fingerprints[index] = made.fingerprint
-                if made.score is not None:
-                    scores.append((made.address, made.score[0]))
-                    bicubic_db.append(made.score[1])
-                progress("enhancing", index + 1, grid.count)
+            self._work([index for index in range(grid.count) if floors.flat[index] > 0], progress)
         except BaseException:
             self._codes.close()
             raise
-        self.psnr_db: Summary = summarise(decoded_db)
-        """Of every block of the decoded file."""
-        self.measured: tuple[QualityFacts, QualityMap] | None = None
+
+    def measure_rest(self, progress: Progress) -> None:
+        """Decode and measure the blocks that have no floor: what follows speaks of all of them."""
+        self._work([index for index in range(self._grid.count) if np.isnan(self.predicted_db.flat[index])], progress)
+
+    def _work(self, indexes: list[int], progress: Progress) -> None:
+        for done, made in enumerate(ordered_map(self._make, indexes, workers=self._file.settings.workers), 1):
+            column, row = made.address
+            index = self._grid.index(column, row)
+            self.predicted_db[row, column], self.decoded_db[row, column] = made.predicted_db, made.psnr_db
+            self._lowest_db[row, column] = made.lowest_db
+            if made.tile is not None:
+                self._modes[index] = made.tile.mode
+                self._codes.put(index, made.tile.data)
+            if made.fingerprint is not None:
+                self._fingerprints[index] = made.fingerprint
+            if made.score is not None:
+                self._scores[made.address] = made.score
+            progress("enhancing", done, len(indexes))
+
+    def _make(self, index: int) -> _Made:
+        address = self._grid.address(index)
+        block, floor_db = self._read(address), float(self._floors[address[1], address[0]])
+        predicted_db, lowest_db = (
+            min(PSNR_CAP_DB, measure(block.source, block.within)) for measure in (psnr, lowest_psnr)
+        )
+        score = None
+        if address in self._whole:
+            bicubic_db = self._read.bicubic_db(address, block.source)
+            score = score_block(block.source, block.within, block.base, self._file.scale), bicubic_db
+        if lowest_db >= floor_db:
+            return _Made(address, None, predicted_db, predicted_db, lowest_db, None, score)
+        tile = enhance_to(block.source, block.prediction, floor_db, self.coder)
+        check = fingerprint(block.prediction) if tile.mode is Mode.RESIDUAL else None
+        decoded_db, lowest_db = (min(PSNR_CAP_DB, value) for value in (tile.psnr_db, tile.lowest_db))
+        return _Made(address, tile, predicted_db, decoded_db, lowest_db, check, score)
+
+    @property
+    def psnr_db(self) -> Summary:
+        """Of every block of the decoded file, tissue and glass."""
+        return summarise(self.decoded_db.ravel().tolist())
+
+    @property
+    def tissue_psnr_db(self) -> Summary | None:
+        """Of every block of tissue of the decoded file; None if there is none."""
+        tissue = self.decoded_db[self._file.pyramid.tissue > 0].tolist()
+        return summarise(tissue) if tissue else None
+
+    @property
+    def lowest_db(self) -> float:
+        """PSNR of the worst square of the decoded file."""
+        return round(float(self._lowest_db.min()), 4)
+
+    @property
+    def measured(self) -> tuple[QualityFacts, QualityMap] | None:
         """Of the prediction, on all whole blocks of tissue; None if there are none, or nothing was asked for."""
-        if scores and settings.verify != "none":
-            facts = quality_facts(scores, bicubic_db, method="all", block_size=grid.tile, population=len(scores))
-            self.measured = facts, QualityMap.of(file.pyramid.blocks, scores)
+        if not self._scores or self._file.settings.verify == "none":
+            return None
+        addresses = sorted(self._scores, key=lambda address: address[::-1])
+        scores = [(address, self._scores[address][0]) for address in addresses]
+        bicubic_db = [self._scores[address][1] for address in addresses]
+        facts = quality_facts(scores, bicubic_db, method="all", block_size=self._grid.tile, population=len(scores))
+        return facts, QualityMap.of(self._file.pyramid.blocks, scores)
 
     @property
     def tiles(self) -> int:
@@ -185,7 +227,7 @@ class CodedEnhancement:
         """Of the tiles."""
         return self._codes.total_bytes
 
-    @cached_property
+    @cached_property  # of what is complete
     def pieces(self) -> EnhancementPieces:
         """All of it, to be written."""
         return EnhancementPieces.of(

@@ -14,17 +14,20 @@ import numpy as np
 
 from .decode import Decoder
 from .errors import PairMismatch, SettingsError
-from .facts import ErrorSummary, Summary
+from .facts import ErrorSummary, Summary, spread
+from .floors import lowest_psnr, square_side
 from .geometry import Region, TileGrid
 from .labels import NOTICE, enhancement_label, reconstruction_label, stated_reconstruction
 from .parallel import core_count, ordered_map
-from .quality import score_block, summarise, summarise_errors
+from .quality import PSNR_CAP_DB, score_block, summarise, summarise_errors
 from .sampling import spread_sample
 from .source import Source
 
 _MPP_TOLERANCE = 0.01
 _FAR_BELOW_DB = 3.0
 """The blocks that were measured when the file was made are a sample: their mean is not off by this much."""
+_ROUNDING_DB = 0.01
+"""What another machine's rounding may take off a floor (section 11.3 of the format)."""
 _LISTED = 10
 """Tiles that `Comparison.facts` lists."""
 
@@ -47,11 +50,69 @@ class TileScore:
     consistency_db: float
     """PSNR, at most PSNR_CAP_DB, of the decoded tile averaged to the base's resolution against the stored base: whether
     what was predicted agrees with what is stored. The original takes no part in it."""
+    lowest_db: float
+    """PSNR of its worst square (`floors`), at most PSNR_CAP_DB: what a floor is held against."""
+    in_region: bool
+    """Whether one of the file's regions of interest touches it."""
 
 
 @dataclass(frozen=True, slots=True)
+class Group:
+    """What tiles of one kind come to."""
+
+    name: str
+    """`tissue`, `everything` or `regions of interest`."""
+    what: str
+    """That in words, after a number of tiles."""
+    tiles: tuple[TileScore, ...]
+    """At least one."""
+    complete: bool
+    """Whether these are all of that kind in the slide."""
+
+    @property
+    def psnr_db(self) -> Summary:
+        return summarise([tile.psnr_db for tile in self.tiles])
+
+    @property
+    def ssim(self) -> Summary | None:
+        """Over the tiles that have one; None if there is none."""
+        found = [tile.ssim for tile in self.tiles if tile.ssim is not None]
+        return summarise(found) if found else None
+
+    @property
+    def colour_error(self) -> ErrorSummary:
+        return summarise_errors([tile.colour_error for tile in self.tiles])
+
+    @property
+    def consistency_db(self) -> Summary:
+        return summarise([tile.consistency_db for tile in self.tiles])
+
+    @property
+    def lowest_db(self) -> float:
+        """PSNR of the worst square of all."""
+        return round(min(tile.lowest_db for tile in self.tiles), 4)
+
+    @property
+    def title(self) -> str:
+        """How many of what, in words."""
+        return f"{'all ' if self.complete else ''}{len(self.tiles)} tiles {self.what}"
+
+    def facts(self) -> dict[str, object]:
+        """As JSON values."""
+        stated = partial(spread, count=len(self.tiles), complete=self.complete)
+        with_ssim = sum(tile.ssim is not None for tile in self.tiles)
+        return {
+            "psnr_db": stated(self.psnr_db),
+            "lowest_square_db": self.lowest_db,
+            "ssim": spread(self.ssim, with_ssim, complete=self.complete),
+            "colour_error": stated(self.colour_error),
+            "consistency_db": stated(self.consistency_db),
+        }
+
+
+@dataclass(frozen=True)
 class Comparison:
-    """The scores of every tile that was compared, and what they come to."""
+    """The scores of every tile that was compared, and what they come to: of tissue first, since glass is easy."""
 
     slide: Path
     file: Path
@@ -67,13 +128,29 @@ class Comparison:
     """Drew those that were compared, if not all were."""
     tiles: tuple[TileScore, ...]
     """Row by row; at least one."""
-    psnr_db: Summary
-    ssim: Summary | None
-    """Over the tiles that have one; None if there is none."""
-    colour_error: ErrorSummary
-    consistency_db: Summary
+    square: int
+    """Full pixels a side of the squares that a floor is held against."""
     notes: tuple[str, ...]
     """What makes the numbers doubtful, a sentence each."""
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """Tissue, then everything if that was asked for, then the file's regions of interest; those that have tiles."""
+        complete = len(self.tiles) == self.candidates
+        some = self.selection == "tissue"
+        kinds = {
+            ("tissue", "of tissue"): [tile for tile in self.tiles if tile.tissue],
+            ("everything", "of tissue and glass"): [] if some else self.tiles,
+            ("regions of interest", f"{'of tissue ' if some else ''}that a region of interest touches"): [
+                tile for tile in self.tiles if tile.in_region
+            ],
+        }
+        return tuple(Group(*kind, tuple(tiles), complete) for kind, tiles in kinds.items() if tiles)
+
+    @property
+    def first(self) -> Group:
+        """What is stated first: the tissue, or everything where no tissue was compared."""
+        return self.groups[0]
 
     @property
     def method(self) -> str:
@@ -88,19 +165,20 @@ class Comparison:
         return self.grid.covered(tile.column, tile.row)
 
     def ranked(self) -> list[TileScore]:
-        """All tiles, that of the lowest PSNR first."""
-        return sorted(self.tiles, key=lambda tile: (tile.psnr_db, tile.row, tile.column))
+        """All tiles, that with the worst square first."""
+        return sorted(self.tiles, key=lambda tile: (tile.lowest_db, tile.row, tile.column))
 
     def below(self, floor_db: float) -> list[TileScore]:
-        """The tiles whose PSNR is below a floor, worst first. Raises SettingsError if the floor is not finite."""
+        """The tiles that have a square below a floor in PSNR, worst first. Raises SettingsError if it is not finite."""
         if not math.isfinite(floor_db):
             raise SettingsError(f"expected a floor in dB, found {floor_db}")
-        return [tile for tile in self.ranked() if tile.psnr_db < floor_db]
+        return [tile for tile in self.ranked() if tile.lowest_db < floor_db]
 
     def tile_facts(self, tile: TileScore) -> dict[str, object]:
         """A tile's place in full pixels and its scores, as JSON values."""
         scores = {key: round(v, 4) if isinstance(v, float) else v for key, v in dataclasses.asdict(tile).items()}
         del scores["column"], scores["row"]
+        scores["lowest_square_db"] = scores.pop("lowest_db")
         return {**dataclasses.asdict(self.region(tile)), **scores}
 
     def facts(self) -> dict[str, object]:
@@ -113,10 +191,10 @@ class Comparison:
             "compared": self.method,
             "tiles": len(self.tiles),
             "tile_size": self.grid.tile,
-            "psnr_db": dataclasses.asdict(self.psnr_db),
-            "ssim": None if self.ssim is None else dataclasses.asdict(self.ssim),
-            "colour_error": dataclasses.asdict(self.colour_error),
-            "consistency_db": dataclasses.asdict(self.consistency_db),
+            "square": self.square,
+            "measured": self.first.title,
+            **self.first.facts(),
+            **{group.name.replace(" ", "_"): {"tiles": len(group.tiles), **group.facts()} for group in self.groups[1:]},
             "worst_tiles": [self.tile_facts(tile) for tile in self.ranked()[:_LISTED]],
             "notes": list(self.notes),
             "notice": NOTICE,
@@ -154,11 +232,12 @@ def compare(
         raise SettingsError(f"{decoder.path} marks no tile as tissue: compare all tiles")
     chosen = candidates if count is None else spread_sample(candidates, count, seed)
     grid = TileGrid(decoder.levels[0], decoder.tile_size)
+    regions, square = decoder.container.regions(), _square(decoder)
+    touched = regions.tiles(grid) if regions is not None else set()
     scores: list[TileScore] = []
-    for score in ordered_map(partial(_score, source, decoder, grid), chosen, workers=core_count()):
+    for score in ordered_map(partial(_score, source, decoder, grid, touched), chosen, workers=core_count()):
         scores.append(score)
         progress(len(scores), len(chosen))
-    ssims = [score.ssim for score in scores if score.ssim is not None]
     return Comparison(
         slide=source.path,
         file=decoder.path,
@@ -173,12 +252,15 @@ def compare(
         candidates=len(candidates),
         seed=seed,
         tiles=tuple(scores),
-        psnr_db=summarise([score.psnr_db for score in scores]),
-        ssim=summarise(ssims) if ssims else None,
-        colour_error=summarise_errors([score.colour_error for score in scores]),
-        consistency_db=summarise([score.consistency_db for score in scores]),
-        notes=tuple(_doubts(source, decoder, grid, scores)),
+        square=square,
+        notes=(*_doubts(source, decoder, grid, scores), *_broken_promises(decoder, scores)),
     )
+
+
+def _square(decoder: Decoder) -> int:
+    """Full pixels a side of what the file's floors hold on; of a file without, what they would."""
+    layer = decoder.manifest.layers.enhancement
+    return square_side(decoder.tile_size) if layer is None else square_side(decoder.tile_size, layer.square)
 
 
 def _check_pair(source: Source, decoder: Decoder) -> None:
@@ -195,13 +277,40 @@ def _check_pair(source: Source, decoder: Decoder) -> None:
         raise PairMismatch(source.path, decoder.path, f"expected {decoder.mpp:.4g} um/px, found {source.mpp:.4g} um/px")
 
 
-def _score(source: Source, decoder: Decoder, grid: TileGrid, address: tuple[int, int]) -> TileScore:
+def _score(
+    source: Source, decoder: Decoder, grid: TileGrid, touched: set[tuple[int, int]], address: tuple[int, int]
+) -> TileScore:
     column, row = address
     part = grid.covered(column, row)
     scale = decoder.manifest.base.scale
     stored = decoder.read(TileGrid(decoder.levels[1], grid.tile // scale).covered(column, row), 1)
-    score = score_block(source.read(part), decoder.read(part), stored, scale)
-    return TileScore(column, row, bool(decoder.container.tissue_map[row, column]), **dataclasses.asdict(score))
+    original, decoded = source.read(part), decoder.read(part)
+    score = score_block(original, decoded, stored, scale)
+    return TileScore(
+        column=column,
+        row=row,
+        tissue=bool(decoder.container.tissue_map[row, column]),
+        **dataclasses.asdict(score),
+        lowest_db=min(PSNR_CAP_DB, lowest_psnr(original, decoded, _square(decoder))),
+        in_region=address in touched,
+    )
+
+
+def _broken_promises(decoder: Decoder, scores: Sequence[TileScore]) -> list[str]:
+    """Of a file with floors, those that do not hold here."""
+    layer = decoder.manifest.layers.enhancement
+    if layer is None or not decoder.is_enhanced:
+        return []
+    promises = {
+        "": (layer.min_psnr_db, [score.lowest_db for score in scores]),
+        " in the regions of interest": (layer.roi_psnr_db, [score.lowest_db for score in scores if score.in_region]),
+    }
+    return [
+        f"the file promises {floor_db:g} dB on every square of {_square(decoder)} px{where}, and one has "
+        f"{min(found):.2f} dB: the slide may be another one"
+        for where, (floor_db, found) in promises.items()
+        if floor_db is not None and found and min(found) < floor_db - _ROUNDING_DB
+    ]
 
 
 def _doubts(source: Source, decoder: Decoder, grid: TileGrid, scores: Sequence[TileScore]) -> list[str]:

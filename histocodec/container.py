@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 import threading
@@ -350,8 +351,10 @@ class Container:
         """The regions of interest that the file was encoded with, or None. Raises CorruptContainer."""
         try:
             geojson = None if self.enhancement is None else self.enhancement.regions()
-            size = Size(*self.manifest.slide.size)
-            return None if geojson is None else RegionsOfInterest.from_geojson(geojson, size)
+            stated, size = self.manifest.layers.enhancement, Size(*self.manifest.slide.size)
+            if geojson is None or stated is None:
+                return None
+            return dataclasses.replace(RegionsOfInterest.from_geojson(geojson, size), origin=stated.regions_origin)
         except RoiError as error:
             raise CorruptContainer(self.path, [Problem("enhancement-damaged", "tag 65305", str(error))]) from error
 

@@ -61,6 +61,9 @@ Measured = tuple[QualityFacts, QualityMap]
 _OVERHEAD_SLACK = 512
 """Numbers in the manifest may take a few more digits than the placeholders."""
 
+_LAYER_SLACK = 96
+"""The same where the layer is known: a budget with a floor is to be filled to half a percent."""
+
 
 @dataclass(frozen=True)
 class Draft:
@@ -211,15 +214,22 @@ class Draft:
             enhancement=enhancement,
         )
 
-    def overhead_bytes(self) -> int:
-        """Bytes of everything but the tiles: what a file with tiles of one byte takes, and a little slack."""
+    def overhead_bytes(self, layer: tuple[EnhancementLayer, EnhancementPieces] | None = None) -> int:
+        """Bytes of everything but the tiles: what a file with tiles of one byte takes, and a little slack.
+
+        layer: what is stated of an enhancement layer, in as many digits as it will have, and its pieces.
+        """
         counts = [grid.count for grid in self.pyramid.grids]
         tiles = [[b"\0"] * count for count in counts]
         checksums = self.checksums(tiles)
         out, measured = io.BytesIO(), self._stand_in()
-        manifest = self.manifest(99.99, self.source.size.area // 10 + 1, checksums, measured)
-        self.write(out, manifest, tiles, checksums, measured)
-        return len(out.getvalue()) - sum(counts) + _OVERHEAD_SLACK
+        facts, pieces, slack = None, None, _OVERHEAD_SLACK
+        if layer is not None:
+            facts, pieces, slack = layer[0], dataclasses.replace(layer[1], tile=lambda index: b"\0"), _LAYER_SLACK
+            counts.append(facts.tiles)
+        manifest = self.manifest(99.99, self.source.size.area // 10 + 1, checksums, measured, facts)
+        self.write(out, manifest, tiles, checksums, measured, pieces)
+        return len(out.getvalue()) - sum(counts) + slack
 
     def _stand_in(self) -> Measured | None:
         """What takes as many bytes as whatever will be measured."""

@@ -15,16 +15,19 @@ import numpy as np
 from .adoption import Tuner, adopt_tuned
 from .base import BLOCK, BaseCoder
 from .base_choice import Candidate, choose_base
-from .bounded import CodedEnhancement, Floors, block_floors
+from .bounded import Floors, block_floors
 from .coding import CodedOverview, CodedPyramid
 from .downsamplers import downsampler_for
 from .draft import TILES, Draft, Measured, code_draft_within
 from .errors import BudgetError, GeneratorError, SettingsError, SourceReadError, UnsupportedResolution
+from .facts import Summary
+from .fill import code_bounded, enhancement_facts
 from .generator import Generator
 from .generators import default_generator, default_package, known_names, load_generator
 from .geometry import Size
 from .labels import RECONSTRUCTION
 from .manifest import Manifest
+from .origin import check_origin
 from .output import atomic_output, check_output, check_space, writing_errors
 from .package import Package
 from .pyramid import Progress, Pyramid
@@ -32,7 +35,7 @@ from .quality import SSIM_SIDE, measure_blocks
 from .sampling import spread_sample
 from .settings import BASE_MPP, Base, EncodeSettings
 from .source import Source
-from .split import check_bounded_size, choose_coder, choose_split, enhancement_facts
+from .split import choose_split
 from .strictjson import MAX_ITEMS
 
 __all__ = ["EncodeReport", "EncodeSettings", "base_scale", "encode"]
@@ -57,6 +60,17 @@ class EncodeReport:
     @property
     def full_size(self) -> Size:
         return Size(*self.manifest.slide.size)
+
+    @property
+    def psnr_db(self) -> Summary | None:
+        """Of the tissue as the file decodes to it, the enhancement layer included; None if nothing was measured.
+
+        Its `worst` is the lowest that was measured: of all tissue if `manifest.quality.complete`.
+        """
+        layer, quality = self.manifest.layers.enhancement, self.manifest.quality
+        if layer is not None and layer.tissue_psnr_db is not None:
+            return layer.tissue_psnr_db
+        return None if quality is None else quality.psnr_db
 
     @property
     def ratio_to_source(self) -> float:
@@ -113,6 +127,8 @@ def encode(
     if settings.base == "auto" and generator is not None:
         raise SettingsError(f"base auto compares the default generators: {generator.name} decides on one by itself")
     check_output(path, overwrite=overwrite, source=source.path)
+    if settings.regions is not None:
+        check_origin(settings.regions.origin, source.properties)
     budget = None if settings.ratio is None else int(source.size_bytes / settings.ratio)
     notes = []
     if settings.base == "auto":
@@ -161,19 +177,18 @@ def encode(
         file, coded = _coded(file, budget, floors, folder, progress)
         stack.enter_context(coded)
         if tuner is not None:
-            # With a floor the room that a decoder takes is not the base's alone: its gain decides.
-            file, coded, note = adopt_tuned(file, coded, tuner, budget if floors is None else None, folder, progress)
+            file, coded, note = adopt_tuned(file, coded, tuner, budget, folder, progress)
             stack.enter_context(coded)
             notes.append(note)
-        enhancement = None
+        bounded = None
         if floors is not None:
-            layer_coder = choose_coder(file, coded, floors)
-            enhancement = stack.enter_context(CodedEnhancement(file, coded, floors, layer_coder, folder, progress))
-            check_bounded_size(file, coded, enhancement, budget)
-        measured = _measure(file, coded, progress) if enhancement is None else enhancement.measured
+            bounded = stack.enter_context(code_bounded(file, coded, floors, budget, folder, progress))
+            coded = bounded.coded
+            notes += bounded.notes
+        measured = _measure(file, coded, progress) if bounded is None else bounded.enhancement.measured
         checksums = file.checksums(coded.levels)
-        pieces = enhancement.pieces if enhancement else None
-        layer = enhancement_facts(file, enhancement, has_map=measured is not None) if enhancement else None
+        pieces = bounded.enhancement.pieces if bounded else None
+        layer = enhancement_facts(file, bounded, has_map=measured is not None) if bounded else None
         manifest = file.manifest(coded.quality, coded.total_bytes, checksums, measured, layer)
         with atomic_output(path, overwrite=overwrite) as out:
             file.write(out, manifest, coded.levels, checksums, measured, pieces)
@@ -265,14 +280,15 @@ def _loading(package: Package) -> Future[Generator]:
 def _coded(
     file: Draft, budget: int | None, floors: Floors | None, folder: Path, progress: Progress
 ) -> tuple[Draft, CodedPyramid]:
-    """The base, coded: within the budget, at the quality that was asked for, or at the one that a floor makes best."""
+    """The base, coded: within the budget, as if there were no floor, at the quality that was asked for, or at the one
+    that a floor makes best."""
     settings = file.settings
-    if floors is None and budget is not None:
+    if budget is not None:
         return file, code_draft_within(file, budget, folder, progress)
     quality = settings.quality
     if quality is None:
         assert floors is not None
-        quality = choose_split(file, floors, budget, progress)
+        quality = choose_split(file, floors, progress)
     coded = CodedPyramid(
         file.pyramid,
         file.overview,
@@ -282,7 +298,7 @@ def _coded(
         workers=settings.workers,
         progress=progress,
     )
-    return (file.with_package_for(coded.total_bytes) if budget is None else file), coded
+    return file.with_package_for(coded.total_bytes), coded
 
 
 def _measure(file: Draft, coded: CodedPyramid, progress: Progress) -> Measured | None:

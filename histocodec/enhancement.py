@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from .codecs import QUALITY_SCALES, Image, TileCodec, decode_planes, decode_tile, encode_tile
 from .colour import UNCHANGED, ColourTransform
 from .errors import SettingsError
+from .floors import lowest_psnr
 from .metrics import mean_squared_error, psnr_of_mse
 
 HIGHEST_FLOOR_DB = 50.0
@@ -133,10 +134,12 @@ class EnhancedTile:
     data: bytes
     psnr_db: float
     """Of the decoded block, on the part within the slide."""
+    lowest_db: float
+    """Of its worst square of `floors.SQUARE` px, on which a floor holds."""
 
 
 def enhance_to(source: Image, prediction: Image, floor_db: float, coder: EnhancementCoder) -> EnhancedTile:
-    """The smallest tile that lifts a block to `floor_db`, measured on the decoded 8-bit pixels.
+    """The smallest tile that lifts every square of a block to `floor_db`, measured on the decoded 8-bit pixels.
 
     source: (height, width, 3) uint8, the part of the block within the slide. prediction: (side, side, 3) uint8, all of
     it. Raises SettingsError if the codec's highest quality does not reach the floor.
@@ -179,18 +182,19 @@ def _smallest(
         at = min(max(guess, low + 1), high if best is None else high - 1)
         data = coder.encode(image, mode, min(max(at * step, scale.low), scale.high))
         decoded = restore(coder.decode(data, mode, side))
-        psnr_db = psnr_of_mse(mean_squared_error(source, decoded))
-        if psnr_db >= floor_db:
+        lowest_db = lowest_psnr(source, decoded)
+        if lowest_db >= floor_db:
             high = at
             if best is None or len(data) <= len(best.data):
-                best = EnhancedTile(mode, data, psnr_db)
-            if psnr_db - floor_db < _CLOSE_DB:
+                psnr_db = psnr_of_mse(mean_squared_error(source, decoded))
+                best = EnhancedTile(mode, data, psnr_db, lowest_db)
+            if lowest_db - floor_db < _CLOSE_DB:
                 break
         elif at >= math.ceil(scale.high / step):
             return None
         else:
             low = at
-        guess = at + round((floor_db + _CLOSE_DB / 2 - min(psnr_db, 100.0)) / _DB_PER_QUALITY[codec] / step)
+        guess = at + round((floor_db + _CLOSE_DB / 2 - min(lowest_db, 100.0)) / _DB_PER_QUALITY[codec] / step)
     return best
 
 

@@ -142,7 +142,7 @@ class _Part:
 
     def share_of(self, tile: Image) -> float:
         """Of the tile's pixels, those of the part that have detail."""
-        return float(np.count_nonzero(self._mask)) / (tile.shape[0] * tile.shape[1])
+        return np.count_nonzero(self._mask) / float(tile.shape[0] * tile.shape[1])
 
     def detail_db(self, decoded: Image) -> float:
         """PSNR of what has detail. decoded: of the whole tile, or of the part."""

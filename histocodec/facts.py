@@ -130,6 +130,7 @@ class Summary:
     mean: float
     percentile_5: float
     worst: float
+    """The lowest that was measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +140,25 @@ class ErrorSummary:
     mean: float
     percentile_95: float
     worst: float
+    """The highest that was measured."""
+
+
+def spread(
+    summary: Summary | ErrorSummary | None, count: int | None, *, complete: bool
+) -> dict[str, float | int | None] | None:
+    """A summary as JSON values: only what was measured of all that there is has a `worst`.
+
+    count: of how many values it is, None if nobody knows. complete: whether those are all.
+    """
+    match summary:
+        case None:
+            return None
+        case Summary(mean, percentile, extreme):
+            names = ("percentile_5", "lowest")
+        case ErrorSummary(mean, percentile, extreme):
+            names = ("percentile_95", "highest")
+    values: dict[str, float | int | None] = {"mean": mean, names[0]: percentile}
+    return {**values, "worst": extreme if complete else None, names[1]: extreme, "of": count}
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,13 +184,23 @@ class EnhancementLayer:
     tiles: int
     """Of them that are there."""
     min_psnr_db: float | None = None
-    """No block of the decoded file is below; None: no such promise."""
+    """No square of the decoded file is below; None: no such promise."""
     roi_psnr_db: float | None = None
-    """No block that touches a region of interest is below."""
+    """No square of a block that touches a region of interest is below."""
     psnr_db: Summary | None = None
     """Of all blocks of the decoded file, tissue and glass, on the parts within the slide."""
     colour: tuple[int, ...] | None = None
     """The numbers of two `colour.ColourTransform`, of residual and of native tiles; None if none is transformed."""
+    square: int | None = None
+    """Full pixels a side of the squares of a block on which the floors hold; None: on whole blocks."""
+    lowest_db: float | None = None
+    """PSNR of the square of the decoded file that is worst."""
+    tissue_psnr_db: Summary | None = None
+    """Of all its blocks of tissue."""
+    rest_loss_db: ErrorSummary | None = None
+    """What its blocks of tissue outside the regions of interest lose against the same file without regions."""
+    regions_origin: tuple[int, int] | None = None
+    """Full pixels from the slide's corner to the point that the regions were counted from as they were given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +238,11 @@ class QualityFacts:
     """PSNR of the prediction, averaged down to the base's resolution, against the decoded base."""
     worst_block: tuple[int, int] | None = None
     """Column and row of the block of the lowest PSNR."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether all of the tissue was measured."""
+        return self.method == "all" or self.psnr_half_width_db == 0
 
 
 LEVEL_STEP = 8

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-from .facts import LossyStep
+from .facts import EnhancementLayer, LossyStep
+from .geometry import Region
 from .manifest import Manifest
+from .origin import BOUNDS
 
 NOTICE = "not for primary diagnosis"
 RECONSTRUCTION = "reconstruction"
@@ -41,14 +43,23 @@ def quality_label(manifest: Manifest, *, bicubic: bool = False, enhanced: bool =
     """
     quality, layer = manifest.quality, manifest.layers.enhancement
     if layer is not None and enhanced and not bicubic and layer.psnr_db is not None:
-        return f"measured on all blocks: mean PSNR {layer.psnr_db.mean:.2f} dB, worst {layer.psnr_db.worst:.2f} dB"
+        stated = {"tissue": layer.tissue_psnr_db, "tissue and glass": layer.psnr_db}
+        parts = [
+            f"on all blocks of {name}: mean PSNR {found.mean:.2f} dB, worst {found.worst:.2f} dB"
+            for name, found in stated.items()
+            if found is not None
+        ]
+        if layer.lowest_db is not None:
+            parts.append(f"worst square of {layer.square} px {layer.lowest_db:.2f} dB")
+        return f"measured {', '.join(parts)}"
     if quality is None:
         return "quality not measured"
+    measured = f"measured on {'all ' if quality.complete else ''}{quality.blocks} tissue blocks"
     if bicubic:
-        return f"measured on {quality.blocks} tissue blocks: mean PSNR {quality.bicubic_psnr_db:.2f} dB"
+        return f"{measured}: mean PSNR {quality.bicubic_psnr_db:.2f} dB"
     return (
-        f"measured on {quality.blocks} tissue blocks: mean PSNR {quality.psnr_db.mean:.2f} dB, "
-        f"worst {quality.psnr_db.worst:.2f} dB, mean SSIM {quality.ssim.mean:.3f}"
+        f"{measured}: mean PSNR {quality.psnr_db.mean:.2f} dB, {'worst' if quality.complete else 'lowest of these'} "
+        f"{quality.psnr_db.worst:.2f} dB, mean SSIM {quality.ssim.mean:.3f}"
     )
 
 
@@ -59,12 +70,20 @@ def enhancement_label(manifest: Manifest, *, applied: bool) -> list[str]:
         return []
     if not applied:
         return ["without the file's enhancement layer"]
-    floors = [
-        f"no block{of} below {floor_db:g} dB as decoded"
-        for of, floor_db in (("", layer.min_psnr_db), (" of a region of interest", layer.roi_psnr_db))
+    return [", ".join(["corrected by the file's enhancement layer", *floors_label(layer)])]
+
+
+def floors_label(layer: EnhancementLayer) -> list[str]:
+    """What an enhancement layer promises, and on what."""
+    unit = "block" if layer.square is None else f"square of {layer.square} px"
+    return [
+        f"no {unit}{of} below {floor_db:g} dB as decoded"
+        for of, floor_db in (
+            ("", layer.min_psnr_db),
+            (" in a block that a region of interest touches", layer.roi_psnr_db),
+        )
         if floor_db is not None
     ]
-    return [", ".join(["corrected by the file's enhancement layer", *floors])]
 
 
 def history_label(manifest: Manifest) -> str:
@@ -131,13 +150,15 @@ def decoded_description(
     region: str,
     *,
     written_as: str,
+    bounds: Region | None = None,
     bicubic: bool = False,
     enhanced: bool = True,
     has_thumbnail: bool = False,
 ) -> str:
     """ImageDescription of a decoded level.
 
-    downsample: full pixels per pixel. region: which part of the slide it is. written_as: how the output is compressed,
+    downsample: full pixels per pixel. region: which part of the slide it is. bounds: where its scanned part lies in it,
+    in its own pixels. written_as: how the output is compressed,
     which adds to the history if it is lossy. bicubic: whether that stood in for the file's generator. enhanced: whether
     the enhancement layer was applied, if there is one. has_thumbnail: whether the second directory is a thumbnail.
     """
@@ -149,7 +170,9 @@ def decoded_description(
         what = [f"the stored base, {f'made from the slide by {made.name}' if made else 'averaged from the slide'}"]
     text = "; ".join([*what, f"{history_label(manifest)}, then written as {written_as}", NOTICE, region])
     prefix = _IN_APERIOS_ORDER if has_thumbnail else _PREFIX
-    return f"{prefix} {manifest.version}\r\n{text}{_aperio_keys(manifest, downsample)}"
+    scanned = () if bounds is None else (bounds.x, bounds.y, bounds.width, bounds.height)
+    kept = "".join(f"|openslide.{name} = {value}" for name, value in zip(BOUNDS, scanned, strict=False))
+    return f"{prefix} {manifest.version}\r\n{text}{_aperio_keys(manifest, downsample)}{kept}"
 
 
 def associated_description(manifest: Manifest, name: str, width: int, height: int) -> str:

@@ -86,8 +86,13 @@ _LEFT_OUT = (
     "colour_error",
     "consistency_db",
     "worst_block",
+    "square",
     "min_psnr_db",
     "roi_psnr_db",
+    "lowest_db",
+    "tissue_psnr_db",
+    "rest_loss_db",
+    "regions_origin",
 )
 """Keys that are not written if they are null."""
 
@@ -211,9 +216,20 @@ def _out_of_range(m: Manifest) -> Iterator[tuple[str, str]]:
         stated: dict[str, float | None] = {
             "min_psnr_db": enhancement.min_psnr_db,
             "roi_psnr_db": enhancement.roi_psnr_db,
-            **(dataclasses.asdict(enhancement.psnr_db) if enhancement.psnr_db else {}),
+            "lowest_db": enhancement.lowest_db,
         }
         bounds += [(f"layers.enhancement.{key}", value, 0, 100) for key, value in stated.items() if value is not None]
+        for key in ("psnr_db", "tissue_psnr_db", "rest_loss_db"):
+            summary: Summary | ErrorSummary | None = getattr(enhancement, key)
+            least = -100.0 if key == "rest_loss_db" else 0
+            bounds += [
+                (f"layers.enhancement.{key}", v, least, 100) for v in (dataclasses.astuple(summary) if summary else ())
+            ]
+        if enhancement.square is not None:
+            bounds.append(("layers.enhancement.square", enhancement.square, 1, MAX_SIDE))
+        bounds += [
+            ("layers.enhancement.regions_origin", v, -MAX_SIDE, MAX_SIDE) for v in enhancement.regions_origin or ()
+        ]
     if m.quality is not None:
         psnr, ssim = dataclasses.astuple(m.quality.psnr_db), dataclasses.astuple(m.quality.ssim)
         bounds += [("quality.psnr_db", value, 0, 100) for value in (*psnr, m.quality.bicubic_psnr_db)]
@@ -289,6 +305,9 @@ def _contradictions(m: Manifest) -> Iterator[tuple[str, str]]:
             yield f"layers.{name}.size", f"expected a pixel a block, {blocks[0]} x {blocks[1]}"
     if m.layers.enhancement and m.layers.enhancement.size != m.slide.size:
         yield "layers.enhancement.size", f"expected that of the slide, {width} x {height}"
+    square, side = m.layers.enhancement.square if m.layers.enhancement else None, m.prediction.block * base.scale
+    if square is not None and side % square:
+        yield "layers.enhancement.square", f"expected squares that make up a block of {side} px, found {square}"
     layer_colour = m.layers.enhancement.colour if m.layers.enhancement else None
     if m.layers.enhancement and layer_colour is not None:
         codec = m.layers.enhancement.codec

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from .base import BoxDownsampler
 from .container import Container
 from .encode import EncodeReport
 from .enhancement import Mode
-from .labels import NOTICE, reconstruction_label
+from .facts import spread
+from .labels import NOTICE, floors_label, reconstruction_label
 from .manifest import Manifest
 from .package import Package
 
@@ -21,6 +23,14 @@ _NAMES = {
     "percentile_5": "5th percentile",
     "measured_blocks": "measured blocks of tissue",
     "psnr_db": "PSNR dB",
+    "everything_psnr_db": "PSNR dB of tissue and glass",
+    "tissue_psnr_db": "PSNR dB of tissue",
+    "lowest_square_db": "PSNR dB of the lowest square",
+    "worst_tiles": "lowest tiles",
+    "worst_block": "lowest block",
+    "square": "side of a square px",
+    "rest_loss_db": "lost outside the regions dB",
+    "without_enhancement": "before the enhancement layer",
     "bicubic_psnr_db": "PSNR dB of bicubic, mean",
     "ssim": "SSIM",
     "psnr_half_width_db": "mean PSNR known to within dB",
@@ -33,6 +43,11 @@ _NAMES = {
     "damaged": "damaged in the source, background here",
 }
 """Keys that read better otherwise; the others are shown with spaces for underscores."""
+
+_LEFT_OUT = frozenset(
+    ("ssim", "bicubic_psnr_db", "psnr_half_width_db", "colour_error", "consistency_db", "worst_block")
+) | {"everything_psnr_db", "lowest_square_db", "square", "floors", "rest_loss_db", "without_enhancement"}
+"""Keys that people need not see without a value."""
 
 
 def encode_facts(report: EncodeReport) -> dict[str, object]:
@@ -145,6 +160,7 @@ def tuned_facts(package: Package, path: Path) -> dict[str, object]:
 
 def render(facts: Mapping[str, object]) -> str:
     """Aligned `name  value` lines."""
+    facts = {key: value for key, value in facts.items() if value is not None or key not in _LEFT_OUT}
     names = {key: _NAMES.get(key, key.replace("_", " ")) for key in facts}
     width = max(map(len, names.values()), default=0)
     lines = []
@@ -187,16 +203,44 @@ def _downsampling(manifest: Manifest) -> dict[str, object]:
 
 
 def _quality(manifest: Manifest) -> dict[str, object]:
-    """The same keys whether or not anything was measured: a program can count on them."""
-    quality = manifest.quality
+    """What holds of the pixels that the file decodes to; of one with an enhancement layer, apart, what held before.
+
+    The same keys whether or not anything was measured: a program can count on them.
+    """
+    layer, predicted = manifest.layers.enhancement, _predicted_quality(manifest)
+    if layer is None or layer.psnr_db is None:
+        return {**predicted, **dict.fromkeys(_OF_LAYERS)}
     return {
-        "measured_blocks": quality.blocks if quality else 0,
-        "psnr_db": dataclasses.asdict(quality.psnr_db) if quality else None,
-        "ssim": dataclasses.asdict(quality.ssim) if quality else None,
-        "bicubic_psnr_db": quality.bicubic_psnr_db if quality else None,
-        "psnr_half_width_db": quality.psnr_half_width_db if quality else None,
-        "colour_error": dataclasses.asdict(quality.colour_error) if quality and quality.colour_error else None,
-        "consistency_db": dataclasses.asdict(quality.consistency_db) if quality and quality.consistency_db else None,
+        **dict.fromkeys(predicted),
+        "measured_blocks": predicted["measured_blocks"],
+        "psnr_db": spread(layer.tissue_psnr_db, None, complete=True),
+        "everything_psnr_db": spread(layer.psnr_db, None, complete=True),
+        "lowest_square_db": layer.lowest_db,
+        "square": layer.square,
+        "floors": floors_label(layer),
+        "rest_loss_db": dataclasses.asdict(layer.rest_loss_db) if layer.rest_loss_db else None,
+        "without_enhancement": predicted,
+    }
+
+
+_OF_LAYERS = ("everything_psnr_db", "lowest_square_db", "square", "floors", "rest_loss_db", "without_enhancement")
+
+
+def _predicted_quality(manifest: Manifest) -> dict[str, object]:
+    """What was measured without the enhancement layer."""
+    quality = manifest.quality
+    if quality is None:
+        keys = ("ssim", "bicubic_psnr_db", "psnr_half_width_db", "colour_error", "consistency_db", "worst_block")
+        return {"measured_blocks": 0, "psnr_db": None, **dict.fromkeys(keys)}
+    measured = partial(spread, count=quality.blocks, complete=quality.complete)
+    return {
+        "measured_blocks": quality.blocks,
+        "psnr_db": measured(quality.psnr_db),
+        "ssim": measured(quality.ssim),
+        "bicubic_psnr_db": quality.bicubic_psnr_db,
+        "psnr_half_width_db": quality.psnr_half_width_db,
+        "colour_error": measured(quality.colour_error),
+        "consistency_db": measured(quality.consistency_db),
         "worst_block": _worst_place(manifest),
     }
 
@@ -226,8 +270,20 @@ def _enhancement(container: Container) -> dict[str, object] | None:
         "min_psnr_db": stated.min_psnr_db,
         "roi_psnr_db": stated.roi_psnr_db,
         "regions_of_interest": len(regions.features) if regions else 0,
-        "psnr_db": dataclasses.asdict(stated.psnr_db) if stated.psnr_db else None,
+        "regions_counted_from": dict(zip("xy", stated.regions_origin, strict=True)) if stated.regions_origin else None,
     }
+
+
+def _spread_text(value: Mapping[str, object]) -> str:
+    """`facts.spread` in words: the worst only of what was looked at entirely."""
+    extreme, count = "lowest" if "lowest" in value else "highest", value["of"]
+    shown = {_NAMES.get(key, key): number for key, number in value.items() if key not in ("worst", "of", extreme)}
+    last = (
+        f"{extreme} of {count}" if value["worst"] is None else f"worst of all {'' if count is None else count}".rstrip()
+    )
+    return ", ".join(
+        [*(f"{name} {_text(number)}" for name, number in shown.items()), f"{last}: {_text(value[extreme])}"]
+    )
 
 
 def _is_size(value: Sequence[object]) -> bool:
@@ -244,6 +300,8 @@ def _text(value: object) -> str:
             return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
         case list():
             return f"{value[0]} x {value[1]} px" if _is_size(value) else ", ".join(map(_text, value))
+        case dict() if {"mean", "worst", "of"} <= value.keys():
+            return _spread_text(value)
         case dict():
             return ", ".join(f"{_NAMES.get(key, key.replace('_', ' '))} {_text(v)}" for key, v in value.items())
     return printable(str(value))

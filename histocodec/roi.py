@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from .errors import RoiError
 from .geojson import mended, unpacked
 from .geometry import Region, Size, TileGrid
+from .origin import CORNER, moved
 
 MAX_BYTES = 64 << 20
 """Of GeoJSON, as it is read and as it is written."""
@@ -89,10 +90,12 @@ class RegionsOfInterest:
     """Full pixels."""
     notes: tuple[str, ...] = field(default=(), compare=False)
     """What a user should know about how they were read."""
+    origin: tuple[int, int] | None = field(default=None, compare=False)
+    """Full pixels from the slide's corner to where they were counted from as they were given; None if nobody said."""
 
     @classmethod
-    def read(cls, path: Path, slide_size: Size) -> RegionsOfInterest:
-        """The regions of a GeoJSON file, which an error names. slide_size: full pixels.
+    def read(cls, path: Path, slide_size: Size, *, origin: tuple[int, int] | None = None) -> RegionsOfInterest:
+        """The regions of a GeoJSON file, which an error names. slide_size: full pixels. origin: see `from_geojson`.
 
         Raises RoiError: see `from_geojson`; also if the file cannot be read.
         """
@@ -101,15 +104,17 @@ class RegionsOfInterest:
                 raise RoiError("expected a file, found a pipe")
             with path.open("rb") as file:
                 data = file.read(MAX_BYTES + 1)
-            return cls.from_geojson(data, slide_size)
+            return cls.from_geojson(data, slide_size, origin=origin)
         except OSError as error:
             raise RoiError(f"cannot be read: {error.strerror or error}", path) from error
         except RoiError as error:
             raise RoiError(error.reason, path) from error
 
     @classmethod
-    def from_geojson(cls, data: bytes, slide_size: Size) -> RegionsOfInterest:
+    def from_geojson(cls, data: bytes, slide_size: Size, *, origin: tuple[int, int] | None = None) -> RegionsOfInterest:
         """A FeatureCollection, an array of Features, a Feature or a geometry, from anywhere, also as gzip.
+        origin: full pixels from the slide's corner to where the coordinates are counted from; None if nobody knows,
+        which is taken for the corner, and refused by `encode` where a slide has another one as well (`origin`).
 
         slide_size: full pixels. Of a FeatureCollection only its features are kept; third coordinates are kept and
         ignored. A feature without a geometry is left out, and a ring that does not end where it began is closed;
@@ -127,21 +132,28 @@ class RegionsOfInterest:
         features, positions = [], 0
         for number, given in enumerate(found, 1):
             try:
-                features.append(_feature(given))
+                features.append(_feature(given, origin or CORNER))
             except RoiError as error:
                 raise RoiError(f"feature {number} of {len(found)}: {error.reason}") from None
             positions += int(shapely.get_num_coordinates(features[-1].shapes).sum())
             if positions > MAX_POSITIONS:
                 raise RoiError(f"feature {number} of {len(found)}: over {MAX_POSITIONS} positions up to here")
-        regions = cls(tuple(features), slide_size, notes)
+        regions = cls(tuple(features), slide_size, notes, origin)
         regions._check_bounds()
         if (size := len(regions.to_geojson())) > MAX_BYTES:
             raise RoiError(f"{size} bytes when written without spaces, at most {MAX_BYTES} are allowed")
         return regions
 
-    def to_geojson(self) -> bytes:
-        """A FeatureCollection in UTF-8, without spaces, from which `from_geojson` makes the same regions again."""
-        return b'{"type":"FeatureCollection","features":[%b]}' % b",".join(f.geojson for f in self.features)
+    def to_geojson(self, origin: tuple[int, int] = CORNER) -> bytes:
+        """A FeatureCollection in UTF-8, without spaces, from which `from_geojson` makes the same regions again.
+
+        origin: full pixels from the slide's corner to where its coordinates are counted from.
+        """
+        features = [feature.geojson for feature in self.features]
+        if origin != CORNER:
+            back = (-origin[0], -origin[1])
+            features = [_text(moved(json.loads(feature), back)) for feature in features]
+        return b'{"type":"FeatureCollection","features":[%b]}' % b",".join(features)
 
     def without_properties(self) -> RegionsOfInterest:
         """The geometries alone: names, notes and identifiers can carry identity."""
@@ -151,7 +163,7 @@ class RegionsOfInterest:
             geometry = parts[0] if len(parts) == 1 else {"type": "GeometryCollection", "geometries": parts}
             kept = {"type": "Feature", "properties": {}, "geometry": geometry}
             bare.append(Feature(json.dumps(kept, separators=(",", ":")).encode(), feature.shapes))
-        return RegionsOfInterest(tuple(bare), self.slide_size, self.notes)
+        return RegionsOfInterest(tuple(bare), self.slide_size, self.notes, self.origin)
 
     @property
     def outside(self) -> int:
@@ -269,20 +281,26 @@ def _features(document: object) -> list[object]:
     )
 
 
-def _feature(given: object) -> Feature:
+def _feature(given: object, origin: tuple[int, int]) -> Feature:
     if not isinstance(given, dict) or given.get("type") != "Feature":
         raise RoiError(f"expected an object of type Feature, found {_described(given)}")
     if not isinstance(given.get("properties"), dict | None):
         raise RoiError(f"expected an object as properties, found {_described(given['properties'])}")
     _check_nesting(given)
     shapes = tuple(_shapes(given.get("geometry"), 1))
+    if origin != CORNER:
+        given = moved(given, origin)
+        shapes = tuple(_shapes(given["geometry"], 1))
     try:
-        text = json.dumps(given, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        return Feature(text.encode(), shapes)
+        return Feature(_text(given), shapes)
     except UnicodeEncodeError:
         raise RoiError("expected text in Unicode, found half of a surrogate pair") from None
     except ValueError:
         raise RoiError("expected numbers that a double holds, found one that is too large") from None
+
+
+def _text(feature: dict[str, object]) -> bytes:
+    return json.dumps(feature, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
 def _check_nesting(feature: object) -> None:

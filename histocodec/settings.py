@@ -42,10 +42,14 @@ class EncodeSettings:
     verify_within_db: float = 1.0
     """A sample ends sooner once the mean PSNR of all tissue is known to within so much, with 95 % confidence."""
     min_psnr_db: float | None = None
-    """No block of the decoded file may be below: what falls short gets a tile of the enhancement layer."""
+    """No square of 256 px of the decoded file may be below (`floors`): the block of one that falls short gets a tile of
+    the enhancement layer."""
     regions: RegionsOfInterest | None = None
     roi_psnr_db: float | None = None
-    """No block that touches one of the regions may be below."""
+    """No square of a block that touches one of the regions may be below."""
+    rest_loss_db: float = 1.0
+    """With regions and a ratio: the most that a block of tissue outside the regions may lose against the same file
+    without regions. What would cost more is refused."""
     enhancement_codec: TileCodec | None = None
     """Of the enhancement layer. None: `avif` for an AVIF base, else `jp2k`."""
     deidentify: bool = False
@@ -101,6 +105,8 @@ class EncodeSettings:
             raise SettingsError("regions of interest and their floor (roi_psnr_db) go together")
         if self.roi_psnr_db is not None and self.roi_psnr_db <= (self.min_psnr_db or 0):
             raise SettingsError("the floor of the regions of interest must be above that of everything else")
+        if not self.rest_loss_db > 0:
+            raise SettingsError(f"rest_loss_db: expected more than 0 dB, found {self.rest_loss_db:g}")
         if self.enhancement_codec is not None and not self.has_floor:
             raise SettingsError("an enhancement codec without a floor: there is nothing to enhance")
         if self.has_floor and self.base == "auto":

@@ -5,22 +5,19 @@ A finer base costs bytes and saves some of the layer's; the best quality lies be
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
 from .base import BaseCoder
-from .bounded import Address, Block, BlockReader, CodedEnhancement, Floors
+from .bounded import Address, Block, BlockReader, Floors
 from .codecs import QUALITY_SCALES, Image, TileCodec
 from .coding import CodedPyramid, coded_tile, estimated_bytes
 from .colour import fit_colours
 from .draft import Draft
 from .enhancement import FINGERPRINT_LENGTH, EnhancementCoder, enhance_to, residual
-from .errors import BudgetError
-from .facts import EnhancementLayer
-from .metrics import psnr
+from .floors import lowest_psnr
 from .parallel import ordered_map
 from .plane import TileCache, TiledPlane
 from .pyramid import Progress, Pyramid
@@ -37,18 +34,15 @@ _SAMPLE = 16
 _INDEX_BYTES = 8 + 8 + 4 + 1 + 4 * FINGERPRINT_LENGTH
 """Of a tile of the layer: its place, length, checksum, mode and, before compression, fingerprint."""
 
-_AIM = 0.97
-"""Share of a budget that an estimate aims at: a sample of blocks is that uncertain."""
+
+def choose_split(file: Draft, floors: Floors, progress: Progress) -> float:
+    """The base's quality: what takes the fewest bytes together with its enhancement."""
+    return cheapest_quality(Estimate(file, floors), LOWEST_QUALITY[file.coder.codec], progress)
 
 
-def choose_split(file: Draft, floors: Floors, budget: int | None, progress: Progress) -> float:
-    """The base's quality: what takes the fewest bytes together with its enhancement, or the highest that fits a budget
-    which leaves room for more."""
-    estimate = _Estimate(file, floors)
-    codec = file.coder.codec
-    low, high = SEARCH_RANGES[codec] if budget is not None else (LOWEST_QUALITY[codec], SEARCH_RANGES[codec][1])
-    step = 3.0 if QUALITY_SCALES[file.coder.codec].whole else 1.0
-    count = math.floor((high - low) / step)
+def cheapest_quality(estimate: Estimate, low: float, progress: Progress) -> float:
+    """From `low` on, the quality at which everything takes the fewest bytes."""
+    step = 3.0 if QUALITY_SCALES[estimate.codec].whole else 1.0
     calls = 0
 
     def total(at: int) -> float:
@@ -57,12 +51,7 @@ def choose_split(file: Draft, floors: Floors, budget: int | None, progress: Prog
         progress("weighing", min(calls, _CALLS), _CALLS)
         return estimate(low + at * step)
 
-    best = _lowest(total, count)
-    if budget is not None and total(best) < _AIM * budget:
-        above = count
-        while above - best > 1:  # beyond the best, bytes grow with quality
-            middle = (best + above) // 2
-            best, above = (middle, above) if total(middle) <= _AIM * budget else (best, middle)
+    best = _lowest(total, math.floor((SEARCH_RANGES[estimate.codec][1] - low) / step))
     progress("weighing", _CALLS, _CALLS)
     return low + best * step
 
@@ -83,10 +72,11 @@ def _lowest(total: Callable[[int], float], count: int) -> int:
     return min(range(a, b + 1), key=total)
 
 
-class _Estimate:
+class Estimate:
     """Bytes of the whole file over the base's quality, from a sample of blocks."""
 
     def __init__(self, file: Draft, floors: Floors) -> None:
+        self.codec = file.coder.codec
         self._file, self._floors = file, floors
         self._base = estimated_bytes(file.pyramid, file.overview, file.coder, file.settings.seed, file.settings.workers)
         self._fixed = file.overhead_bytes() + _INDEX_BYTES * floors.size
@@ -101,19 +91,36 @@ class _Estimate:
                 ]
             )
         ]
-        self._known: dict[float, float] = {}
+        self._layers: dict[float, float] = {}
+        self._correction = 1.0
 
     def __call__(self, quality: float) -> float:
-        if quality not in self._known:
-            read = BlockReader(self._file, _coded_on_demand(self._file.pyramid, self._file.coder, quality).read)
-            layer, workers = 0.0, self._file.settings.workers
-            for group, sample in self._groups:
-                floor_db = float(self._floors[sample[0][1], sample[0][0]])
-                short = list(_short_blocks(read, sample, floor_db, workers))
-                share = len(group) / len(sample)
-                layer += _bytes(short, floor_db, self._coder(short, floor_db), workers) * share
-            self._known[quality] = self._fixed + self._base(quality) + layer
-        return self._known[quality]
+        return self._fixed + self.base_bytes(quality) + self._layer(quality) * self._correction
+
+    def correct(self, quality: float, base_bytes: int, layer_bytes: int) -> None:
+        """Scale base and layer so that they agree with what they really took at one quality."""
+        self._base.correct(quality, base_bytes)
+        estimated = self._layer(quality)
+        self._correction = layer_bytes / estimated if estimated else 1.0
+
+    def base_bytes(self, quality: float) -> float:
+        """Of the tiles of all levels."""
+        return self._base(quality)
+
+    def layer_bytes(self, quality: float, raised_db: float = 0.0) -> float:
+        """Of the layer's tiles. raised_db: with all floors higher by so much."""
+        read = BlockReader(self._file, _coded_on_demand(self._file.pyramid, self._file.coder, quality).read)
+        total, workers = 0.0, self._file.settings.workers
+        for group, sample in self._groups:
+            floor_db = float(self._floors[sample[0][1], sample[0][0]]) + raised_db
+            short = list(_short_blocks(read, sample, floor_db, workers))
+            total += _bytes(short, floor_db, self._coder(short, floor_db), workers) * len(group) / len(sample)
+        return total
+
+    def _layer(self, quality: float) -> float:
+        if quality not in self._layers:
+            self._layers[quality] = self.layer_bytes(quality)
+        return self._layers[quality]
 
     def _coder(self, blocks: Sequence[Block], floor_db: float) -> EnhancementCoder:
         codec = self._file.settings.codec_of_enhancement
@@ -122,9 +129,9 @@ class _Estimate:
 
 
 def _short_blocks(read: BlockReader, addresses: Sequence[Address], floor_db: float, workers: int) -> Iterator[Block]:
-    """Those whose prediction is below the floor."""
+    """Those of whose prediction a square is below the floor."""
     for block in ordered_map(read, addresses, workers=workers):
-        if psnr(block.source, block.within) < floor_db:
+        if lowest_psnr(block.source, block.within) < floor_db:
             yield block
 
 
@@ -191,41 +198,3 @@ def _coded_on_demand(pyramid: Pyramid, coder: BaseCoder, quality: float) -> Tile
         return coder.decode(data, height=side, width=side)
 
     return TiledPlane(pixels.grid, make, TileCache(64 << 20))
-
-
-def check_bounded_size(file: Draft, coded: CodedPyramid, enhancement: CodedEnhancement, budget: int | None) -> None:
-    """Raises BudgetError if base, layer and everything else do not fit, and says by how much, and what would."""
-    if budget is None:
-        return
-    pieces = enhancement.pieces
-    index_bytes = (_INDEX_BYTES - 4 * FINGERPRINT_LENGTH) * pieces.grid.count
-    extra_bytes = len(pieces.fingerprints) + len(pieces.regions or b"") + index_bytes
-    needed = file.overhead_bytes() + coded.total_bytes + enhancement.total_bytes + extra_bytes
-    if needed > budget:
-        ratio = math.floor(9.8 * file.source.size_bytes / needed) / 10  # a larger budget admits more beside the tiles
-        settings = file.settings
-        floors = " and ".join(f"{v:g} dB" for v in (settings.min_psnr_db, settings.roi_psnr_db) if v is not None)
-        possible = f"--ratio {ratio:g} can be met" if ratio >= 1 else "no ratio can be met"
-        raise BudgetError(
-            budget,
-            needed,
-            f"{file.source.path}: a ratio of {settings.ratio:g} allows {budget} bytes. A floor of {floors} takes about "
-            f"{needed}, {needed / budget:.2f} times as many: {coded.total_bytes} of them for the base and "
-            f"{enhancement.total_bytes} for its enhancement. {possible} with this floor; this ratio needs a lower one",
-        )
-
-
-def enhancement_facts(file: Draft, enhancement: CodedEnhancement, *, has_map: bool) -> EnhancementLayer:
-    """What the manifest states of the layer. has_map: whether a quality map lies in the SubIFD before it."""
-    pieces, settings = enhancement.pieces, file.settings
-    return EnhancementLayer(
-        subifd=file.first_layer + (2 if has_map else 1),
-        size=(pieces.grid.size.width, pieces.grid.size.height),
-        checksums_sha256=hashlib.sha256(pieces.checksums).hexdigest(),
-        codec=enhancement.coder.codec,
-        colour=enhancement.coder.colour,
-        tiles=enhancement.tiles,
-        min_psnr_db=settings.min_psnr_db,
-        roi_psnr_db=settings.roi_psnr_db,
-        psnr_db=enhancement.psnr_db,
-    )

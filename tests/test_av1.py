@@ -12,7 +12,8 @@ from histocodec import av1
 def planes(height: int, width: int, ten_bits: bool, seed: int = 0) -> av1.Planes:
     rng = np.random.default_rng(seed)
     coarse = rng.integers(0, 1024 if ten_bits else 256, (-(-height // 16), -(-width // 16), 3))
-    return np.kron(coarse, np.ones((16, 16, 1), int))[:height, :width].astype(np.uint16 if ten_bits else np.uint8)
+    image = np.kron(coarse, np.ones((16, 16, 1), int))[:height, :width]
+    return image.astype(np.uint16) if ten_bits else image.astype(np.uint8)
 
 
 @pytest.mark.parametrize("ten_bits", [False, True])

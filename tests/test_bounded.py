@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from histocodec.metrics import psnr, ssim
 from histocodec.quality import half_width
 from histocodec.roi import RegionsOfInterest
 from histocodec.source import open_source
-from histocodec.synthetic import write_slide
+from histocodec.synthetic import tissue, write_slide
 from histocodec.training.patches import read_image
 from histocodec.validate import validate
 
@@ -45,8 +46,9 @@ def _square(size: Size, x: int, y: int, side: int) -> RegionsOfInterest:
     return RegionsOfInterest.from_geojson(json.dumps(feature).encode(), size)
 
 
-def _psnr_by_block(decoder: Decoder, image: Image) -> dict[tuple[int, int], float]:
-    grid = TileGrid(decoder.levels[0], decoder.tile_size)
+def _psnr_by_block(decoder: Decoder, image: Image, side: int | None = None) -> dict[tuple[int, int], float]:
+    """side: of squares; None for the blocks."""
+    grid = TileGrid(decoder.levels[0], side or decoder.tile_size)
     found = {}
     for index in range(grid.count):
         part = grid.covered(*grid.address(index))
@@ -78,6 +80,10 @@ def test_the_floor_holds_on_every_block(bounded: Path, pixels: Image) -> None:
         assert layer.psnr_db is not None
         assert decoder.manifest.tier == "bounded"
         assert min(by_block.values()) >= FLOOR
+        by_square = _psnr_by_block(decoder, pixels, 256)  # 1100 x 900 px leave no sliver
+        assert min(by_square.values()) >= FLOOR
+        assert layer.square == 256
+        assert layer.lowest_db == pytest.approx(min(by_square.values()), abs=1e-3)
         assert layer.psnr_db.worst == pytest.approx(min(by_block.values()), abs=1e-3)
         assert layer.psnr_db.mean == pytest.approx(np.mean([min(v, 100) for v in by_block.values()]), abs=1e-3)
     assert validate(bounded, deep=True) == []
@@ -89,7 +95,10 @@ def test_blocks_that_meet_the_floor_pay_nothing(bounded: Path, pixels: Image) ->
         assert layer is not None
         assert whole.is_enhanced
         assert not predicted.is_enhanced
-        below = {address: value < FLOOR for address, value in _psnr_by_block(predicted, pixels).items()}
+        by_square = _psnr_by_block(predicted, pixels, 256)
+        below = dict.fromkeys(_psnr_by_block(predicted, pixels), False)
+        for (column, row), value in by_square.items():
+            below[column // 2, row // 2] |= value < FLOOR
         for index in range(layer.grid.count):
             assert (layer.modes[index] != Mode.ABSENT) == below[layer.grid.address(index)]
         assert 0 < sum(below.values()) < layer.grid.count
@@ -147,7 +156,8 @@ def test_regions_of_interest_have_a_floor_of_their_own(tmp_path: Path, slide_pat
     _encoded(slide_path, path, ratio=None, quality=28.0, regions=regions, roi_psnr_db=38.0)
     with Decoder(path) as decoder:
         by_block = _psnr_by_block(decoder, pixels)
-        assert by_block[1, 0] >= 38.0
+        by_square = _psnr_by_block(decoder, pixels, 256)
+        assert min(by_square[column, row] for column in (2, 3) for row in (0, 1)) >= 38.0
         assert min(by_block.values()) < 30.0  # nothing is asked for elsewhere
         layer = decoder.container.enhancement
         assert layer is not None
@@ -244,16 +254,69 @@ def test_a_deidentified_file_keeps_geometries_and_no_names(tmp_path: Path, slide
     assert stored.tiles(grid) == regions.tiles(grid)
 
 
-def test_regions_alone_leave_the_rest_as_good_as_a_ratio_does(tmp_path: Path, slide_path: Path) -> None:
+def test_regions_fill_the_budget_and_cost_the_rest_what_the_note_says(
+    tmp_path: Path, slide_path: Path, pixels: Image
+) -> None:
     plain = _encoded(slide_path, tmp_path / "plain.hc.tif", ratio=6.0)
     regions = _square(Size(1100, 900), 700, 100, 60)
-    report = _encoded(slide_path, tmp_path / "roi.hc.tif", ratio=6.0, regions=regions, roi_psnr_db=32.0)
-    assert report.ratio_to_source >= 6
-    assert report.manifest.quality is not None
-    assert plain.manifest.quality is not None
-    assert report.manifest.quality.psnr_db.mean > plain.manifest.quality.psnr_db.mean - 2
+    report = _encoded(
+        slide_path, tmp_path / "roi.hc.tif", ratio=6.0, regions=regions, roi_psnr_db=32.0, rest_loss_db=2.0
+    )
+    budget = slide_path.stat().st_size / 6
+    assert 0.99 * budget <= report.size_bytes <= budget  # so small a slide has few tiles to be filled with
+    with Decoder(plain.path) as before, Decoder(report.path) as after:
+        better, worse = _psnr_by_block(before, pixels), _psnr_by_block(after, pixels)
+        loss = [better[address] - worse[address] for address in better if address != (1, 0)]
+        stated = after.manifest.layers.enhancement
+        assert stated is not None
+        assert stated.rest_loss_db is not None
+    assert max(loss) <= 2.0
+    assert stated.rest_loss_db.worst == pytest.approx(max(loss), abs=1e-3)
+    assert stated.rest_loss_db.mean == pytest.approx(np.mean(loss), abs=1e-3)
+    (note,) = (note for note in report.notes if "cost the tissue outside" in note)
+    assert f"{max(loss):.2f} dB at most" in note
+    assert report.psnr_db == stated.tissue_psnr_db
     with pytest.raises(SettingsError, match="floor for all tiles"):
         EncodeSettings(ratio=None, regions=regions, roi_psnr_db=32.0)
+
+
+def test_regions_that_would_ruin_the_rest_are_refused_with_what_would_do(tmp_path: Path, slide_path: Path) -> None:
+    """What the sentence proposes does."""
+    output = tmp_path / "roi.hc.tif"
+    options = {"ratio": 6.0, "regions": _square(Size(1100, 900), 700, 100, 60), "roi_psnr_db": 36.0}
+    with pytest.raises(BudgetError, match=r"more than the 0\.3 dB that any block of it may lose") as caught:
+        _encoded(slide_path, output, **options, rest_loss_db=0.3)
+    assert not output.exists()
+    proposed = {
+        name: float(value) for name, value in re.findall(r"--(rest-loss|roi-psnr|ratio) ([\d.]+)", str(caught.value))
+    }
+    assert {"rest-loss"} <= proposed.keys()
+    names = {"rest-loss": "rest_loss_db", "roi-psnr": "roi_psnr_db", "ratio": "ratio"}
+    for name, value in proposed.items():
+        _encoded(slide_path, tmp_path / f"{name}.hc.tif", **{**options, "rest_loss_db": 0.3, names[name]: value})
+
+
+@pytest.mark.parametrize("codec", ["avif", "jpeg"])
+def test_a_codec_of_whole_qualities_fills_the_budget_too(tmp_path: Path, codec: str) -> None:
+    """Tiles that no region sees are coded one step finer while there is room, and the rest of it is the regions'."""
+    slide, size = tmp_path / "slide.tif", Size(2600, 2100)
+    write_slide(slide, tissue(size, seed=11))
+    options = {"ratio": 8.0, "regions": _square(size, 20, 20, 60), "roi_psnr_db": 42.0, "rest_loss_db": 5.0}
+    report = _encoded(slide, tmp_path / "x.hc.tif", codec=codec, **options)
+    assert 0.99 <= report.size_bytes / (slide.stat().st_size / 8.0) <= 1  # of a slide of some 16 tiles
+
+
+def test_regions_on_glass_alone_are_mentioned(tmp_path: Path) -> None:
+    image = np.full((1024, 1536, 3), 240, np.uint8)
+    image[:512, :512] = tissue(Size(512, 512), seed=3)
+    write_slide(tmp_path / "slide.tif", image)
+    for x, mentioned in ((1200, True), (100, False)):
+        regions = _square(Size(1536, 1024), x, 100, 100)
+        output = tmp_path / f"{x}.hc.tif"
+        notes = _encoded(
+            tmp_path / "slide.tif", output, ratio=None, quality=28.0, regions=regions, roi_psnr_db=30.0
+        ).notes
+        assert any("touch glass alone" in note for note in notes) == mentioned
 
 
 def test_regions_that_touch_nothing_are_an_error(tmp_path: Path, slide_path: Path) -> None:
@@ -287,7 +350,7 @@ def test_the_floor_holds_on_tissue_that_no_network_saw_in_training(tmp_path: Pat
         report = encode(source, tmp_path / "slide.hc.tif", settings=options)
         read = source.read(Region(0, 0, *source.size))
     with Decoder(report.path) as decoder:
-        assert min(_psnr_by_block(decoder, read).values()) >= 32.0
+        assert min(_psnr_by_block(decoder, read, 256).values()) >= 32.0
         assert decoder.manifest.layers.enhancement is not None
         assert decoder.manifest.layers.enhancement.tiles > 0
     assert validate(report.path, deep=True) == []

@@ -197,7 +197,9 @@ def test_encode_prints_json(run: Run, slide: Path) -> None:
         "quality": pytest.approx(30, abs=10)
     }
     for measure, low, high in (("psnr_db", 20, 40), ("ssim", 0.4, 1)):
-        assert set(facts[measure]) == {"mean", "percentile_5", "worst"}
+        assert set(facts[measure]) == {"mean", "percentile_5", "worst", "lowest", "of"}
+        assert facts[measure]["of"] == facts["measured_blocks"]
+        assert facts[measure]["worst"] == facts[measure]["lowest"], "all of it was measured"
         assert low < facts[measure]["worst"] <= facts[measure]["percentile_5"] <= facts[measure]["mean"] < high
     assert facts["bicubic_psnr_db"] == facts["psnr_db"]["mean"]
 

@@ -58,9 +58,28 @@ def test_info_states_floors_regions_and_tiles(files: dict[str, Path]) -> None:
     assert facts["enhancement"]["roi_psnr_db"] == 36
     assert facts["enhancement"]["regions_of_interest"] == 1
     assert 0 < facts["enhancement"]["tiles"] <= facts["enhancement"]["of_tiles"]
-    assert facts["enhancement"]["psnr_db"]["worst"] >= 30
-    assert set(facts["worst_block"]) == {"x", "y", "side"}
-    assert "floor dB" in run("info", files["full"]).stdout
+    assert 30 <= facts["lowest_square_db"] <= facts["psnr_db"]["worst"] <= facts["psnr_db"]["mean"]
+    assert facts["everything_psnr_db"]["worst"] >= 30
+    assert facts["square"] == 256
+    assert set(facts["without_enhancement"]["worst_block"]) == {"x", "y", "side"}
+    assert facts["without_enhancement"]["psnr_db"]["worst"] < 30, "what the layer is for"
+    text = run("info", files["full"]).stdout
+    assert "no square of 256 px below 30 dB as decoded" in text
+    assert "no square of 256 px in a block that a region of interest touches below 36 dB as decoded" in text
+
+
+def test_what_encode_prints_is_what_holds(files: dict[str, Path], tmp_path: Path) -> None:
+    """Of the decoded file: `compare` finds the same. What held before the layer is stated apart."""
+    output = tmp_path / "again.hc.tif"
+    again = ("encode", files["slide"], "-o", output, "--generator", "bicubic-x4", "--quality", 28, "--min-psnr", 30)
+    facts = json.loads(run(*again, "--json").stdout)
+    found = json.loads(run("compare", files["slide"], output, "--all", "--json").stdout)
+    for key in ("mean", "percentile_5", "worst", "lowest"):
+        assert facts["psnr_db"][key] == pytest.approx(found["psnr_db"][key], abs=1e-3)
+        assert facts["everything_psnr_db"][key] == pytest.approx(found["everything"]["psnr_db"][key], abs=1e-3)
+    assert facts["lowest_square_db"] == pytest.approx(found["everything"]["lowest_square_db"], abs=1e-3)
+    text = run("info", output).stdout
+    assert f"worst of all: {facts['psnr_db']['worst']:.4g}" in text.split("before the enhancement layer")[0]
 
 
 def test_compare_exits_with_one_below_a_floor(files: dict[str, Path], tmp_path: Path) -> None:

@@ -12,11 +12,13 @@ from ..adoption import Tuner
 from ..decode import Decoder
 from ..encode import EncodeSettings, base_scale, encode
 from ..generators import default_generator, default_package, load_generator
+from ..geometry import Region
+from ..origin import check_origin, chosen_origin, scanned_part
 from ..output import atomic_output, check_output
 from ..package import Package
 from ..report import encode_facts, tuned_facts
 from ..roi import RegionsOfInterest
-from ..source import open_source
+from ..source import Source, open_source
 from ..views.export import export_picture, export_tiff
 from .options import (
     Base,
@@ -29,6 +31,7 @@ from .options import (
     Mpp,
     OnDamage,
     Overwrite,
+    RoiOrigin,
     Seed,
     Series,
     Tier,
@@ -90,15 +93,32 @@ def encode_command(
     min_psnr: Annotated[
         float | None,
         typer.Option(
-            help="A floor in dB for every tile: what falls short is corrected by an enhancement layer. Without --ratio "
-            "or --quality the file takes the fewest bytes that this needs."
+            help="A floor in dB for every square of 256 px: what falls short is corrected by an enhancement layer. "
+            "Without --ratio or --quality the file takes the fewest bytes that this needs."
         ),
     ] = None,
     roi: Annotated[
         Path | None,
         path_option(help="Regions of interest: GeoJSON in full-resolution pixels, as QuPath exports it, also as .gz."),
     ] = None,
-    roi_psnr: Annotated[float | None, typer.Option(help="The floor in dB of every tile that a region touches.")] = None,
+    roi_psnr: Annotated[
+        float | None,
+        typer.Option(help="The floor in dB of every square of 256 px of the blocks that a region touches."),
+    ] = None,
+    roi_origin: Annotated[
+        RoiOrigin | None,
+        typer.Option(
+            help="Where the regions are counted from: bounds, the corner of the scanned part (openslide.bounds-*), "
+            "as in QuPath; or slide, the slide's own corner. Must be said where these differ."
+        ),
+    ] = None,
+    rest_loss: Annotated[
+        float,
+        typer.Option(
+            help="With --roi and a ratio: the most dB that a block of tissue outside the regions may lose against the "
+            "same encode without regions. What would cost more is refused."
+        ),
+    ] = EncodeSettings.rest_loss_db,
     enhancement: Annotated[
         Codec | None, typer.Option(help="Of the enhancement layer. Default: avif for an avif base, else jp2k.")
     ] = None,
@@ -122,6 +142,8 @@ def encode_command(
         raise typer.BadParameter("give --ratio or --quality, not both")
     if (roi is None) != (roi_psnr is None):
         raise typer.BadParameter("--roi and --roi-psnr go together")
+    if roi_origin is not None and roi is None:
+        raise typer.BadParameter("--roi-origin says how --roi counts: give both")
     free = min_psnr is None
     tuner = None if tune is None else _slide_tuner(tune, seed, device)
     with (
@@ -138,8 +160,9 @@ def encode_command(
             embed_generator=embed_generator,
             verify=verify.value,
             min_psnr_db=min_psnr,
-            regions=None if roi is None else RegionsOfInterest.read(roi, source.size),
+            regions=None if roi is None else _regions(roi, source, roi_origin),
             roi_psnr_db=roi_psnr,
+            rest_loss_db=rest_loss,
             enhancement_codec=enhancement.value if enhancement else None,
             deidentify=deidentify,
             seed=seed,
@@ -166,7 +189,13 @@ def decode_command(
         float | None, typer.Option(help="jpeg: 1 to 100 [default: 85, 90 for a .jpg]; jp2k: PSNR in dB [default: 40].")
     ] = None,
     level: Annotated[int, typer.Option(help="The finest level to write: 0 is the full resolution.")] = 0,
-    region: Annotated[str | None, typer.Option(help="x,y,width,height in full-resolution pixels.")] = None,
+    region: Annotated[
+        str | None,
+        typer.Option(
+            help="x,y,width,height in full-resolution pixels; or bounds, the scanned part of a slide that states one: "
+            "annotations that QuPath made on the original then fit."
+        ),
+    ] = None,
     tier: Annotated[
         Tier | None,
         typer.Option(help="Stop early: base (nothing predicted), reconstructed (not enhanced). Default: all there is."),
@@ -186,7 +215,7 @@ def decode_command(
     """Decode to a pyramidal TIFF, or a region to a picture."""
     if tier is Tier.base:
         level = max(level, 1)
-    part = parsed_region(region)
+    part = None if region == "bounds" else parsed_region(region)
     picture = output.suffix.lower() in (".png", ".jpg", ".jpeg")
     if not picture and output.suffix.lower() not in (".tif", ".tiff"):
         raise typer.BadParameter(f"the output's name must end in .tif, .tiff, .png, .jpg or .jpeg, found {output}")
@@ -198,6 +227,9 @@ def decode_command(
         Decoder(file, generator=generator, device=device, enhancement=enhanced) as decoder,
     ):
         check_tier(decoder, tier)
+        if region == "bounds":
+            scanned = scanned_part(decoder.manifest.slide.properties)
+            part = None if scanned is None else Region(*scanned).clipped(decoder.levels[0])
         if picture:
             export_picture(
                 decoder,
@@ -275,6 +307,12 @@ def _slide_tuner(seconds: float, seed: int, device: str) -> Tuner:
     from ..training.tuning import TuneSettings
 
     return SlideTuner(TuneSettings(seconds=seconds, seed=seed), device=device)
+
+
+def _regions(path: Path, source: Source, choice: RoiOrigin | None) -> RegionsOfInterest:
+    origin = chosen_origin(source.properties, choice.value if choice else None)
+    check_origin(origin, source.properties)
+    return RegionsOfInterest.read(path, source.size, origin=origin)
 
 
 def _default_output(slide: Path) -> Path:

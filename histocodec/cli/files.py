@@ -13,6 +13,7 @@ from ..compare import compare
 from ..container import Container
 from ..decode import Decoder
 from ..errors import SettingsError
+from ..origin import CORNER, bounds_corner
 from ..output import atomic_output, check_output
 from ..report import container_facts
 from ..source import OnDamage, open_source
@@ -24,6 +25,7 @@ from .options import (
     Log,
     Mpp,
     Overwrite,
+    RoiOrigin,
     Seed,
     Series,
     Tier,
@@ -198,17 +200,29 @@ def enhance_command(
 def regions_command(
     file: Annotated[Path, path_argument(help="A .hc.tif file that was encoded with --roi.")],
     output: Annotated[Path, path_argument(help="The regions of interest, .geojson.")],
+    roi_origin: Annotated[
+        RoiOrigin | None,
+        typer.Option(
+            help="Where they are counted from: bounds, the corner of the original's scanned part, as in QuPath; or "
+            "slide, the slide's own corner, as in what decode writes. Default: as they were given to encode."
+        ),
+    ] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Write the regions of interest of a file as GeoJSON."""
     check_output(output, overwrite=overwrite, source=file)
     with Container(file) as container:
-        regions = container.regions()
+        regions, manifest = container.regions(), container.manifest
     if regions is None:
         raise SettingsError(f"{file} has no regions of interest")
+    corner = bounds_corner(manifest.slide.properties)
+    origin = regions.origin or CORNER
+    if roi_origin is not None:
+        origin = corner if roi_origin is RoiOrigin.bounds else CORNER
     with atomic_output(output, overwrite=overwrite) as out:
-        out.write(regions.to_geojson())
-    say(f"{output}: {len(regions.features)} regions")
+        out.write(regions.to_geojson(origin))
+    counted = "" if corner == CORNER else f", counted from {origin[0]}, {origin[1]} of the slide"
+    say(f"{output}: {len(regions.features)} regions{counted}")
 
 
 def _as_encoded(decoder: Decoder) -> OnDamage:

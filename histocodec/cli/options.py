@@ -66,6 +66,11 @@ class Compression(enum.StrEnum):
     jp2k = "jp2k"
 
 
+class RoiOrigin(enum.StrEnum):
+    bounds = "bounds"
+    slide = "slide"
+
+
 def path(text: str | Path) -> Path:
     """A path as it is given on the command line; its name is how help shows the type."""
     if not str(text):

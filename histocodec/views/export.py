@@ -23,6 +23,7 @@ from ..errors import RegionError, SettingsError
 from ..geometry import Region, Size, TileGrid
 from ..labels import associated_description, decoded_description
 from ..manifest import SOFTWARE
+from ..origin import scanned_part
 from ..output import atomic_output, check_output
 from ..parallel import core_count, ordered_map
 
@@ -226,10 +227,24 @@ def _description(decoder: Decoder, part: _Part, written_as: str, *, has_thumbnai
         part.downsample,
         where,
         written_as=written_as,
+        bounds=_bounds(decoder, part),
         bicubic=decoder.is_bicubic,
         enhanced=decoder.is_enhanced,
         has_thumbnail=has_thumbnail,
     )
+
+
+def _bounds(decoder: Decoder, part: _Part) -> Region | None:
+    """Where the slide's scanned part lies in what is written, in its pixels; None if it does not, or nobody says."""
+    scanned = scanned_part(decoder.manifest.slide.properties)
+    if scanned is None or min(scanned[2:]) <= 0:
+        return None
+    left, top = (-(-start // part.downsample) for start in scanned[:2])
+    right, bottom = ((scanned[axis] + scanned[axis + 2]) // part.downsample for axis in (0, 1))
+    if right <= left or bottom <= top:
+        return None
+    region = Region(left - part.region.x, top - part.region.y, right - left, bottom - top)
+    return region.clipped(Size(part.region.width, part.region.height))
 
 
 def _checked_quality(compression: Compression, quality: float | None) -> float:

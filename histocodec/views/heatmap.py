@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import matplotlib
@@ -16,7 +16,7 @@ from ..codecs import Image
 from ..decode import Decoder
 from ..errors import SettingsError
 from ..geometry import Region, Size, TileGrid
-from ..labels import NOTICE, quality_label, reconstruction_label
+from ..labels import NOTICE, floors_label, quality_label, reconstruction_label
 from .sheet import (
     FAINT,
     INK,
@@ -51,25 +51,27 @@ _LEAST_RANGE_DB = 0.1
 
 
 def heat_map(
-    decoder: Decoder, grid: TileGrid, psnr_db: NDArray[np.float64], text: Lines, count: int = SHOWN
+    decoder: Decoder, grid: TileGrid, psnr_db: NDArray[np.float64], text: Lines, outlined: Sequence[tuple[int, int]]
 ) -> PILImage.Image:
-    """PSNR of every tile as a colour over the slide in grey, with a scale, and the `count` worst tiles outlined.
+    """PSNR of every tile as a colour over the slide in grey, with a scale, and some tiles outlined and numbered.
 
     grid: over the full resolution. psnr_db: (rows, columns) of it, NaN where nothing is known: there the slide is bare.
-    text: below the picture. WIDTH px wide, RGB. Raises SettingsError if nothing is known anywhere, and what
-    `Decoder.read` raises.
+    The scale is that of the tissue, since glass has 20 dB more; beyond its ends the colours stay the same. text: below
+    the picture. outlined: (column, row) of tiles, number 1 first. WIDTH px wide, RGB. Raises SettingsError if nothing
+    is known anywhere, and what `Decoder.read` raises.
     """
     known = ~np.isnan(psnr_db)
     if not known.any():
         raise SettingsError(f"{decoder.path}: nothing was measured that could be drawn")
-    scale, ground = _HeatScale.over(psnr_db[known]), _Ground.of(grid.size)
+    of_tissue = known & (decoder.container.tissue_map > 0)
+    scale, ground = _HeatScale.over(psnr_db[of_tissue if of_tissue.any() else known]), _Ground.of(grid.size)
     bar_height = max(ground.shape.height, 300)
     sheet = blank(2 * MARGIN + bar_height + 24 + text_height(text))
     sheet.paste(PILImage.fromarray(_heated(decoder, grid, psnr_db, ground, scale)), (ground.left, MARGIN))
     draw = ImageDraw.Draw(sheet)
     right, bottom = ground.left + ground.shape.width, MARGIN + ground.shape.height
     draw.rectangle((ground.left - 1, MARGIN - 1, right, bottom), outline=RULE)
-    for number, (row, column) in reversed([*enumerate(_worst(psnr_db)[:count], 1)]):
+    for number, (column, row) in reversed([*enumerate(outlined, 1)]):
         _outline(draw, ground.place(grid.covered(column, row)), number)
     _colour_bar(sheet, right + _BAR_GAP, bar_height, scale)
     write_lines(draw, text, sheet.height - MARGIN - text_height(text))
@@ -87,35 +89,37 @@ def quality_picture(decoder: Decoder) -> PILImage.Image:
         raise SettingsError(f"{decoder.path} has no quality map: nothing was measured when it was made")
     psnr_db = quality_map.psnr_db
     grid = TileGrid(decoder.levels[0], decoder.tile_size)
-    worst = [f"{n}: {psnr_db[y, x]:.2f} dB at {x * grid.tile}, {y * grid.tile}" for n, (y, x) in _numbered(psnr_db)]
+    outlined = _worst(psnr_db)[:SHOWN]
+    worst = [
+        f"{number}: {psnr_db[row, column]:.2f} dB at {column * grid.tile}, {row * grid.tile}"
+        for number, (column, row) in enumerate(outlined, 1)
+    ]
     within = facts.psnr_half_width_db
     known = "" if not within else f", of all tissue within {within:.2f} dB with 95 % confidence"
     text = [
         *wrapped(
-            f"PSNR of {facts.blocks} blocks of tissue, {facts.block_size} px a side, measured when the file was made: "
-            f"mean {facts.psnr_db.mean:.2f} dB{known}; 5th percentile {facts.psnr_db.percentile_5:.2f}, worst "
+            f"PSNR of {'all ' if facts.complete else ''}{facts.blocks} blocks of tissue, {facts.block_size} px a side, "
+            f"measured when the file was made: mean {facts.psnr_db.mean:.2f} dB{known}; 5th percentile "
+            f"{facts.psnr_db.percentile_5:.2f}, {'worst' if facts.complete else 'lowest of these'} "
             f"{facts.psnr_db.worst:.2f} dB. The colours end at the 2nd and the 98th percentile. Bare: not measured.",
             FAINT,
         ),
-        *wrapped(f"The worst, by their corner in full-resolution pixels: {'; '.join(worst)}.", FAINT),
+        *wrapped(f"The lowest, by their corner in full-resolution pixels: {'; '.join(worst)}.", FAINT),
         *wrapped(f"Level 0 is {reconstruction_label(manifest)}. {NOTICE.capitalize()}.", RED),
     ]
     layer = manifest.layers.enhancement
     if layer is not None:
         corrected = f"Drawn without the enhancement layer, which corrects {layer.tiles} blocks; with it "
-        text += wrapped(f"{corrected}{quality_label(manifest)}.", RED)
-    return heat_map(decoder, grid, psnr_db, text)
-
-
-def _numbered(psnr_db: NDArray[np.float64]) -> Iterator[tuple[int, tuple[int, int]]]:
-    return enumerate(_worst(psnr_db)[:SHOWN], 1)
+        promised = "".join(f"; {floor}" for floor in floors_label(layer))
+        text += wrapped(f"{corrected}{quality_label(manifest)}{promised}.", RED)
+    return heat_map(decoder, grid, psnr_db, text, outlined)
 
 
 def _worst(psnr_db: NDArray[np.float64]) -> list[tuple[int, int]]:
-    """(row, column) of every tile of which something is known, the lowest first; of equal ones the upper left."""
+    """(column, row) of every tile of which something is known, the lowest first; of equal ones the upper left."""
     places = np.argwhere(~np.isnan(psnr_db))
     order = np.argsort(psnr_db[places[:, 0], places[:, 1]], kind="stable")
-    return [(int(row), int(column)) for row, column in places[order]]
+    return [(int(column), int(row)) for row, column in places[order]]
 
 
 @dataclass(frozen=True, slots=True)

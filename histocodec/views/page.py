@@ -5,22 +5,27 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from html import escape
 
 from PIL import Image as PILImage
 
+from ..codecs import Image
 from ..compare import Comparison, TileScore
 from ..decode import Decoder
 from ..facts import LossyStep
+from ..floors import square_side
 from ..geometry import Region
 from ..labels import NOTICE, quality_label
 from ..source import Source
 from ..version import __version__
-from .comparison import histograms_picture, map_picture, three_numbers, worst_strips
+from .comparison import AMPLIFIED, histograms_picture, map_picture, three_numbers, worst_squares
 from .heatmap import SHOWN
 
 _ROWS = 50
 """Of the table of tiles."""
+_MAP_QUALITY, _HISTOGRAM_COLOURS = 85, 64
+"""Of the pictures that are no evidence: a report is to be sent around. Pixels that are, are lossless."""
 
 
 def html_report(source: Source, decoder: Decoder, comparison: Comparison, *, floor_db: float | None = None) -> bytes:
@@ -30,6 +35,7 @@ def html_report(source: Source, decoder: Decoder, comparison: Comparison, *, flo
     reach; the report then says which do not. Raises SettingsError if that is not finite, and what `Source.read` and
     `Decoder.read` raise.
     """
+    histograms = _coded(histograms_picture(comparison).quantize(_HISTOGRAM_COLOURS), "PNG", optimize=True)
     names = f"<bdi>{escape(source.path.name)}</bdi> and <bdi>{escape(decoder.path.name)}</bdi>"
     parts = [
         "<header><p class=eyebrow>histocodec compare</p><h1>Original and decoded</h1>",
@@ -37,10 +43,10 @@ def html_report(source: Source, decoder: Decoder, comparison: Comparison, *, flo
         *_statements(comparison, floor_db),
         _cards(source, decoder, comparison),
         _subject(source, decoder, comparison),
-        _summary_table(comparison),
-        _figure("Where: PSNR over the slide", {"A map of the slide": map_picture(decoder, comparison)}),
-        _figure("How often: tiles by each measure", {"Four histograms": histograms_picture(comparison)}),
-        _figure("The worst tiles, pixel for pixel", _worst_pictures(source, decoder, comparison)),
+        *_summary_tables(comparison),
+        _figure("Where: PSNR over the slide", {"A map of the slide": _jpeg(map_picture(decoder, comparison))}),
+        _figure(f"How often: {comparison.first.title} by each measure", {"Four histograms": histograms}),
+        _worst_squares(source, decoder, comparison),
         _worst_table(comparison),
         _history(decoder.manifest.slide.lossy_history),
         f"<footer>histocodec {escape(__version__)}. {_sentence(comparison.label)} {_sentence(NOTICE)}</footer>",
@@ -71,70 +77,135 @@ def _statements(comparison: Comparison, floor_db: float | None) -> Iterator[str]
     yield f"<p class='box notice'>{_sentence(label)} <strong>{_sentence(NOTICE)}</strong></p>"
     if floor_db is not None:
         failed, total = len(comparison.below(floor_db)), len(comparison.tiles)
-        verdict = f"{failed or 'None'} of {total} tiles {'are' if failed > 1 else 'is'}"
+        complete = total == comparison.candidates
+        verdict = f"{failed or 'None'} of {total} tiles {'have' if failed > 1 else 'has'}"
+        lowest_db = min(tile.lowest_db for tile in comparison.tiles)
         yield (
             f"<p class='box {'failed' if failed else 'passed'}'><strong>{'Failed' if failed else 'Passed'}.</strong> "
-            f"{verdict} below the floor of {floor_db:g} dB; the worst reaches {comparison.psnr_db.worst:.2f} dB.</p>"
+            f"{verdict} a square of {comparison.square} px below the floor of {floor_db:g} dB; the "
+            f"{'worst' if complete else 'lowest of these'} has {lowest_db:.2f} dB.</p>"
         )
     for note in comparison.notes:
         yield f"<p class='box failed'><strong>Note.</strong> {_sentence(note)}</p>"
 
 
 def _cards(source: Source, decoder: Decoder, comparison: Comparison) -> str:
-    ssim = "–" if comparison.ssim is None else f"{comparison.ssim.mean:.3f}"
+    group = comparison.first
+    of, ssim = f" of {group.name}", "–" if group.ssim is None else f"{group.ssim.mean:.3f}"
+    which = "worst tile" if group.complete else f"lowest of {len(group.tiles)} tiles"
     cards = [
         (f"{source.size_bytes / decoder.container.size_bytes:.1f} ×", "smaller than the slide's file"),
-        (f"{comparison.psnr_db.mean:.2f} dB", "mean PSNR"),
-        (f"{comparison.psnr_db.worst:.2f} dB", "PSNR of the worst tile"),
-        (ssim, "mean SSIM"),
-        (f"{comparison.colour_error.mean:.2f} ΔE", "mean colour error"),
+        (f"{group.psnr_db.mean:.2f} dB", f"mean PSNR{of}"),
+        (f"{group.psnr_db.worst:.2f} dB", f"PSNR of the {which}{of}"),
+        (ssim, f"mean SSIM{of}"),
+        (f"{group.colour_error.mean:.2f} ΔE", f"mean colour error{of}"),
     ]
     return "<div class=cards>" + "".join(f"<p><b>{value}</b>{name}</p>" for value, name in cards) + "</div>"
 
 
-def _summary_table(comparison: Comparison) -> str:
-    summaries = (comparison.psnr_db, comparison.ssim, comparison.colour_error, comparison.consistency_db)
-    rows = []
-    for (name, meaning), summary, digits in zip(_DEFINITIONS.items(), summaries, (2, 3, 2, 2), strict=True):
-        values = ["–"] * 3 if summary is None else [f"{value:.{digits}f}" for value in three_numbers(summary)]
-        rows.append(f"<tr><th scope=row>{name}</th>{_cells(values)}<td class=meaning>{meaning}</td></tr>")
-    return (
-        f"<section><h2>Measured on {escape(comparison.method)}</h2><table><thead><tr><th></th><th class=n>Mean</th>"
-        "<th class=n>5th percentile</th><th class=n>Worst</th><th>What it is</th></tr></thead>"
-        f"<tbody>{''.join(rows)}</tbody></table><p class=small>Over the tiles. Of the colour error it is the "
-        "95th percentile, since there the highest is the worst.</p></section>"
-    )
+def _summary_tables(comparison: Comparison) -> Iterator[str]:
+    """Tissue first."""
+    for group in comparison.groups:
+        summaries = (group.psnr_db, group.ssim, group.colour_error, group.consistency_db)
+        rows = []
+        for (name, meaning), summary, digits in zip(_DEFINITIONS.items(), summaries, (2, 3, 2, 2), strict=True):
+            values = ["–"] * 3 if summary is None else [f"{value:.{digits}f}" for value in three_numbers(summary)]
+            told = f"<td class=meaning>{meaning}</td>" if group is comparison.groups[0] else ""
+            rows.append(f"<tr><th scope=row>{name}</th>{_cells(values)}{told}</tr>")
+        extreme = "Worst" if group.complete else f"Lowest of {len(group.tiles)}"
+        heads = f"<th></th><th class=n>Mean</th><th class=n>5th percentile</th><th class=n>{extreme}</th>"
+        heads += "<th>What it is</th>" if told else ""
+        yield (
+            f"<section><h2>Measured on {escape(group.title)}</h2><table><thead><tr>{heads}</tr></thead>"
+            f"<tbody>{''.join(rows)}</tbody></table><p class=small>Over the tiles. Of the colour error it is the "
+            "95th percentile and the highest, since there more is worse. "
+            f"The {'worst' if group.complete else 'lowest'} square of {comparison.square} px has "
+            f"{group.lowest_db:.2f} dB PSNR.</p></section>"
+        )
 
 
-def _figure(title: str, pictures: dict[str, PILImage.Image]) -> str:
+def _figure(title: str, pictures: dict[str, _Coded]) -> str:
     """pictures: by what they are, for who does not see them."""
     images = "".join(_image(picture, alternative) for alternative, picture in pictures.items())
-    return f"<section><h2>{title}</h2><figure>{images}</figure></section>"
+    return f"<section><h2>{escape(title)}</h2><figure>{images}</figure></section>"
 
 
-def _image(picture: PILImage.Image, alternative: str) -> str:
+@dataclass(frozen=True, slots=True)
+class _Coded:
+    """A picture as a page holds it."""
+
+    size: tuple[int, int]
+    kind: str
+    """After `image/`."""
+    data: bytes
+
+
+def _coded(picture: PILImage.Image, kind: str, **options: object) -> _Coded:
     coded = io.BytesIO()
-    picture.save(coded, "PNG")
-    data = base64.b64encode(coded.getbuffer()).decode()
-    size = f"width={picture.width} height={picture.height}"
-    return f"<img {size} alt='{alternative}' src='data:image/png;base64,{data}'>"
+    picture.save(coded, kind, **options)
+    return _Coded(picture.size, kind.lower(), coded.getvalue())
 
 
-def _worst_pictures(source: Source, decoder: Decoder, comparison: Comparison) -> dict[str, PILImage.Image]:
-    """`worst_tiles_picture` in strips, so that a printer can turn the page between them."""
-    titles, *tiles, footer = worst_strips(source, decoder, comparison, SHOWN)
-    named = {f"Tile {number}: original, decoded, difference": tile for number, tile in enumerate(tiles, 1)}
-    return {"Titles": titles, **named, "What is shown": footer}
+def _jpeg(picture: PILImage.Image) -> _Coded:
+    return _coded(picture, "JPEG", quality=_MAP_QUALITY, optimize=True)
+
+
+def _pixels(image: Image) -> _Coded:
+    """Without loss."""
+    return _coded(PILImage.fromarray(image), "WEBP", lossless=True, quality=100, method=4)
+
+
+def _image(picture: _Coded, alternative: str) -> str:
+    size = f"width={picture.size[0]} height={picture.size[1]}"
+    data = base64.b64encode(picture.data).decode()
+    return f"<img {size} alt='{alternative}' src='data:image/{picture.kind};base64,{data}'>"
+
+
+def _worst_squares(source: Source, decoder: Decoder, comparison: Comparison) -> str:
+    """The worst squares, one pixel of the slide a pixel of the page."""
+    parts = []
+    for number, square in enumerate(worst_squares(source, decoder, comparison, SHOWN), 1):
+        tile, region = square.tile, square.region
+        shown = {"original": square.original, "decoded": square.decoded, "difference": square.difference}
+        images = "".join(
+            f"<div><span>{name}{f' × {AMPLIFIED}' if name == 'difference' else ''}</span>"
+            f"{_image(_pixels(image), f'Square {number}: {name}')}</div>"
+            for name, image in shown.items()
+        )
+        kind = "" if tile.tissue else " (glass)"
+        parts.append(
+            f"<div class=square><p><b>{number}</b> x {region.x}, y {region.y}, {region.width} × {region.height} px"
+            f"{kind}: {tile.lowest_db:.2f} dB; its tile {tile.psnr_db:.2f} dB</p><div class=pixels>{images}</div></div>"
+        )
+    side = square_side(comparison.grid.tile)
+    return (
+        f"<section><h2>The lowest squares, pixel for pixel</h2>{''.join(parts)}<p class=small>Of each of the first "
+        f"tiles below the lowest square of {side} px, one pixel of the slide a pixel here, without loss; x and y in "
+        f"full-resolution pixels. Difference: decoded minus original, × {AMPLIFIED}, on mid grey. Decoded: "
+        f"{escape(comparison.label)}.</p></section>"
+    )
 
 
 def _worst_table(comparison: Comparison) -> str:
     ranked = comparison.ranked()[:_ROWS]
     rows = "".join(_worst_row(number, tile, comparison.region(tile)) for number, tile in enumerate(ranked, 1))
-    heads = ("#", "x", "y", "Size, px", "Kind", "PSNR, dB", "SSIM", "Colour, ΔE", "Consistency, dB")
+    heads = (
+        "#",
+        "x",
+        "y",
+        "Size, px",
+        "Kind",
+        "Lowest square, dB",
+        "PSNR, dB",
+        "SSIM",
+        "Colour, ΔE",
+        "Consistency, dB",
+    )
     head = "".join(f"<th{'' if name == 'Kind' else ' class=n'}>{name}</th>" for name in heads)
     return (
-        f"<section><h2>The {len(ranked)} tiles of the lowest PSNR</h2><table class=tiles><thead><tr>{head}</tr></thead>"
-        f"<tbody>{rows}</tbody></table><p class=small>x and y: the tile's top left corner in full-resolution pixels. "
+        f"<section><h2>The {len(ranked)} tiles with the lowest squares</h2><table class=tiles><thead><tr>{head}</tr>"
+        f"</thead><tbody>{rows}</tbody></table><p class=small>x and y: the tile's top left corner in full-resolution "
+        f"pixels. Lowest square: PSNR of the worst {comparison.square} px of a tile, by which they are ordered. "
         "To look at one: <code>histocodec decode FILE spot.png --region x,y,width,height</code></p></section>"
     )
 
@@ -142,7 +213,13 @@ def _worst_table(comparison: Comparison) -> str:
 def _worst_row(number: int, tile: TileScore, region: Region) -> str:
     ssim = "–" if tile.ssim is None else f"{tile.ssim:.3f}"
     place = (number, region.x, region.y, f"{region.width} × {region.height}")
-    scores = (f"{tile.psnr_db:.2f}", ssim, f"{tile.colour_error:.2f}", f"{tile.consistency_db:.2f}")
+    scores = (
+        f"{tile.lowest_db:.2f}",
+        f"{tile.psnr_db:.2f}",
+        ssim,
+        f"{tile.colour_error:.2f}",
+        f"{tile.consistency_db:.2f}",
+    )
     kind = f"<td>{'tissue' if tile.tissue else 'glass'}</td>"
     return f"<tr>{_cells(place)}{kind}{_cells(scores)}</tr>"
 
@@ -218,7 +295,13 @@ thead .n { white-space: normal; }
 .small { margin-top: 8px; color: var(--faint); font-size: 13px; }
 code { font: 12px ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
 figure { margin: 0; border: 1px solid var(--line); }
-img { display: block; width: 100%; height: auto; }
+figure img { display: block; width: 100%; height: auto; }
+.square { margin: 0 0 18px; break-inside: avoid; }
+.square p { margin: 0 0 4px; font-variant-numeric: tabular-nums; }
+.square b { display: inline-block; min-width: 1.6em; }
+.pixels { display: flex; gap: 12px; overflow-x: auto; }
+.pixels span { display: block; color: var(--faint); font-size: 13px; }
+.pixels img { display: block; max-width: none; image-rendering: pixelated; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 4px 20px; margin: 0; }
 dt { color: var(--faint); }
 dd { margin: 0; overflow-wrap: anywhere; }
