@@ -35,7 +35,7 @@ from benchmarks.ratedistortion import codecs
 from benchmarks.ratedistortion.codecs import TILE_INDEX_BYTES, Codec
 from benchmarks.ratedistortion.history import history
 from benchmarks.ratedistortion.methods import CHECKSUM_BYTES
-from histocodec.base import BaseCoder, shrink
+from histocodec.base import BaseCoder, code_image, decode_image, shrink
 from histocodec.codecs import Image, TileCodec
 from histocodec.colour import fit_colours
 from histocodec.downsamplers import downsampler_for
@@ -115,9 +115,9 @@ def layered_points(image: Image, setting: Setting) -> Iterator[Point]:
     base = shrink(image, downsampler_for(generator, scale))
     coder = BaseCoder.fitted(setting.base, base)
     for quality in setting.qualities:
-        data = coder.encode(base, quality)
-        base_bytes = len(data) + TILE_INDEX_BYTES + CHECKSUM_BYTES
-        decoded = coder.decode(data, height=base.shape[0], width=base.shape[1])
+        tiles = code_image(base, coder, quality)
+        base_bytes = sum(map(len, tiles)) + len(tiles) * (TILE_INDEX_BYTES + CHECKSUM_BYTES)
+        decoded = decode_image(tiles, coder, height=base.shape[0], width=base.shape[1])
         prediction = reconstruct(generator, decoded, BLOCK)
         without_db = psnr(image, prediction)
         yield 8 * base_bytes / pixels, without_db

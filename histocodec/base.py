@@ -2,11 +2,12 @@
 
 Downsampling is the box average, or what a `Downsampler` makes of tissue. A decoder need not know which.
 
-`degrade()` is the one definition of what a decoder sees; training calls the very same function.
+`degrade()` is what a decoder sees of an image: downsampled, and coded in the tiles that an encoder makes of it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -17,6 +18,7 @@ from .codecs import Image, TileCodec, decode_planes, decode_tile, encode_tile
 from .colour import ColourTransform, fit_colours
 from .errors import SettingsError
 from .even import EvenCoder
+from .geometry import Region, Size, TileGrid
 from .tissue import tissue_blocks
 
 BLOCK = 128
@@ -165,6 +167,52 @@ class BaseCoder:
         return self.decode(data, height=size[0], width=size[1])
 
 
+TILES: dict[TileCodec, int] = {"jp2k": 256, "avif": 512, "jpeg": 256}
+"""Base pixels a side of a stored tile."""
+
+
+def coded_tile(read: Callable[[Region], Image], grid: TileGrid, coder: BaseCoder, quality: float, index: int) -> bytes:
+    """One tile of a level, coded as it lies in a file.
+
+    read: regions within the level, as (height, width, 3) uint8 RGB. grid: its tiles. A tile that reaches beyond the
+    slide is coded like the last whole tile's worth of pixels before the edge, so far as the slide has so many.
+    """
+    covered, side = grid.covered(*grid.address(index)), grid.tile
+    part = read(covered)
+    if part.shape[:2] == (side, side):
+        return coder.encode(part, quality)
+    context = None
+    if min(grid.size) >= side:
+        context = read(Region(covered.right - side, covered.bottom - side, side, side))
+    whole = _extended(part, side - covered.height, side - covered.width)
+    return coder.encode(whole, quality, within=(covered.height, covered.width), context=context)
+
+
+def code_image(image: Image, coder: BaseCoder, quality: float) -> list[bytes]:
+    """The tiles of an uncoded base in memory, (height, width, 3) uint8 RGB, in TIFF order."""
+    grid = _grid_of(image.shape[:2], coder)
+
+    def read(region: Region) -> Image:
+        return np.ascontiguousarray(image[region.y : region.bottom, region.x : region.right])
+
+    return [coded_tile(read, grid, coder, quality, index) for index in range(grid.count)]
+
+
+def decode_image(tiles: Sequence[bytes], coder: BaseCoder, *, height: int, width: int) -> Image:
+    """What `code_image` coded, (height, width, 3) uint8 RGB. Raises `codecs.TileError`."""
+    grid = _grid_of((height, width), coder)
+    image = np.empty((height, width, 3), np.uint8)
+    for index, data in enumerate(tiles):
+        part = grid.covered(*grid.address(index))
+        tile = coder.decode(data, height=grid.tile, width=grid.tile)
+        image[part.y : part.bottom, part.x : part.right] = tile[: part.height, : part.width]
+    return image
+
+
+def _grid_of(shape: tuple[int, ...], coder: BaseCoder) -> TileGrid:
+    return TileGrid(Size(shape[1], shape[0]), TILES[coder.codec])
+
+
 def degrade(
     image: Image,
     scale: int,
@@ -186,4 +234,4 @@ def degrade(
     if codec is None:
         return base
     coder = BaseCoder.fitted(codec, base)
-    return coder.decode(coder.encode(base, quality), height=base.shape[0], width=base.shape[1])
+    return decode_image(code_image(base, coder, quality), coder, height=base.shape[0], width=base.shape[1])

@@ -24,7 +24,7 @@ from .layers import EnhancementPieces, coded_fingerprints
 from .metrics import psnr
 from .parallel import ordered_map
 from .pyramid import Progress
-from .quality import PSNR_CAP_DB, BlockScore, QualityMap, quality_facts, score_block, summarise
+from .quality import PSNR_CAP_DB, SSIM_SIDE, BlockScore, QualityMap, quality_facts, score_block, summarise
 from .spool import CodeSpool
 
 Address = tuple[int, int]
@@ -114,7 +114,7 @@ class _Made:
     """Of its worst square, as decoded."""
     fingerprint: NDArray[np.int32] | None
     score: tuple[BlockScore, float] | None
-    """Of the prediction, and the PSNR of bicubic; of whole blocks of tissue."""
+    """Of the prediction, and the PSNR of bicubic; of blocks of tissue; None of glass and of slivers."""
 
 
 class CodedEnhancement:
@@ -140,7 +140,7 @@ class CodedEnhancement:
             regions = regions.without_properties()
         self._regions = None if regions is None else compressed(regions.to_geojson())
         self._read = BlockReader(file, coded.base_plane().read)
-        self._whole = set(file.pyramid.whole_tissue_blocks())
+        self._measurable = set(file.pyramid.tissue_blocks(SSIM_SIDE))
         self.predicted_db: Floors = np.full(floors.shape, np.nan)
         """(rows, columns): PSNR of each block's prediction, capped; NaN where nothing was measured yet."""
         self.decoded_db: Floors = np.full(floors.shape, np.nan)
@@ -180,7 +180,7 @@ class CodedEnhancement:
             min(PSNR_CAP_DB, measure(block.source, block.within)) for measure in (psnr, lowest_psnr)
         )
         score = None
-        if address in self._whole:
+        if address in self._measurable:
             bicubic_db = self._read.bicubic_db(address, block.source)
             score = score_block(block.source, block.within, block.base, self._file.scale), bicubic_db
         if lowest_db >= floor_db:
@@ -208,7 +208,7 @@ class CodedEnhancement:
 
     @property
     def measured(self) -> tuple[QualityFacts, QualityMap] | None:
-        """Of the prediction, on all whole blocks of tissue; None if there are none, or nothing was asked for."""
+        """Of the prediction, on all blocks of tissue but slivers; None if there are none, or nothing was asked for."""
         if not self._scores or self._file.settings.verify == "none":
             return None
         addresses = sorted(self._scores, key=lambda address: address[::-1])

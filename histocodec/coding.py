@@ -9,11 +9,10 @@ from functools import partial
 from pathlib import Path
 from types import TracebackType
 
-from .base import BaseCoder
+from .base import BaseCoder, coded_tile
 from .codecs import Image, TileCodec
 from .errors import BudgetError
 from .facts import OVERVIEW_CODEC
-from .geometry import Region
 from .parallel import ordered_map
 from .plane import TileCache, TiledPlane
 from .pyramid import Progress, Pyramid
@@ -183,20 +182,7 @@ def estimated_bytes(pyramid: Pyramid, overview: CodedOverview, coder: BaseCoder,
 
 
 def _code_tile(pixels: PixelSpool, codes: CodeSpool, coder: BaseCoder, quality: float, index: int) -> None:
-    codes.put(index, coded_tile(pixels, coder, quality, index))
-
-
-def coded_tile(pixels: PixelSpool, coder: BaseCoder, quality: float, index: int) -> bytes:
-    """One tile of a level, coded as it lies in the file. One that reaches beyond the slide is coded like the last whole
-    tile's worth of pixels before the edge, so far as the slide has so many."""
-    grid = pixels.grid
-    covered = grid.covered(*grid.address(index))
-    if covered.width == covered.height == grid.tile:
-        return coder.encode(pixels.get(index), quality)
-    context = None
-    if min(grid.size) >= grid.tile:
-        context = pixels.read(Region(covered.right - grid.tile, covered.bottom - grid.tile, grid.tile, grid.tile))
-    return coder.encode(pixels.get(index), quality, within=(covered.height, covered.width), context=context)
+    codes.put(index, coded_tile(pixels.read, pixels.grid, coder, quality, index))
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,4 +217,4 @@ def _estimate(samples: list[_Sample], coder: BaseCoder, workers: int, quality: f
 
 
 def _coded_size(pixels: PixelSpool, coder: BaseCoder, quality: float, index: int) -> int:
-    return len(coded_tile(pixels, coder, quality, index))
+    return len(coded_tile(pixels.read, pixels.grid, coder, quality, index))

@@ -48,9 +48,6 @@ from .quality import MAP_CHANNELS, QualityMap
 from .settings import EncodeSettings
 from .source import Source
 
-TILES: dict[TileCodec, int] = {"jp2k": 256, "avif": 512, "jpeg": 256}
-"""Base pixels a side of a tile. An AVIF image has some 300 bytes of boxes: 3 % of a tile of 256 px at 0.1 bpp."""
-
 EMBED_SHARE = 0.01
 """A generator whose package takes less than this share of the output is embedded, unless told otherwise."""
 

@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from .adoption import Tuner, adopt_tuned
-from .base import BLOCK, BaseCoder
+from .base import BLOCK, TILES, BaseCoder
 from .base_choice import Candidate, choose_base
 from .bounded import Floors, block_floors
 from .coding import CodedOverview, CodedPyramid
 from .downsamplers import downsampler_for
-from .draft import TILES, Draft, Measured, code_draft_within
+from .draft import Draft, Measured, code_draft_within
 from .errors import BudgetError, GeneratorError, SettingsError, SourceReadError, UnsupportedResolution
 from .facts import Summary
 from .fill import code_bounded, enhancement_facts

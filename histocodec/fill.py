@@ -17,9 +17,10 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
+from .base import coded_tile
 from .bounded import Address, BlockReader, CodedEnhancement, Floors, full_grid, touched_blocks
 from .codecs import QUALITY_SCALES
-from .coding import CodedPyramid, coded_tile
+from .coding import CodedPyramid
 from .draft import Draft
 from .enhancement import HIGHEST_FLOOR_DB
 from .errors import BudgetError
@@ -192,7 +193,7 @@ def _refine(file: Draft, made: Bounded, floors: Floors, budget: int) -> None:
     for index in np.random.default_rng(file.settings.seed).permutation(free).tolist():
         if spare < (1 - FULL) * budget:
             break
-        data = coded_tile(pixels, file.coder, finer, index)
+        data = coded_tile(pixels.read, pixels.grid, file.coder, finer, index)
         more = len(data) - len(codes.get(index))
         if 0 < more <= spare:
             codes.put(index, data)

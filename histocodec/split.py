@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from .base import BaseCoder
+from .base import BaseCoder, coded_tile
 from .bounded import Address, Block, BlockReader, Floors
 from .codecs import QUALITY_SCALES, Image, TileCodec
-from .coding import CodedPyramid, coded_tile, estimated_bytes
+from .coding import CodedPyramid, estimated_bytes
 from .colour import fit_colours
 from .draft import Draft
 from .enhancement import FINGERPRINT_LENGTH, EnhancementCoder, enhance_to, residual
@@ -194,7 +194,7 @@ def _coded_on_demand(pyramid: Pyramid, coder: BaseCoder, quality: float) -> Tile
     side = pixels.grid.tile
 
     def make(column: int, row: int) -> Image:
-        data = coded_tile(pixels, coder, quality, pixels.grid.index(column, row))
+        data = coded_tile(pixels.read, pixels.grid, coder, quality, pixels.grid.index(column, row))
         return coder.decode(data, height=side, width=side)
 
     return TiledPlane(pixels.grid, make, TileCache(64 << 20))

@@ -11,7 +11,7 @@ from typing import Any
 import imagecodecs
 import numpy as np
 
-from histocodec.base import BaseCoder, downsample
+from histocodec.base import BaseCoder, code_image, decode_image, downsample
 from histocodec.codecs import QUALITY_SCALES, Image, TileCodec, encode_tile
 from histocodec.colour import ColourTransform
 from histocodec.tissue import tissue_blocks
@@ -182,13 +182,21 @@ def _decode_jp2_wsi(data: bytes, height: int, width: int) -> Image:
 
 
 def _encode_shipped(codec: TileCodec, image: Image, quality: float) -> bytes:
-    """The colour transform is fitted to what is coded, as an encoder fits it to its slide, and travels with it."""
+    """In the tiles that an encoder makes. The colour transform is fitted to what is coded, as to a slide, and travels
+    with it."""
     coder = BaseCoder.fitted(codec, image[::2, ::2])
     head = struct.pack("<12q", *coder.colour.numbers) if coder.colour else b""
-    return struct.pack("<B", len(head)) + head + coder.encode(image, quality)
+    tiles = code_image(image, coder, quality)
+    return struct.pack("<BH", len(head), len(tiles)) + head + b"".join(struct.pack("<I", len(t)) + t for t in tiles)
 
 
 def _decode_shipped(codec: TileCodec, data: bytes, height: int, width: int) -> Image:
-    length = data[0]
-    colour = ColourTransform(struct.unpack("<12q", data[1 : 1 + length])) if length else None
-    return BaseCoder(codec, colour).decode(data[1 + length :], height=height, width=width)
+    length, count = struct.unpack_from("<BH", data)
+    at = 3 + length
+    colour = ColourTransform(struct.unpack("<12q", data[3:at])) if length else None
+    tiles = []
+    for _ in range(count):
+        (size,) = struct.unpack_from("<I", data, at)
+        tiles.append(data[at + 4 : at + 4 + size])
+        at += 4 + size
+    return decode_image(tiles, BaseCoder(codec, colour), height=height, width=width)

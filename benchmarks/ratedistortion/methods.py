@@ -15,10 +15,9 @@ import numpy as np
 from PIL import Image as PILImage
 
 import histocodec
-from histocodec.base import downsample, shrink
+from histocodec.base import TILES, downsample, shrink
 from histocodec.codecs import TILE_CODECS, Image, TileCodec
 from histocodec.downsamplers import downsampler_for, load_downsampler
-from histocodec.draft import TILES
 from histocodec.generator import BicubicGenerator, Generator
 from histocodec.generators import DEFAULTS, FOR_AVIF, load_generator
 from histocodec.package import find_downsampler, find_package

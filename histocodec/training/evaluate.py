@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..base import BaseCoder, Downsampler, downsample, shrink
+from ..base import BaseCoder, Downsampler, code_image, decode_image, downsample, shrink
 from ..codecs import QUALITY_SCALES, Image, TileCodec
 from ..generator import BicubicGenerator, Generator
 from ..generator import reconstruct as reconstruct
@@ -39,7 +39,7 @@ def centre(image: Image, side: int) -> Image:
 
 
 def code_at_rate(base: Image, codec: TileCodec, budget_bytes: float) -> tuple[Image, int]:
-    """The decoded base at the highest quality whose codestream fits into `budget_bytes`, and its bytes.
+    """The decoded base at the highest quality whose tiles fit into `budget_bytes`, and its bytes.
 
     Bisection, to 0.01 of the quality scale or a whole number; the lowest quality if none fits.
     """
@@ -47,15 +47,16 @@ def code_at_rate(base: Image, codec: TileCodec, budget_bytes: float) -> tuple[Im
     step = 1.0 if scale.whole else 0.01
     low, high = 0, round((scale.high - scale.low) / step)
     coder = BaseCoder.fitted(codec, base)
-    best = coder.encode(base, scale.low)
+    best = code_image(base, coder, scale.low)
     while low < high:
         middle = (low + high + 1) // 2
-        data = coder.encode(base, scale.low + middle * step)
-        if len(data) <= budget_bytes:
-            low, best = middle, data
+        tiles = code_image(base, coder, scale.low + middle * step)
+        if sum(map(len, tiles)) <= budget_bytes:
+            low, best = middle, tiles
         else:
             high = middle - 1
-    return coder.decode(best, height=base.shape[0], width=base.shape[1]), len(best)
+    decoded = decode_image(best, coder, height=base.shape[0], width=base.shape[1])
+    return decoded, sum(map(len, best))
 
 
 def evaluation_tile(
