@@ -333,7 +333,7 @@ def _alternatives(file: Draft, made: Bounded, plain_bytes: int, floors: Floors) 
     return ", ".join(found[:-1]) + f" or {found[-1]}" if len(found) > 1 else found[0]
 
 
-_SAFETY = 0.7
+_SAFETY = 0.6
 """Of the bound, so that what is proposed holds: where all lose less, the block that loses most stands out more."""
 
 
