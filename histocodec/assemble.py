@@ -107,7 +107,7 @@ def write_container(
                 dtype=np.uint8,
                 tile=(base.tile, base.tile),
                 photometric="ycbcr" if codec == "jpeg" else "rgb",
-                subsampling=(2, 2) if codec == "jpeg" else None,
+                subsampling=((1, 1) if index else (2, 2)) if codec == "jpeg" else None,
                 planarconfig="contig",
                 compression=_tifffile_compression(codec),
                 subfiletype=1 if index > first else 0,

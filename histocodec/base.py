@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .codecs import Image, TileCodec, decode_planes, decode_tile, encode_tile
+from .codecs import Chroma, Image, TileCodec, decode_planes, decode_tile, encode_tile
 from .colour import ColourTransform, fit_colours
 from .errors import SettingsError
 from .even import EvenCoder
@@ -142,6 +142,8 @@ class BaseCoder:
     codec: TileCodec
     colour: ColourTransform | None = None
     """Of `avif`, and of no other: what other readers open must have natural colours."""
+    jpeg_chroma: Chroma = "420"
+    """Of `jpeg`."""
 
     @classmethod
     def fitted(cls, codec: TileCodec, pixels: NDArray[np.uint8]) -> BaseCoder:
@@ -161,7 +163,8 @@ class BaseCoder:
         return decode_tile(data, self.codec, height=height, width=width)
 
     def _code(self, tile: Image, quality: float) -> bytes:
-        return encode_tile(self.colour.apply(tile) if self.colour else tile, self.codec, quality)
+        stored = self.colour.apply(tile) if self.colour else tile
+        return encode_tile(stored, self.codec, quality, jpeg_chroma=self.jpeg_chroma)
 
     def _decode(self, data: bytes, size: tuple[int, int]) -> Image:
         return self.decode(data, height=size[0], width=size[1])

@@ -3,8 +3,8 @@
 | codec  | codestream                             | quality scale                             |
 |--------|----------------------------------------|-------------------------------------------|
 | `jp2k` | JPEG 2000 Part 1, irreversible, with the multiple component transform | PSNR in dB, 10 to 60 |
-| `avif` | bare AV1 still picture (`av1`), three full planes, speed 6 | libavif quality, whole numbers 0 to 100 |
-| `jpeg` | JPEG baseline, 4:2:0, optimised Huffman tables | libjpeg quality, whole numbers 1 to 100 |
+| `avif` | bare AV1 still picture (`av1`) of three full planes, speed 6 | libavif quality, whole numbers 0 to 100 |
+| `jpeg` | JPEG baseline, 4:2:0 or 4:4:4, optimised Huffman tables | libjpeg quality, whole numbers 1 to 100 |
 
 The quality scales are the libraries' own: they mean what their manuals say, and are compared by bytes, not by number.
 What a base does with them is `even`'s.
@@ -25,6 +25,8 @@ from .errors import SettingsError
 
 TileCodec = Literal["jp2k", "avif", "jpeg"]
 TILE_CODECS: tuple[TileCodec, ...] = get_args(TileCodec)
+
+Chroma = Literal["420", "444"]
 
 Image = NDArray[np.uint8]
 """height x width x 3, uint8, RGB, 0..255."""
@@ -58,12 +60,14 @@ QUALITY_SCALES: dict[TileCodec, QualityScale] = {
 }
 
 
-def encode_tile(image: Image | NDArray[np.uint16], codec: TileCodec, quality: float) -> bytes:
+def encode_tile(
+    image: Image | NDArray[np.uint16], codec: TileCodec, quality: float, *, jpeg_chroma: Chroma = "420"
+) -> bytes:
     """Code one tile as the codec's library does.
 
     image: (height, width, 3) uint8 RGB; for `avif` also uint16 of 10 bits, as `colour.ColourTransform` makes them.
-    quality: on the codec's own scale, see `QUALITY_SCALES`. Raises SettingsError for a quality outside the scale.
-    Deterministic: the same pixels give the same bytes.
+    quality: on the codec's own scale, see `QUALITY_SCALES`. jpeg_chroma: how `jpeg` subsamples it. Raises SettingsError
+    for a quality outside the scale. Deterministic: the same pixels give the same bytes.
     """
     quality = QUALITY_SCALES[codec].check(quality)
     match codec:
@@ -79,7 +83,7 @@ def encode_tile(image: Image | NDArray[np.uint16], codec: TileCodec, quality: fl
         case "jpeg":
             return bytes(
                 imagecodecs.jpeg_encode(
-                    np.ascontiguousarray(image), level=int(quality), subsampling="420", optimize=True
+                    np.ascontiguousarray(image), level=int(quality), subsampling=jpeg_chroma, optimize=True
                 )
             )
 

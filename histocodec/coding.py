@@ -31,7 +31,7 @@ _TISSUE_SHARE, _TISSUE_SAMPLES = 8, (16, 48)
 """Tiles that an estimate of the whole codes. Of the tissue one in eight: a small slide is cheap to code once more."""
 
 
-OVERVIEW_QUALITY: dict[TileCodec, tuple[float, ...]] = {"jp2k": (33.5, 31.0, 28.0, 24.0), "jpeg": (95, 85, 70, 50)}
+OVERVIEW_QUALITY: dict[TileCodec, tuple[float, ...]] = {"jp2k": (33.5, 31.0, 28.0, 24.0), "jpeg": (90, 80, 65, 50)}
 """Of the reduced levels, on their codec's scale, the first choice first. They are what a recipient sees first, and all
 that other programs show of an AVIF file."""
 
@@ -49,7 +49,8 @@ class CodedOverview:
 
         codec: that of the base.
         """
-        coder = BaseCoder(OVERVIEW_CODEC[codec])
+        # Stain is colour: half of it thrown away is more than any quality brings back.
+        coder = BaseCoder(OVERVIEW_CODEC[codec], jpeg_chroma="444")
         limit = math.inf if budget is None else OVERVIEW_SHARE * budget
         for self.quality in OVERVIEW_QUALITY[coder.codec]:
             with ExitStack() as stack:

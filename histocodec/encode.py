@@ -16,11 +16,11 @@ from .adoption import Tuner, adopt_tuned
 from .base import BLOCK, TILES, BaseCoder
 from .base_choice import Candidate, choose_base
 from .bounded import Floors, block_floors
-from .coding import CodedOverview, CodedPyramid
+from .coding import OVERVIEW_QUALITY, CodedOverview, CodedPyramid
 from .downsamplers import downsampler_for
 from .draft import Draft, Measured, code_draft_within
 from .errors import BudgetError, GeneratorError, SettingsError, SourceReadError, UnsupportedResolution
-from .facts import Summary
+from .facts import OVERVIEW_CODEC, Summary
 from .fill import code_bounded, enhancement_facts
 from .generator import Generator
 from .generators import default_generator, default_package, known_names, load_generator
@@ -206,6 +206,9 @@ def encode(
         notes.append(
             "the source is itself a reconstruction: what was measured is the distance to that, not to the slide"
         )
+    wanted = OVERVIEW_QUALITY[OVERVIEW_CODEC[settings.codec]][0]
+    if overview.quality != wanted:
+        notes.append(f"reduced levels coded at quality {overview.quality:g} in place of {wanted:g}, to fit the budget")
     if manifest.base.downsampling and settings.codec != "avif":
         notes.append(
             f"the base, which other readers open, was made by {manifest.base.downsampling.name}: "

@@ -98,7 +98,7 @@ def container_facts(container: Container) -> dict[str, object]:
         "deidentified": slide.deidentified,
         "source_properties": len(slide.properties),
         "damaged": damaged_places(manifest),
-        "opens_in": "histocodec alone: TIFF readers do not know AVIF"
+        "opens_in": "histocodec; other TIFF readers show its reduced levels"
         if manifest.base.codec == "avif"
         else "OpenSlide, QuPath, tifffile, at the base's resolution",
         "notice": NOTICE,
