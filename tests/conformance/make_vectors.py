@@ -313,7 +313,7 @@ def build(recipe: Recipe, seed: int) -> bytes:
     for _ in levels[1:]:
         pictures.append(downsample(pictures[-1], LEVEL_STEP))
     reduced = OVERVIEW_CODEC[recipe.codec]
-    tiles = [_tiles(base, recipe.codec), *(_tiles(picture, reduced) for picture in pictures[1:])]
+    tiles = [_tiles(base, recipe.codec), *(_tiles(picture, reduced, chroma="444") for picture in pictures[1:])]
     associated = [_associated(name, seed) for name in recipe.associated]
     blocks = TileGrid(full.divided(scale), BLOCK)
     package = network_package(recipe.generator) if recipe.generator in _NETWORKS else None
@@ -472,10 +472,10 @@ def fingerprints(data: bytes, modes: NDArray[np.uint8]) -> tuple[NDArray[np.int3
             return found, decoder.tile_size
 
 
-def coded(image: Image, codec: TileCodec, *, ten_bits: bool = False) -> bytes:
+def coded(image: Image, codec: TileCodec, *, ten_bits: bool = False, chroma: str = "420") -> bytes:
     """A codestream. Not the encoder's own way: how that is tuned must not change a vector.
 
-    ten_bits: an `avif` tile of four times these samples, for a colour transform.
+    ten_bits: an `avif` tile of four times these samples, for a colour transform. chroma: how `jpeg` subsamples it.
     """
     image = np.ascontiguousarray(image)
     match codec:
@@ -494,17 +494,17 @@ def coded(image: Image, codec: TileCodec, *, ten_bits: bool = False) -> bytes:
             )
             return bytes(file[file.index(b"mdat") + 4 :])
         case "jpeg":
-            return bytes(imagecodecs.jpeg_encode(image, level=QUALITY[codec], subsampling="420", optimize=True))
+            return bytes(imagecodecs.jpeg_encode(image, level=QUALITY[codec], subsampling=chroma, optimize=True))
 
 
-def _tiles(picture: Image, codec: TileCodec) -> list[bytes]:
+def _tiles(picture: Image, codec: TileCodec, chroma: str = "420") -> list[bytes]:
     grid = TileGrid(Size(picture.shape[1], picture.shape[0]), TILE)
     codes = []
     for index in range(grid.count):
         part = grid.covered(*grid.address(index))
         tile = picture[part.y : part.bottom, part.x : part.right]
         padding = ((0, TILE - part.height), (0, TILE - part.width), (0, 0))
-        codes.append(coded(np.pad(tile, padding, mode="edge"), codec, ten_bits=codec == "avif"))
+        codes.append(coded(np.pad(tile, padding, mode="edge"), codec, ten_bits=codec == "avif", chroma=chroma))
     return codes
 
 
