@@ -28,7 +28,8 @@ _CLOSE_DB = 0.1
 
 _MOST_TRIES = 6
 
-_GLASS_STEPS, _GLASS_BITS = 0.8, 0.05
+_GLASS_STEPS = 0.8
+_GLASS_BITS: dict[TileCodec, float] = {"jp2k": 0.05, "avif": 0.05, "jpeg": 0.3}
 """The most that the mean of a flat cell may move, in 8-bit steps (nineteen in twenty have to keep to it), and the bits
 a pixel up to which a tile is coded better for its sake. Where there is much tissue as well, the glass would cost more
 than it is worth."""
@@ -107,7 +108,8 @@ class EvenCoder:
 
     def _with_glass_as_it_is(self, part: _Part, tile: Image, quality: float, data: bytes) -> bytes:
         highest = QUALITY_SCALES[self.codec].high
-        while 8 * len(data) < _GLASS_BITS * tile.shape[0] * tile.shape[1] and quality < highest:
+        area = part.pixels.shape[0] * part.pixels.shape[1]
+        while 8 * len(data) < _GLASS_BITS[self.codec] * area and quality < highest:
             if part.glass_keeps_its_colour(self.decode(data, tile.shape[:2])):
                 break
             quality = min(quality + _GLASS_RISE[self.codec], highest)

@@ -139,7 +139,7 @@ def test_the_quality_map_is_what_was_measured(bounded: Path, pixels: Image) -> N
         measured = np.argwhere(quality_map.measured)
         assert len(measured) == facts.blocks > 0
         for row, column in measured.tolist():
-            part = grid.region(column, row)
+            part = grid.covered(column, row)
             original, made = pixels[part.y : part.bottom, part.x : part.right], decoder.read(part)
             assert quality_map.psnr_db[row, column] == pytest.approx(psnr(original, made), abs=1.1e-3)
             assert quality_map.ssim[row, column] == pytest.approx(ssim(original, made), abs=2e-5)

