@@ -192,8 +192,13 @@ def coded_tile(read: Callable[[Region], Image], grid: TileGrid, coder: BaseCoder
 
 
 def code_image(image: Image, coder: BaseCoder, quality: float) -> list[bytes]:
-    """The tiles of an uncoded base in memory, (height, width, 3) uint8 RGB, in TIFF order."""
+    """The tiles of an uncoded base in memory, (height, width, 3) uint8 RGB, in TIFF order.
+
+    An image that is smaller than a tile is coded as it is: what is cut from a slide does not end there.
+    """
     grid = _grid_of(image.shape[:2], coder)
+    if grid.count == 1:
+        return [coder.encode(np.ascontiguousarray(image), quality)]
 
     def read(region: Region) -> Image:
         return np.ascontiguousarray(image[region.y : region.bottom, region.x : region.right])
@@ -204,6 +209,8 @@ def code_image(image: Image, coder: BaseCoder, quality: float) -> list[bytes]:
 def decode_image(tiles: Sequence[bytes], coder: BaseCoder, *, height: int, width: int) -> Image:
     """What `code_image` coded, (height, width, 3) uint8 RGB. Raises `codecs.TileError`."""
     grid = _grid_of((height, width), coder)
+    if grid.count == 1:
+        return coder.decode(tiles[0], height=height, width=width)
     image = np.empty((height, width, 3), np.uint8)
     for index, data in enumerate(tiles):
         part = grid.covered(*grid.address(index))

@@ -64,7 +64,7 @@ def test_the_downsampler_is_the_one_that_its_generator_names() -> None:
     named = {package.card.downsampler for package in shipped_packages().values()} - {None}
     assert named == set(downsamplers) == {"sharp-x4"}
     package = downsamplers["sharp-x4"]
-    assert parse_config(package.card.training) == load_config(CONFIGS / "avif-x4.toml")
+    assert parse_config(package.card.training) == load_config(CONFIGS / "sharp-x4.toml")
     assert len(package.data) < 200_000
     assert (MODELS_FOLDER / "downsamplers" / "sharp-x4.md").read_text() == downsampler_card(package)
 

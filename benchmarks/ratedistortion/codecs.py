@@ -11,8 +11,8 @@ from typing import Any
 import imagecodecs
 import numpy as np
 
-from histocodec.base import BaseCoder, code_image, decode_image, downsample
-from histocodec.codecs import QUALITY_SCALES, Image, TileCodec, encode_tile
+from histocodec.base import BaseCoder, downsample
+from histocodec.codecs import QUALITY_SCALES, Image, TileCodec
 from histocodec.colour import ColourTransform
 from histocodec.tissue import tissue_blocks
 
@@ -165,7 +165,7 @@ def _encode_jp2_wsi(image: Image, quality: float) -> bytes:
         square = np.pad(base, ((0, side - base.shape[0]), (0, side - base.shape[1]), (0, 0)), mode="edge")
         glass = not tissue_blocks(square, side).any()
         # The product's coder keeps the colour of what it codes at its worst.
-        streams.append(encode_tile(tile, "jp2k", 10) if glass else _encode_jp2k(tile, quality))
+        streams.append(BaseCoder("jp2k").encode(tile, 10) if glass else _encode_jp2k(tile, quality))
     offset, index = TILE_INDEX_BYTES * len(streams), b""
     for stream in streams:
         index += struct.pack("<2Q", offset, len(stream))
@@ -182,21 +182,13 @@ def _decode_jp2_wsi(data: bytes, height: int, width: int) -> Image:
 
 
 def _encode_shipped(codec: TileCodec, image: Image, quality: float) -> bytes:
-    """In the tiles that an encoder makes. The colour transform is fitted to what is coded, as to a slide, and travels
-    with it."""
+    """One tile, as an encoder makes it. The colours are fitted to what is coded, as to a slide, and travel with it."""
     coder = BaseCoder.fitted(codec, image[::2, ::2])
     head = struct.pack("<12q", *coder.colour.numbers) if coder.colour else b""
-    tiles = code_image(image, coder, quality)
-    return struct.pack("<BH", len(head), len(tiles)) + head + b"".join(struct.pack("<I", len(t)) + t for t in tiles)
+    return struct.pack("<B", len(head)) + head + coder.encode(image, quality)
 
 
 def _decode_shipped(codec: TileCodec, data: bytes, height: int, width: int) -> Image:
-    length, count = struct.unpack_from("<BH", data)
-    at = 3 + length
-    colour = ColourTransform(struct.unpack("<12q", data[3:at])) if length else None
-    tiles = []
-    for _ in range(count):
-        (size,) = struct.unpack_from("<I", data, at)
-        tiles.append(data[at + 4 : at + 4 + size])
-        at += 4 + size
-    return decode_image(tiles, BaseCoder(codec, colour), height=height, width=width)
+    length = data[0]
+    colour = ColourTransform(struct.unpack("<12q", data[1 : 1 + length])) if length else None
+    return BaseCoder(codec, colour).decode(data[1 + length :], height=height, width=width)
