@@ -79,8 +79,14 @@ def _key(row: dict[str, Any]) -> tuple[Any, ...]:
     return row["generator"], row["folder"], row["codec"], row["asked_bpp"]
 
 
-STOPPED = {"avif-x4": "it was stopped at step 13,800, when the rate had fallen to 1.6 % of its peak"}
-"""By configuration: what a package's settings do not say of how it was made."""
+STOPPED = {"sharp-x4": "it was stopped at step 13,800, when the rate had fallen to 1.6 % of its peak"}
+"""By package: what its settings do not say of how it was made."""
+
+STARTED = {
+    "avif-x4": "the generator that configs/sharp-x4.toml trained on a GPU",
+    "avif-x2": "the generator that configs/avif-x2.toml of commit b372d98 trained on a GPU",
+}
+"""By package: whose weights its training went on from."""
 
 AVIF_ALONE = frozenset(FOR_AVIF.values())
 """Generators that are not meant for bases in another codec."""
@@ -200,17 +206,19 @@ def _training(card: PackageCard) -> str:
     else:
         shares, how = (
             training["data"]["train"],
-            f"`histocodec train configs/{training['name']}.toml`, which has every setting",
+            f"`histocodec train configs/{card.name}.toml`, which has every setting",
         )
         beside = {f"downsampler's {key}": value for key, value in (training.get("downsampler") or {}).items()}
         training = {**training["loss"], **beside, **training["schedule"]}
-        if card.training["name"] in STOPPED:
-            how += f"; {STOPPED[card.training['name']]}"
+        if card.name in STOPPED:
+            how += f"; {STOPPED[card.name]}"
+        if card.name in STARTED:
+            how += f"; it went on from {STARTED[card.name]}"
     folders = ", ".join(f"{folder} ({share:.0%})" for folder, share in shares.items())
     settings = ", ".join(f"{key} {value}" for key, value in training.items() if value not in (None, False))
     return (
-        f"Share of the draws by folder of the training data: {folders}. Every base went through the codec's own "
-        f"`degrade()`. Made by {how}. Settings: {settings}."
+        f"Share of the draws by folder of the training data: {folders}. Every base was coded as an "
+        f"encoder codes it. Made by {how}. Settings: {settings}."
     )
 
 
