@@ -39,6 +39,13 @@ class ColourTransform:
     numbers: tuple[int, ...]
     """Twelve, in 1/65536: three rows of a 3 x 3 matrix and an offset."""
 
+    def shifted(self, steps: NDArray[np.float64]) -> ColourTransform:
+        """The one that gives so many steps of R, G and B more, fractions included. steps: (3,)."""
+        numbers = list(self.numbers)
+        for channel, step in enumerate(steps.tolist()):
+            numbers[4 * channel + 3] += round(step * ONE)
+        return ColourTransform(tuple(numbers))
+
     def undo(self, stored: NDArray[np.uint16]) -> Image:
         """(height, width, 3) uint16 of 10 bits as it was coded -> (height, width, 3) uint8 RGB."""
         rows = np.array(self.numbers, np.float64).reshape(3, 4)

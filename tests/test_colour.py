@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from histocodec.base import BaseCoder, downsample
-from histocodec.codecs import Image
+from histocodec.codecs import Image, TileCodec
 from histocodec.colour import UNCHANGED, ColourTransform, fit_colours
 from histocodec.container import Container
 from histocodec.decode import Decoder
@@ -19,7 +19,7 @@ from histocodec.generator import BicubicGenerator
 from histocodec.geometry import Region, Size
 from histocodec.metrics import psnr
 from histocodec.source import open_source
-from histocodec.synthetic import tissue
+from histocodec.synthetic import tissue, write_slide
 
 
 @pytest.fixture(scope="module")
@@ -114,3 +114,28 @@ def test_an_avif_file_states_its_transform_and_decodes_with_it(
         size = decoder.levels[1]
         found = decoder.read(Region(0, 0, size.width, size.height), 1)
     assert psnr(downsample(slide_image, 4), found) > 35
+
+
+def test_a_shift_is_a_fraction_of_a_step_too() -> None:
+    rng = np.random.default_rng(1)
+    image = rng.integers(40, 200, (200, 200, 3)).astype(np.uint8)
+    transform = fit_colours(image)
+    stored = (transform.apply(image) + rng.integers(-4, 5, image.shape)).astype(np.uint16)  # as a codec's error does
+    moved = transform.shifted(np.array([0.3, -0.75, 2.0])).undo(stored).astype(float) - transform.undo(stored)
+    assert np.abs(moved.mean((0, 1)) - [0.3, -0.75, 2.0]).max() < 0.03
+
+
+@pytest.mark.parametrize("codec", ["avif"])
+def test_a_file_keeps_the_mean_colour_of_its_tissue(tmp_path: Path, codec: TileCodec) -> None:
+    image = tissue(Size(1600, 1500), seed=9)
+    write_slide(tmp_path / "slide.tif", image)
+    with open_source(tmp_path / "slide.tif") as source:
+        encode(source, tmp_path / "x.hc.tif", settings=EncodeSettings(codec=codec, ratio=16, verify="none"))
+        original = source.read(Region(0, 0, *source.size))
+    with Decoder(tmp_path / "x.hc.tif") as decoder:
+        made = decoder.read(Region(0, 0, *decoder.levels[0]))
+        map_ = decoder.container.tissue_map.repeat(512, 0).repeat(512, 1)[: made.shape[0], : made.shape[1]] > 0
+    shifts = [made[part].astype(float).mean(0) - original[part].mean(0) for part in (map_, ~map_)]
+    # What the network shifts and what it does not see are shared out between them.
+    assert np.abs(shifts[0] + shifts[1]).max() <= 0.25
+    assert np.abs(shifts).max() <= 0.5
