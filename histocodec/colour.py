@@ -2,8 +2,8 @@
 
 H&E stains lie along two directions that a codec's YCbCr does not know: what it codes as three planes is still
 correlated. The transform turns the colours to their principal axes, and AV1 codes these as they are, the strongest one
-as its first plane: 6 to 7 % fewer bytes at equal PSNR of the base on development tiles, 3 to 6 % on other labs', than
-through YCbCr (benchmarks/NOTES.md).
+as its first plane: about 6 % fewer bytes at equal PSNR of the base than through YCbCr and libavif's own tuning
+(benchmarks/NOTES.md).
 """
 
 from __future__ import annotations

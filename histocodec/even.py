@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from .codecs import QUALITY_SCALES, Image, TileCodec
 from .metrics import psnr_of_mse
+from .tissue import FLAT_RANGE
 
-CELL, FLAT_RANGE = 16, 16
-"""Pixels a side of what is flat or has detail, and the most that a channel varies in what is flat."""
+CELL = 16
+"""Pixels a side of what is flat or has detail."""
 
 _HIGHEST_DB = 60.0
 _CLOSE_DB = 0.1
