@@ -323,8 +323,11 @@ def test_the_mean_may_be_3_db_below_what_is_stated(
 
 
 def test_glass_does_not_make_up_for_tissue(source: Source, half_glass: Decoder, comparison: Comparison) -> None:
-    tissue_db, glass_db = (tile.psnr_db for tile in comparison.tiles[:2])
-    assert glass_db > tissue_db + 1
+    tissue_db, glass_db = (
+        float(np.mean([tile.psnr_db for tile in comparison.tiles if (tile.column == 0) == tissue]))
+        for tissue in (True, False)
+    )
+    assert glass_db > tissue_db
     quality = half_glass.manifest.quality
     assert quality is not None
     stated = dataclasses.replace(quality, psnr_db=dataclasses.replace(quality.psnr_db, mean=tissue_db + 3.1))
