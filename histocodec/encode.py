@@ -177,13 +177,13 @@ def encode(
         file = Draft(source, settings, generator, pyramid, scale, coder, overview).fitted(budget)
         floors = block_floors(file) if settings.has_floor else None
         file, coded = _coded(file, budget, floors, folder, progress)
-        if floors is None:
-            file = _with_its_tint(file, coded, progress)
         stack.enter_context(coded)
         if tuner is not None:
             file, coded, note = adopt_tuned(file, coded, tuner, budget, folder, progress)
             stack.enter_context(coded)
             notes.append(note)
+        if floors is None:  # last of all: coding the tiles again would take it back
+            file = _with_its_tint(file, coded, progress)
         bounded = None
         if floors is not None:
             bounded = stack.enter_context(code_bounded(file, coded, floors, budget, folder, progress))
