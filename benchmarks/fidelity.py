@@ -30,15 +30,16 @@ from benchmarks.ncnn import read_rrdb
 from benchmarks.nuclei import Mask, NucleiJudge, read_mask, score_nuclei
 from benchmarks.stlpips import PerceptualDistance
 from benchmarks.tissue_sites import organ
-from histocodec.base import downsample
-from histocodec.codecs import Image, TileCodec
-from histocodec.generators import load_generator
-from histocodec.metrics import psnr, ssim
-from histocodec.model import NetworkGenerator
-from histocodec.networks import RRDBNet
-from histocodec.package import PackageCard, find_package
+from histocodec.generators.catalogue import load_generator
+from histocodec.generators.networks import RRDBNet
+from histocodec.generators.package import PackageCard, find_package
+from histocodec.generators.torch_runner import NetworkGenerator
+from histocodec.geometry import Image
+from histocodec.pixels.downsample import downsample
+from histocodec.pixels.metrics import psnr, ssim
+from histocodec.pixels.tile_codecs import TileCodec
+from histocodec.training.data.patches import TILE_SUFFIXES, read_image
 from histocodec.training.evaluate import EvaluationTile, base_name, centre, evaluation_tile, reconstruct
-from histocodec.training.patches import TILE_SUFFIXES, read_image
 
 RESULTS = Path(__file__).parent / "results" / "fidelity.json"
 FOLDERS = {"dev/monuseg": 1, "foreign/tnbc": 9, "foreign/brecahad": 4}

@@ -18,13 +18,13 @@ from typing import Any
 
 from benchmarks import fidelity
 from benchmarks.mosaic import default_data
-from histocodec.base import downsample
-from histocodec.codecs import TileCodec
-from histocodec.downsamplers import downsampler_for
-from histocodec.generators import FOR_AVIF, load_generator
-from histocodec.package import MODELS_FOLDER, Package, PackageCard, shipped_downsamplers, shipped_packages
+from histocodec.generators.catalogue import FOR_AVIF, load_generator
+from histocodec.generators.downsamplers import downsampler_for
+from histocodec.generators.package import MODELS_FOLDER, Package, PackageCard, shipped_downsamplers, shipped_packages
+from histocodec.pixels.downsample import downsample
+from histocodec.pixels.tile_codecs import TileCodec
+from histocodec.training.data.patches import TILE_SUFFIXES, read_image
 from histocodec.training.evaluate import EvaluationTile, evaluation_tile, score
-from histocodec.training.patches import TILE_SUFFIXES, read_image
 
 RESULTS = Path(__file__).parent / "results" / "generators.json"
 FOLDERS = ("dev/monuseg", "foreign/tnbc", "foreign/brecahad")

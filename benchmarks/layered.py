@@ -35,18 +35,19 @@ from benchmarks.ratedistortion import codecs
 from benchmarks.ratedistortion.codecs import TILE_INDEX_BYTES, Codec
 from benchmarks.ratedistortion.history import history
 from benchmarks.ratedistortion.methods import CHECKSUM_BYTES
-from histocodec.base import BaseCoder, code_image, decode_image, shrink
-from histocodec.codecs import Image, TileCodec
-from histocodec.colour import fit_colours
-from histocodec.downsamplers import downsampler_for
-from histocodec.enhancement import EnhancementCoder, enhance_to, residual
-from histocodec.generator import reconstruct
-from histocodec.generators import load_generator
-from histocodec.geometry import Size, TileGrid
-from histocodec.metrics import mean_squared_error, psnr, psnr_of_mse
-from histocodec.output import atomic_output
+from histocodec.generators.catalogue import load_generator
+from histocodec.generators.downsamplers import downsampler_for
+from histocodec.generators.predict import reconstruct
+from histocodec.geometry import Image, Size, TileGrid
+from histocodec.pixels.colour import fit_colours
+from histocodec.pixels.downsample import shrink
+from histocodec.pixels.metrics import mean_squared_error, psnr, psnr_of_mse
+from histocodec.pixels.residual import EnhancementCoder, enhance_to, residual
+from histocodec.pixels.tile_codecs import TileCodec
+from histocodec.pixels.tile_coder import TileCoder, code_image, decode_image
+from histocodec.runtime.files import atomic_output
+from histocodec.training.data.patches import TILE_SUFFIXES, read_image
 from histocodec.training.evaluate import centre
-from histocodec.training.patches import TILE_SUFFIXES, read_image
 from histocodec.version import __version__
 
 RESULTS = Path(__file__).parent / "results" / "layered.json"
@@ -113,7 +114,7 @@ def layered_points(image: Image, setting: Setting) -> Iterator[Point]:
     generator = load_generator(setting.generator)
     scale, pixels = generator.scale, image[..., 0].size
     base = shrink(image, downsampler_for(generator, scale))
-    coder = BaseCoder.fitted(setting.base, base)
+    coder = TileCoder.fitted(setting.base, base)
     for quality in setting.qualities:
         tiles = code_image(base, coder, quality)
         base_bytes = sum(map(len, tiles)) + len(tiles) * (TILE_INDEX_BYTES + CHECKSUM_BYTES)

@@ -24,10 +24,9 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from histocodec.base import downsample
-from histocodec.codecs import Image
-from histocodec.geometry import Region, Size, TileGrid
-from histocodec.parallel import core_count
+from histocodec.geometry import Image, Region, Size, TileGrid
+from histocodec.pixels.downsample import downsample
+from histocodec.runtime.parallel import core_count
 
 CELL = 1000
 """Side of the squares that are either tissue or glass, px."""

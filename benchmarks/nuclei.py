@@ -25,10 +25,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmarks.mosaic import default_data
-from histocodec.codecs import Image
-from histocodec.training.augment import augment, turned
+from histocodec.geometry import Image
 from histocodec.training.config import AugmentConfig
-from histocodec.training.patches import read_image
+from histocodec.training.data.augment import augment, turned
+from histocodec.training.data.patches import read_image
 
 WEIGHTS = Path(__file__).parent / "nuclei.safetensors"
 Mask = NDArray[np.bool_]

@@ -23,13 +23,13 @@ from matplotlib.figure import Figure
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.mosaic import default_data
-from histocodec.model import NetworkGenerator, build_generator
-from histocodec.networks import Network, Plain, RRDBNet, build_network
-from histocodec.package import Package, PackageCard, find_package
+from histocodec.generators.networks import Network, PlainNet, RRDBNet, build_network
+from histocodec.generators.package import Package, PackageCard, find_package
+from histocodec.generators.torch_runner import NetworkGenerator, build_generator
 from histocodec.training import load_config, run_training
 from histocodec.training.config import ScheduleConfig
+from histocodec.training.data.patches import TILE_SUFFIXES, read_image
 from histocodec.training.evaluate import evaluation_tile, score
-from histocodec.training.patches import TILE_SUFFIXES, read_image
 
 RESULTS = Path(__file__).parent / "results" / "pareto.json"
 CONFIG = Path(__file__).parents[1] / "configs" / "fidelity-x4.toml"
@@ -105,7 +105,7 @@ def speed(network: Network) -> dict[str, float]:
 
 
 def _flop_per_base_pixel(network: Network) -> float:
-    if isinstance(network, Plain):  # every weight once a base pixel
+    if isinstance(network, PlainNet):  # every weight once a base pixel
         return sum(2 * p.numel() for p in network.parameters() if p.dim() == 4)
     counter = FlopCounterMode(display=False)
     with torch.inference_mode(), counter:

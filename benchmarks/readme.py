@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from histocodec.generators import DEFAULTS, FOR_AVIF
+from histocodec.generators.catalogue import DEFAULTS, FOR_AVIF
 
 from . import fidelity, generators, speed
 from .ratedistortion import tables as ratedistortion

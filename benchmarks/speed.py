@@ -32,9 +32,9 @@ import openslide
 import psutil
 
 import histocodec
-from histocodec.codecs import Image
-from histocodec.metrics import psnr
-from histocodec.parallel import core_count
+from histocodec.geometry import Image
+from histocodec.pixels.metrics import psnr
+from histocodec.runtime.parallel import core_count
 
 from .mosaic import CELL, build_mosaic, tissue_tiles
 

@@ -16,12 +16,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from histocodec.base import BaseCoder, downsample
-from histocodec.codecs import Image
-from histocodec.generator import reconstruct
-from histocodec.generators import load_generator
-from histocodec.training.patches import read_image
-from histocodec.training.stand_in import QUALITIES, StandIn
+from histocodec.generators.catalogue import load_generator
+from histocodec.generators.predict import reconstruct
+from histocodec.geometry import Image
+from histocodec.pixels.downsample import downsample
+from histocodec.pixels.tile_coder import TileCoder
+from histocodec.training.avif_surrogate import QUALITIES, StandIn
+from histocodec.training.data.patches import read_image
 
 SCALE = 4
 GENERATOR = "fidelity-x4"
@@ -64,7 +65,7 @@ def _coded(tiles: list[Image], quality: float) -> tuple[float, float, float]:
     found = []
     for tile in tiles:
         base = downsample(tile, SCALE)
-        coder = BaseCoder.fitted("avif", base)
+        coder = TileCoder.fitted("avif", base)
         data = coder.encode(base, quality)
         seen = coder.decode(data, height=SIDE, width=SIDE)
         made = reconstruct(generator, seen)
@@ -80,7 +81,7 @@ def _error(a: Image, b: Image) -> float:
 def _fitted(tiles: list[Image], wanted: float) -> tuple[float, float]:
     """The step, by bisection, and the stand-in's bits with it."""
     bases = [downsample(tile, SCALE) for tile in tiles]
-    colours = [BaseCoder.fitted("avif", base).colour for base in bases]
+    colours = [TileCoder.fitted("avif", base).colour for base in bases]
     stand_in = StandIn()
     images = torch.from_numpy(np.stack(bases)).permute(0, 3, 1, 2).float() / 255
     numbers = torch.tensor([colour.numbers for colour in colours if colour is not None]).float()

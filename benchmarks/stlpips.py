@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional
 
-from histocodec.codecs import Image
+from histocodec.geometry import Image
 
 _CONVOLUTIONS = ((1, 0, 2), (2, 5, 2), (3, 9, 1), (4, 11, 1), (5, 13, 1))
 """Slice, number within the network, padding."""

@@ -12,19 +12,20 @@ Importing this package does not import torch; loading a learned generator does.
 
 from __future__ import annotations
 
-from .compare import Comparison, compare
-from .container import Container
-from .decode import Decoder
-from .encode import EncodeReport, EncodeSettings, encode
+from .comparison.compare import Comparison, compare
+from .decoder import Decoder
+from .encoder.pipeline import EncodeReport, EncodeSettings, encode
 from .errors import HistocodecError, Problem
-from .generator import BicubicGenerator, Generator
-from .generators import load_generator
+from .format.quality import QualityMap
+from .format.reader import Container
+from .format.regions import RegionsOfInterest
+from .format.tiers import enhance, strip
+from .generators.bicubic import BicubicGenerator
+from .generators.catalogue import load_generator
 from .geometry import Region, Size
-from .quality import QualityMap
-from .roi import RegionsOfInterest
+from .pixels.resampler import Generator
 from .source import Source, open_source
-from .tiers import enhance, strip
-from .validate import validate
+from .validation import validate
 from .version import __version__
 from .views.slide import ReconstructedSlide, open_slide
 

@@ -16,7 +16,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from .errors import RegionError
+
+Image = NDArray[np.uint8]
+"""height x width x 3, uint8, RGB, 0..255."""
 
 
 class Size(NamedTuple):

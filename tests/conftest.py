@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from histocodec.codecs import Image
-from histocodec.encode import encode
-from histocodec.generator import BicubicGenerator
-from histocodec.geometry import Size
+from histocodec.demo.synthetic import tissue, write_slide
+from histocodec.encoder.pipeline import encode
+from histocodec.generators.bicubic import BicubicGenerator
+from histocodec.geometry import Image, Size
 from histocodec.source import open_source
-from histocodec.synthetic import tissue, write_slide
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import imagecodecs
 import numpy as np
 import pytest
 
-from histocodec import av1
+from histocodec.pixels import av1
 
 
 def planes(height: int, width: int, ten_bits: bool, seed: int = 0) -> av1.Planes:

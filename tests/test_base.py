@@ -9,21 +9,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from histocodec.base import BaseCoder, code_image, decode_image, degrade, downsample
-from histocodec.codecs import (
+from histocodec.demo.synthetic import tissue
+from histocodec.errors import SettingsError
+from histocodec.geometry import Image, Size
+from histocodec.pixels.degrade import degrade
+from histocodec.pixels.downsample import downsample
+from histocodec.pixels.metrics import psnr
+from histocodec.pixels.tile_codecs import (
     QUALITY_SCALES,
     TILE_CODECS,
-    Image,
     TileCodec,
     TileError,
     decode_tile,
     encode_tile,
     stated_size,
 )
-from histocodec.errors import SettingsError
-from histocodec.geometry import Size
-from histocodec.metrics import psnr
-from histocodec.synthetic import tissue
+from histocodec.pixels.tile_coder import TileCoder, code_image, decode_image
 
 
 def smooth(height: int, width: int, seed: int = 0) -> Image:
@@ -120,7 +121,7 @@ def test_degrade_is_downsample_then_codec() -> None:
     image = smooth(256, 320)
     assert np.array_equal(degrade(image, 4, None), downsample(image, 4))
     base = downsample(image, 4)
-    coder = BaseCoder("jp2k")
+    coder = TileCoder("jp2k")
     coded = decode_image(code_image(base, coder, 30.0), coder, height=64, width=80)
     assert np.array_equal(degrade(image, 4, "jp2k", 30.0), coded)
 
@@ -131,7 +132,7 @@ def test_the_tissue_of_a_tile_that_is_mostly_glass_is_kept() -> None:
     tile = np.full((256, 256, 3), 243, np.uint8)
     tile[:, :64] = whole[:, 96:160]
     for quality in (24.0, 28.0):
-        coder = BaseCoder("jp2k")
+        coder = TileCoder("jp2k")
         among_glass = coder.decode(coder.encode(tile, quality), height=256, width=256)[:, :64]
         among_tissue = coder.decode(coder.encode(whole, quality), height=256, width=256)[:, 96:160]
         assert psnr(tile[:, :64], among_glass) > psnr(whole[:, 96:160], among_tissue) - 1

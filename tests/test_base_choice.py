@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from histocodec.encode import EncodeSettings, encode
+from histocodec.demo.synthetic import tissue, write_slide
+from histocodec.encoder.pipeline import EncodeSettings, encode
+from histocodec.encoder.settings import Base
 from histocodec.errors import BudgetError, SettingsError
-from histocodec.generator import BicubicGenerator
+from histocodec.generators.bicubic import BicubicGenerator
 from histocodec.geometry import Size
-from histocodec.settings import Base
 from histocodec.source import open_source
-from histocodec.synthetic import tissue, write_slide
 
 
 @pytest.fixture(scope="module")

@@ -12,20 +12,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from histocodec.codecs import Image
-from histocodec.decode import BICUBIC, Decoder
-from histocodec.encode import EncodeReport, EncodeSettings, encode
-from histocodec.enhancement import Mode, fingerprint
+from histocodec.decoder import BICUBIC, Decoder
+from histocodec.demo.synthetic import tissue, write_slide
+from histocodec.encoder.measure import half_width
+from histocodec.encoder.pipeline import EncodeReport, EncodeSettings, encode
 from histocodec.errors import BudgetError, CorruptContainer, RoiError, SettingsError
-from histocodec.generator import BicubicGenerator
-from histocodec.geometry import Region, Size, TileGrid
-from histocodec.metrics import psnr, ssim
-from histocodec.quality import half_width
-from histocodec.roi import RegionsOfInterest
+from histocodec.format.regions import RegionsOfInterest
+from histocodec.generators.bicubic import BicubicGenerator
+from histocodec.geometry import Image, Region, Size, TileGrid
+from histocodec.pixels.metrics import psnr, ssim
+from histocodec.pixels.residual import Mode, fingerprint
 from histocodec.source import open_source
-from histocodec.synthetic import tissue, write_slide
-from histocodec.training.patches import read_image
-from histocodec.validate import validate
+from histocodec.training.data.patches import read_image
+from histocodec.validation import validate
 
 FLOOR = 33.0
 DATA = Path(os.environ.get("HISTOCODEC_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -48,7 +47,7 @@ def _square(size: Size, x: int, y: int, side: int) -> RegionsOfInterest:
 
 def _psnr_by_block(decoder: Decoder, image: Image, side: int | None = None) -> dict[tuple[int, int], float]:
     """side: of squares; None for the blocks."""
-    grid = TileGrid(decoder.levels[0], side or decoder.tile_size)
+    grid = TileGrid(decoder.levels[0], side or decoder.block_size)
     found = {}
     for index in range(grid.count):
         part = grid.covered(*grid.address(index))
@@ -135,7 +134,7 @@ def test_the_quality_map_is_what_was_measured(bounded: Path, pixels: Image) -> N
         quality_map, facts = decoder.container.quality_map, decoder.manifest.quality
         assert quality_map is not None
         assert facts is not None
-        grid = TileGrid(decoder.levels[0], decoder.tile_size)
+        grid = TileGrid(decoder.levels[0], decoder.block_size)
         measured = np.argwhere(quality_map.measured)
         assert len(measured) == facts.blocks > 0
         for row, column in measured.tolist():
@@ -208,7 +207,7 @@ def test_a_decoder_that_predicts_otherwise_refuses_to_add_residuals(
                 np.where(image < 250, image + 3 * (np.indices(image.shape).sum(0) % 2), image).astype(np.uint8)
             )
 
-        monkeypatch.setattr("histocodec.decode.fingerprint", shifted)
+        monkeypatch.setattr("histocodec.decoder.fingerprint", shifted)
         with pytest.raises(CorruptContainer) as caught:
             decoder.read(place)
         assert caught.value.code == "prediction-mismatch"

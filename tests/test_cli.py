@@ -20,14 +20,13 @@ import openslide
 import pytest
 from PIL import Image as PILImage
 
-import histocodec.package
+import histocodec.generators.package
 from histocodec import cli
 from histocodec.cli import coding
-from histocodec.codecs import Image
-from histocodec.container import Container
-from histocodec.decode import Decoder
-from histocodec.geometry import Region
-from histocodec.synthetic import write_slide
+from histocodec.decoder import Decoder
+from histocodec.demo.synthetic import write_slide
+from histocodec.format.reader import Container
+from histocodec.geometry import Image, Region
 from histocodec.version import __version__
 
 
@@ -296,8 +295,8 @@ def test_decode_of_a_coarser_level(run: Run, container_path: Path, tmp_path: Pat
 
 def test_models(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name, package in run("models", "--json").value().items():
-        assert package["bytes"] == len(histocodec.package.shipped_packages()[name].data)
-    monkeypatch.setattr(histocodec.package, "MODELS_FOLDER", tmp_path)
+        assert package["bytes"] == len(histocodec.generators.package.shipped_packages()[name].data)
+    monkeypatch.setattr(histocodec.generators.package, "MODELS_FOLDER", tmp_path)
     assert run("models", "--json").value() == {}
     none = run("models")
     assert (none.code, none.out) == (0, "")
@@ -352,7 +351,7 @@ def test_encode_refuses_bad_settings(run: Run, slide: Path) -> None:
 def test_a_missing_default_generator(
     run: Run, slide: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    monkeypatch.setattr(histocodec.package, "MODELS_FOLDER", tmp_path_factory.mktemp("no models"))
+    monkeypatch.setattr(histocodec.generators.package, "MODELS_FOLDER", tmp_path_factory.mktemp("no models"))
     assert "no generator fidelity-x4" in run("encode", slide).sentence()
 
 

@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 import typer.main
 
-from histocodec import cli, parallel
+from histocodec import cli
 from histocodec.cli import running as running_module
 from histocodec.cli.options import app
 from histocodec.cli.running import LOG, running
+from histocodec.runtime import parallel
 
 COMMANDS = [command.name for command in app.registered_commands]
 PLAIN = ("--generator", "bicubic-x4", "--quality", "30", "--verify", "none")

@@ -9,17 +9,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from histocodec.base import BaseCoder, downsample
-from histocodec.codecs import Image, TileCodec
-from histocodec.colour import UNCHANGED, ColourTransform, fit_colours
-from histocodec.container import Container
-from histocodec.decode import Decoder
-from histocodec.encode import EncodeSettings, encode
-from histocodec.generator import BicubicGenerator
-from histocodec.geometry import Region, Size
-from histocodec.metrics import psnr
+from histocodec.decoder import Decoder
+from histocodec.demo.synthetic import tissue, write_slide
+from histocodec.encoder.pipeline import EncodeSettings, encode
+from histocodec.format.reader import Container
+from histocodec.generators.bicubic import BicubicGenerator
+from histocodec.geometry import Image, Region, Size
+from histocodec.pixels.colour import UNCHANGED, ColourTransform, fit_colours
+from histocodec.pixels.downsample import downsample
+from histocodec.pixels.metrics import psnr
+from histocodec.pixels.tile_codecs import TileCodec
+from histocodec.pixels.tile_coder import TileCoder
 from histocodec.source import open_source
-from histocodec.synthetic import tissue, write_slide
 
 
 @pytest.fixture(scope="module")
@@ -72,17 +73,17 @@ def test_a_flat_colour_beside_tissue_stays_what_it_is(base: Image, level: int, q
     """White most of all: a viewer's background beside it shows a single step."""
     tile = np.full((256, 256, 3), level, np.uint8)
     tile[:96] = base[:96]
-    coder = BaseCoder.fitted("avif", base)
+    coder = TileCoder.fitted("avif", base)
     decoded = coder.decode(coder.encode(tile, quality), height=256, width=256)
     assert np.abs(decoded[160:].astype(int) - level).max() <= (0 if level == 255 else 1)
 
 
 def test_fewer_bytes_at_equal_fidelity(base: Image) -> None:
     """On synthetic tissue it must at least do no harm; benchmarks/NOTES.md has real tissue."""
-    plain, fitted = BaseCoder("avif"), BaseCoder.fitted("avif", base)
+    plain, fitted = TileCoder("avif"), TileCoder.fitted("avif", base)
     assert fitted.colour is not None
 
-    def curve(coder: BaseCoder) -> tuple[list[float], list[float]]:
+    def curve(coder: TileCoder) -> tuple[list[float], list[float]]:
         sizes, values = [], []
         for quality in (20, 40, 60, 80):
             data = coder.encode(base, quality)
@@ -97,7 +98,7 @@ def test_fewer_bytes_at_equal_fidelity(base: Image) -> None:
 
 @pytest.mark.parametrize("codec", ["jp2k", "jpeg"])
 def test_what_others_open_has_natural_colours(base: Image, codec: str) -> None:
-    assert BaseCoder.fitted(codec, base).colour is None  # type: ignore[arg-type]
+    assert TileCoder.fitted(codec, base).colour is None  # type: ignore[arg-type]
 
 
 def test_an_avif_file_states_its_transform_and_decodes_with_it(

@@ -19,21 +19,20 @@ from PIL import Image as PILImage
 from skimage.color import deltaE_cie76, rgb2lab
 from skimage.metrics import structural_similarity
 
-from histocodec.codecs import Image
-from histocodec.compare import Comparison, TileScore, compare
-from histocodec.decode import BICUBIC, Decoder
-from histocodec.encode import EncodeSettings, encode
+from histocodec.cli.info import render
+from histocodec.comparison import heatmap, page
+from histocodec.comparison.compare import ComparedBlock, Comparison, compare
+from histocodec.comparison.page import html_report
+from histocodec.comparison.pictures import histograms_picture, map_picture, worst_squares
+from histocodec.comparison.sheet import MARGIN, MARK, WIDTH
+from histocodec.decoder import BICUBIC, Decoder
+from histocodec.demo.synthetic import tissue, write_slide
+from histocodec.encoder.pipeline import EncodeSettings, encode
 from histocodec.errors import PairMismatch, SettingsError, SourceReadError
-from histocodec.generator import BicubicGenerator
-from histocodec.geometry import Region, Size
-from histocodec.manifest import LossyStep
-from histocodec.report import render
+from histocodec.format.manifest import LossyStep
+from histocodec.generators.bicubic import BicubicGenerator
+from histocodec.geometry import Image, Region, Size
 from histocodec.source import Source, open_source
-from histocodec.synthetic import tissue, write_slide
-from histocodec.views import heatmap, page
-from histocodec.views.comparison import histograms_picture, map_picture, worst_squares
-from histocodec.views.page import html_report
-from histocodec.views.sheet import MARGIN, MARK, WIDTH
 
 TILE = 512
 FULL = Region(0, 0, 1100, 900)
@@ -116,7 +115,7 @@ def lowest_square(original: Image, decoded: Image, column: int, row: int) -> flo
     return min(found)
 
 
-def scores_of(tile: TileScore) -> dict[str, float | None]:
+def scores_of(tile: ComparedBlock) -> dict[str, float | None]:
     names = ("psnr_db", "ssim", "colour_error", "consistency_db")
     return {name: getattr(tile, name) for name in names}
 

@@ -12,18 +12,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from histocodec.codecs import Image
-from histocodec.decode import Decoder
-from histocodec.encode import EncodeSettings, encode
+from histocodec.decoder import Decoder
+from histocodec.demo.synthetic import tissue, write_slide
+from histocodec.encoder.pipeline import EncodeSettings, encode
 from histocodec.errors import GeneratorMismatch, RegionError, UnknownGenerator
-from histocodec.generator import BicubicGenerator
-from histocodec.generators import load_generator
-from histocodec.geometry import Region, Size
-from histocodec.model import NetworkGenerator, build_generator, package_bytes
-from histocodec.networks import build_network
-from histocodec.package import Package, PackageCard
+from histocodec.generators.bicubic import BicubicGenerator
+from histocodec.generators.catalogue import load_generator
+from histocodec.generators.networks import build_network
+from histocodec.generators.package import Package, PackageCard
+from histocodec.generators.torch_runner import NetworkGenerator, build_generator, package_bytes
+from histocodec.geometry import Image, Region, Size
 from histocodec.source import open_source
-from histocodec.synthetic import tissue, write_slide
 
 FULL = Size(1161, 907)
 """No multiple of the scale, of a tile or of a block."""

@@ -18,17 +18,17 @@ import zstandard
 from PIL import Image as PILImage
 from PIL import ImageCms
 
-from histocodec.codecs import Image
-from histocodec.container import Container
-from histocodec.decode import Decoder
-from histocodec.encode import EncodeReport, EncodeSettings, encode
-from histocodec.facts import LossyStep
-from histocodec.generator import BicubicGenerator
-from histocodec.generators import known_names
-from histocodec.labels import history_label, stated_reconstruction
-from histocodec.privacy import deidentified_profile, deidentified_properties
-from histocodec.report import container_facts
-from histocodec.roi import RegionsOfInterest
+from histocodec.cli.info import container_info
+from histocodec.decoder import Decoder
+from histocodec.encoder.deidentify import deidentified_profile, deidentified_properties
+from histocodec.encoder.pipeline import EncodeReport, EncodeSettings, encode
+from histocodec.format.descriptions import history_label, stated_reconstruction
+from histocodec.format.entries import LossyStep
+from histocodec.format.reader import Container
+from histocodec.format.regions import RegionsOfInterest
+from histocodec.generators.bicubic import BicubicGenerator
+from histocodec.generators.catalogue import known_names
+from histocodec.geometry import Image
 from histocodec.source import open_source
 from histocodec.views.export import export_picture, export_tiff
 from histocodec.views.slide import open_slide
@@ -306,7 +306,7 @@ def test_stamped_text_survives_nowhere(bare_of_stamped: Path, stamped: Path, tmp
                 told += (tmp_path / name).read_bytes()
                 with PILImage.open(tmp_path / name) as picture:
                     told += repr(picture.info).encode()
-        told += repr(decoder.container.regions()).encode() + repr(container_facts(decoder.container)).encode()
+        told += repr(decoder.container.regions()).encode() + repr(container_info(decoder.container)).encode()
     with open_slide(bare_of_stamped) as slide:
         told += repr(dict(slide.properties)).encode()
     for encoding in ("ascii", "utf-16-be", "utf-16-le"):

@@ -10,13 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image as PILImage
 
-from histocodec import demo
-from histocodec.codecs import Image
-from histocodec.demo import SPOT, ZOOM, nuclei_rich_spot, run_demo
-from histocodec.encode import encode
+from histocodec.demo import run as demo
+from histocodec.demo.run import SPOT, ZOOM, nuclei_rich_spot, run_demo
+from histocodec.encoder.pipeline import encode
 from histocodec.errors import HistocodecError, MissingResolution, OutputError, OutputExists, UnreadableSource
-from histocodec.generator import BicubicGenerator
-from histocodec.geometry import Region, Size
+from histocodec.generators.bicubic import BicubicGenerator
+from histocodec.geometry import Image, Region, Size
 from histocodec.source import open_source
 
 WIDTH = 2 * 32 + 4 * SPOT * ZOOM + 3 * 16

@@ -14,37 +14,33 @@ import openslide
 import pytest
 import torch
 
-import histocodec.package
+import histocodec.generators.package
 from histocodec import cli
-from histocodec.base import BoxDownsampler, Downsampler, degrade, downsample, make_base, shrink
-from histocodec.codecs import Image, TileCodec
-from histocodec.compare import compare
-from histocodec.container import Container
-from histocodec.decode import Decoder
-from histocodec.downsamplers import downsampler_for
-from histocodec.encode import EncodeSettings, encode
+from histocodec.comparison.compare import compare
+from histocodec.comparison.heatmap import quality_picture
+from histocodec.decoder import Decoder
+from histocodec.demo.synthetic import tissue, write_slide
+from histocodec.encoder.pipeline import EncodeSettings, encode
+from histocodec.encoder.uncoded_pyramid import UncodedPyramid
 from histocodec.errors import InvalidPackage, SettingsError
-from histocodec.generator import BicubicGenerator
-from histocodec.generators import load_generator
-from histocodec.geometry import Region, Size
-from histocodec.manifest import DownsamplingFacts
-from histocodec.model import build_downsampler, build_generator, package_bytes
-from histocodec.networks import ResidualDownsampler, build_network
-from histocodec.output import atomic_output
-from histocodec.package import (
-    Package,
-    PackageCard,
-    find_downsampler,
-    shipped_downsamplers,
-    shipped_packages,
-)
-from histocodec.pyramid import Pyramid
+from histocodec.format.manifest import DownsamplingEntry
+from histocodec.format.reader import Container
+from histocodec.format.tiers import enhance, strip
+from histocodec.generators.bicubic import BicubicGenerator
+from histocodec.generators.catalogue import load_generator
+from histocodec.generators.downsamplers import downsampler_for
+from histocodec.generators.networks import ResidualDownsampler, build_network
+from histocodec.generators.package import Package, PackageCard, find_downsampler, shipped_downsamplers, shipped_packages
+from histocodec.generators.torch_runner import build_downsampler, build_generator, package_bytes
+from histocodec.geometry import Image, Region, Size
+from histocodec.pixels.degrade import degrade
+from histocodec.pixels.downsample import BoxDownsampler, downsample, make_base, shrink
+from histocodec.pixels.resampler import Downsampler
+from histocodec.pixels.tile_codecs import TileCodec
+from histocodec.runtime.files import atomic_output
 from histocodec.source import open_source
-from histocodec.synthetic import tissue, write_slide
-from histocodec.tiers import enhance, strip
-from histocodec.validate import validate
+from histocodec.validation import validate
 from histocodec.views.export import export_tiff
-from histocodec.views.heatmap import quality_picture
 
 BICUBIC = BicubicGenerator(4)
 QUICK = EncodeSettings(ratio=None, quality=34.0, verify="none")
@@ -93,7 +89,7 @@ def shipped(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monkey
         (folder / f"fidelity-x{scale}.safetensors").write_bytes(generator.data)
         downsampler = folder / "downsamplers" / f"tiny-down-x{scale}.safetensors"
         downsampler.write_bytes(downsampler_package(scale).data)
-    monkeypatch.setattr(histocodec.package, "MODELS_FOLDER", folder)
+    monkeypatch.setattr(histocodec.generators.package, "MODELS_FOLDER", folder)
     return folder
 
 
@@ -135,7 +131,7 @@ def test_a_generator_names_its_downsampler_or_says_nothing() -> None:
     assert b"downsampler" not in silent.data
     for package in shipped_packages().values():  # written anew, the cards that have shipped are the same text
         length = int.from_bytes(package.data[:8], "little")
-        text = json.loads(package.data[8 : 8 + length])["__metadata__"][histocodec.package.METADATA_KEY]
+        text = json.loads(package.data[8 : 8 + length])["__metadata__"][histocodec.generators.package.METADATA_KEY]
         assert json.loads(package.card.to_json()) == json.loads(text)
 
 
@@ -245,7 +241,7 @@ def test_the_base_is_the_whole_slide_downsampled_at_once(odd_slide: Path, tmp_pa
     def made(workers: int, downsampler: Downsampler | None) -> tuple[Image, Sequence[Image], Image]:
         with (
             open_source(odd_slide) as source,
-            Pyramid(
+            UncodedPyramid(
                 source,
                 scale=4,
                 tile=tile,
@@ -283,7 +279,7 @@ def test_a_file_says_what_made_its_base_and_is_the_same_with_any_number_of_worke
             report = encode(source, tmp_path / f"{workers}.hc.tif", BICUBIC, settings)
         files.append((tmp_path / f"{workers}.hc.tif").read_bytes())
     assert files[0] == files[1]
-    assert report.manifest.base.downsampling == DownsamplingFacts("tiny-down-x4", downsampler_package().digest)
+    assert report.manifest.base.downsampling == DownsamplingEntry("tiny-down-x4", downsampler_package().digest)
     step = report.manifest.slide.lossy_history[-1]
     assert step.derivation == f"downsampled by tiny-down-x4, 4 x 4 to one and coded as {codec}"
     assert validate(tmp_path / "1.hc.tif", deep=True) == []
@@ -369,7 +365,7 @@ def test_floors_tiers_and_comparisons(slide_path: Path, tmp_path: Path, tiny: st
     for path in (out, small):
         assert validate(path, deep=True) == []
         with Container(path) as container:
-            assert container.manifest.base.downsampling == DownsamplingFacts(
+            assert container.manifest.base.downsampling == DownsamplingEntry(
                 "tiny-down-x4", downsampler_package().digest
             )
     with open_source(slide_path) as source, Decoder(out) as decoder:

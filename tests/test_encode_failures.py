@@ -24,11 +24,12 @@ from typing import IO
 import numpy as np
 import pytest
 
-from histocodec import spool
-from histocodec.codecs import Image, TileCodec
-from histocodec.container import Container
-from histocodec.decode import Decoder
-from histocodec.encode import EncodeSettings, base_scale, encode
+from histocodec.decoder import Decoder
+from histocodec.demo.synthetic import write_slide
+from histocodec.encoder.pipeline import EncodeSettings, encode
+from histocodec.encoder.plan import base_scale
+from histocodec.encoder.rate import SEARCH_RANGES
+from histocodec.encoder.settings import Base
 from histocodec.errors import (
     BudgetError,
     GeneratorError,
@@ -40,14 +41,14 @@ from histocodec.errors import (
     UnknownGenerator,
     UnsupportedResolution,
 )
-from histocodec.generator import BicubicGenerator
-from histocodec.geometry import Region, Size
-from histocodec.parallel import ordered_map
-from histocodec.rate import SEARCH_RANGES
-from histocodec.settings import Base
+from histocodec.format.reader import Container
+from histocodec.generators.bicubic import BicubicGenerator
+from histocodec.geometry import Image, Region, Size
+from histocodec.pixels.tile_codecs import TileCodec
+from histocodec.runtime import scratch as spool
+from histocodec.runtime.parallel import ordered_map
 from histocodec.source import Source, open_source
-from histocodec.synthetic import write_slide
-from histocodec.validate import validate
+from histocodec.validation import validate
 
 BICUBIC = BicubicGenerator(4)
 OLD = b"an older file" * 1000
@@ -227,8 +228,8 @@ ENCODE_SLOWLY = """
             time.sleep(60)
         write_container(file, *arguments, **options)
 
-    importlib.import_module("histocodec.draft").write_container = write_slowly
-    module = importlib.import_module("histocodec.encode")  # the package's attribute is the function
+    importlib.import_module("histocodec.encoder.draft").write_container = write_slowly
+    module = importlib.import_module("histocodec.encoder.pipeline")  # the package's attribute is the function
     with open_source(sys.argv[1]) as source:
         module.encode(source, sys.argv[2], BicubicGenerator(4), progress=progress)
 """
@@ -270,7 +271,7 @@ def test_a_disk_that_fills_up_while_reading(slide: Source, out: Path, limit: int
 
 
 def test_a_disk_that_fills_up_while_writing(slide: Source, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    module = importlib.import_module("histocodec.draft")
+    module = importlib.import_module("histocodec.encoder.draft")
     real = module.write_container
 
     def write_half(file: IO[bytes], *arguments: object, **options: object) -> None:

@@ -7,8 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from histocodec.codecs import Image, TileCodec, decode_tile
-from histocodec.enhancement import (
+from histocodec.demo.synthetic import tissue
+from histocodec.errors import SettingsError
+from histocodec.geometry import Image, Size
+from histocodec.pixels.metrics import psnr
+from histocodec.pixels.residual import (
     TOLERANCE,
     EnhancementCoder,
     Mode,
@@ -18,10 +21,7 @@ from histocodec.enhancement import (
     fingerprint,
     residual,
 )
-from histocodec.errors import SettingsError
-from histocodec.geometry import Size
-from histocodec.metrics import psnr
-from histocodec.synthetic import tissue
+from histocodec.pixels.tile_codecs import TileCodec, decode_tile
 
 SIDE = 128
 SOURCE = tissue(Size(SIDE, SIDE), seed=3)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from histocodec.generators import load_generator
+from histocodec.demo.synthetic import tissue
+from histocodec.generators.catalogue import load_generator
 from histocodec.geometry import Size
-from histocodec.synthetic import tissue
 from histocodec.training.evaluate import base_name, centre, evaluation_tile, score
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from histocodec.base import BaseCoder, coded_tile
-from histocodec.codecs import Image, TileCodec
-from histocodec.geometry import Region, Size, TileGrid
-from histocodec.metrics import psnr
+from histocodec.geometry import Image, Region, Size, TileGrid
+from histocodec.pixels.metrics import psnr
+from histocodec.pixels.tile_codecs import TileCodec
+from histocodec.pixels.tile_coder import TileCoder, coded_tile
 
 QUALITY: dict[TileCodec, float] = {"jp2k": 27.0, "avif": 35, "jpeg": 50}
 
@@ -28,7 +28,7 @@ def base() -> Image:
 def decoded(image: Image, codec: TileCodec, tile: int = 256) -> Image:
     """An image as the level of a file, coded tile by tile as the encoder does it."""
     grid = TileGrid(Size(image.shape[1], image.shape[0]), tile)
-    coder = BaseCoder.fitted(codec, image)
+    coder = TileCoder.fitted(codec, image)
     out = np.zeros((grid.shape.height * tile, grid.shape.width * tile, 3), np.uint8)
 
     def read(region: Region) -> Image:
@@ -101,9 +101,9 @@ def test_flat_glass_stays_what_it_is(codec: TileCodec, level: int) -> None:
 def test_a_whole_tile_of_tissue_is_coded_once(base: Image, monkeypatch: pytest.MonkeyPatch) -> None:
     """Looking again costs time, which only mixed tiles are worth."""
     calls = []
-    code = BaseCoder._code
-    monkeypatch.setattr(BaseCoder, "_code", lambda self, *a: calls.append(1) or code(self, *a))  # type: ignore[func-returns-value]
-    BaseCoder("jp2k").encode(np.ascontiguousarray(base[:256, :256]), 27.0)
+    code = TileCoder._code
+    monkeypatch.setattr(TileCoder, "_code", lambda self, *a: calls.append(1) or code(self, *a))  # type: ignore[func-returns-value]
+    TileCoder("jp2k").encode(np.ascontiguousarray(base[:256, :256]), 27.0)
     assert len(calls) == 1
 
 

@@ -16,16 +16,15 @@ import tiffslide
 from PIL import Image as PILImage
 from PIL import ImageCms
 
-from histocodec.codecs import Image
-from histocodec.decode import Decoder
-from histocodec.encode import EncodeSettings, encode
+from histocodec.decoder import Decoder
+from histocodec.demo.synthetic import write_slide
+from histocodec.encoder.pipeline import EncodeSettings, encode
 from histocodec.errors import NoSpace, OutputError, RegionError, SettingsError
-from histocodec.generator import BicubicGenerator
-from histocodec.geometry import Region
-from histocodec.manifest import LossyStep
-from histocodec.metrics import psnr
+from histocodec.format.manifest import LossyStep
+from histocodec.generators.bicubic import BicubicGenerator
+from histocodec.geometry import Image, Region
+from histocodec.pixels.metrics import psnr
 from histocodec.source import open_source
-from histocodec.synthetic import write_slide
 from histocodec.views import export
 from histocodec.views.export import Compression, export_picture, export_tiff
 from histocodec.views.slide import open_slide

@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from histocodec.codecs import Image
-from histocodec.enhancement import EnhancementCoder, enhance_to
-from histocodec.floors import lowest_psnr, square_side, worst_square
-from histocodec.geometry import Region, Size
-from histocodec.metrics import psnr
-from histocodec.synthetic import tissue
+from histocodec.demo.synthetic import tissue
+from histocodec.geometry import Image, Region, Size
+from histocodec.pixels.floors import lowest_psnr, square_side, worst_square
+from histocodec.pixels.metrics import psnr
+from histocodec.pixels.residual import EnhancementCoder, enhance_to
 
 
 def grey(height: int, width: int) -> Image:

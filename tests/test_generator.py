@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from histocodec.codecs import Image
 from histocodec.errors import SettingsError
-from histocodec.generator import BicubicGenerator, predict, read_with_halo
-from histocodec.geometry import Region, Size, TileGrid
+from histocodec.generators.bicubic import BicubicGenerator
+from histocodec.generators.predict import predict, read_with_halo
+from histocodec.geometry import Image, Region, Size, TileGrid
 
 
 def keys(t: Fraction) -> Fraction:

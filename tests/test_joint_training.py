@@ -16,23 +16,23 @@ import torch
 from safetensors.torch import load_file, save_file
 from training_inputs import config, tables, vgg_weights, write_data
 
-from histocodec.base import BaseCoder, downsample, shrink
-from histocodec.codecs import Image
-from histocodec.colour import ColourTransform
-from histocodec.downsamplers import load_downsampler
+from histocodec.demo.synthetic import tissue
 from histocodec.errors import OutputExists, SettingsError
-from histocodec.geometry import Size
-from histocodec.networks import ResidualDownsampler
-from histocodec.package import Package
-from histocodec.synthetic import tissue
+from histocodec.generators.downsamplers import load_downsampler
+from histocodec.generators.networks import ResidualDownsampler
+from histocodec.generators.package import Package
+from histocodec.geometry import Image, Size
+from histocodec.pixels.colour import ColourTransform
+from histocodec.pixels.downsample import downsample, shrink
+from histocodec.pixels.tile_coder import TileCoder
+from histocodec.training.avif_surrogate import BITS, BLOCK, QUALITIES, STEPS, StandIn, interpolated
 from histocodec.training.config import parse_config
+from histocodec.training.data.pairs import CropShape, Pair, training_pairs
+from histocodec.training.data.patches import collect_patches
+from histocodec.training.data.pool import Batch, CropPool, PairMaker, load_downsampler_weights, run_downsampler
+from histocodec.training.launch import run_training
 from histocodec.training.losses import PerceptualLoss, pixel_loss
-from histocodec.training.muon import Muon
-from histocodec.training.pairs import CropShape, Pair, training_pairs
-from histocodec.training.patches import collect_patches
-from histocodec.training.pool import Batch, CropPool, PairMaker, load_downsampler_weights, run_downsampler
-from histocodec.training.run import run_training
-from histocodec.training.stand_in import BITS, BLOCK, QUALITIES, STEPS, StandIn, interpolated
+from histocodec.training.optim.muon import Muon
 
 AVIF = [{"codec": "avif", "share": 1.0, "quality": [40.0, 80.0]}]
 JOINT: dict[str, Any] = {
@@ -159,7 +159,7 @@ def test_the_latest_downsampler_makes_the_bases(data: Path, tmp_path: Path) -> N
 
 def test_the_stand_in_keeps_what_it_does_not_quantise_and_loses_more_with_larger_steps() -> None:
     base = tissue(Size(96, 64), seed=5)
-    colour = BaseCoder.fitted("avif", base).colour
+    colour = TileCoder.fitted("avif", base).colour
     assert colour is not None
     numbers = torch.tensor([colour.numbers]).float()
     errors, bits = [], []
@@ -174,7 +174,7 @@ def test_the_stand_in_keeps_what_it_does_not_quantise_and_loses_more_with_larger
 
 def test_the_stand_in_is_near_the_codec() -> None:
     base = tissue(Size(15 * BLOCK, 15 * BLOCK), seed=6)
-    coder = BaseCoder.fitted("avif", base)
+    coder = TileCoder.fitted("avif", base)
     assert coder.colour is not None
     numbers = torch.tensor([coder.colour.numbers]).float()
     for quality in (45, 65):
@@ -188,7 +188,7 @@ def test_the_stand_in_is_near_the_codec() -> None:
 
 def test_gradients_pass_the_stand_in() -> None:
     base = as_tensor(tissue(Size(64, 64), seed=7)).requires_grad_()
-    numbers = torch.tensor([BaseCoder.fitted("avif", tissue(Size(64, 64), seed=7)).colour.numbers]).float()  # type: ignore[union-attr]
+    numbers = torch.tensor([TileCoder.fitted("avif", tissue(Size(64, 64), seed=7)).colour.numbers]).float()  # type: ignore[union-attr]
     coded, bits = StandIn()(base, numbers, torch.tensor([10.0]))
     (gradient,) = torch.autograd.grad(coded.sum(), base, retain_graph=True)
     assert torch.allclose(gradient, torch.ones_like(gradient), atol=1e-3)

@@ -18,8 +18,8 @@ from benchmarks.layered import (
     layered_points,
     tables,
 )
+from histocodec.demo.synthetic import tissue
 from histocodec.geometry import Size
-from histocodec.synthetic import tissue
 
 
 def test_a_hull_leaves_out_what_a_line_passes_above() -> None:

@@ -16,10 +16,10 @@ from benchmarks.ncnn import read_rrdb
 from benchmarks.nuclei import WEIGHTS, Mask, NucleiJudge, read_mask, score_nuclei
 from benchmarks.stlpips import PerceptualDistance
 from benchmarks.tissue_sites import organ
+from histocodec.demo.synthetic import tissue
+from histocodec.generators.networks import RRDBNet
 from histocodec.geometry import Size
-from histocodec.networks import RRDBNet
-from histocodec.synthetic import tissue
-from histocodec.training.patches import read_image
+from histocodec.training.data.patches import read_image
 
 DATA = Path(os.environ.get("HISTOCODEC_DATA", Path(__file__).parents[2] / "shared" / "data"))
 STLPIPS = DATA.parent / "weights" / "stlpips_alex.safetensors"

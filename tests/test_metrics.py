@@ -9,8 +9,8 @@ import pytest
 from skimage import metrics as reference
 from skimage.color import rgb2lab
 
-from histocodec.metrics import colour_error, psnr, psnr_of_mse, ssim
-from histocodec.quality import summarise
+from histocodec.format.quality import summarise
+from histocodec.pixels.metrics import colour_error, psnr, psnr_of_mse, ssim
 
 RNG = np.random.default_rng(5)
 A = RNG.integers(0, 256, (60, 75, 3)).astype(np.uint8)

@@ -9,9 +9,9 @@ import openslide
 import pytest
 
 from benchmarks.mosaic import CELL, Mosaic, build_mosaic, default_data, tissue_tiles
-from histocodec.base import downsample
 from histocodec.geometry import Region
-from histocodec.metrics import psnr
+from histocodec.pixels.downsample import downsample
+from histocodec.pixels.metrics import psnr
 
 needs_data = pytest.mark.skipif(not any(default_data().glob("dev/*/*.jxl")), reason="no real tiles at hand")
 

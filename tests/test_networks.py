@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from histocodec.networks import (
+from histocodec.generators.networks import (
     Network,
-    Plain,
+    PlainNet,
     ResidualDownsampler,
     RRDBNet,
     build_downsampler_network,
@@ -67,7 +67,7 @@ def test_the_halo_of_an_rrdb_network_is_cut_off_and_nothing_else() -> None:
 
 
 def test_without_a_tail_the_base_is_repeated() -> None:
-    network = Plain(2, 4, 0)
+    network = PlainNet(2, 4, 0)
     for parameter in network.tail.parameters():
         torch.nn.init.zeros_(parameter)
     base = torch.rand(1, 3, 12, 12)

@@ -13,16 +13,16 @@ from typer.testing import CliRunner, Result
 
 import histocodec
 from histocodec.cli import app
-from histocodec.decode import Decoder
-from histocodec.encode import EncodeSettings, encode
+from histocodec.decoder import Decoder
+from histocodec.demo.synthetic import tissue
+from histocodec.encoder.pipeline import EncodeSettings, encode
 from histocodec.errors import HistocodecError, RoiError
-from histocodec.generator import BicubicGenerator
+from histocodec.format.origin import bounds_corner, chosen_origin, scanned_part
+from histocodec.format.regions import RegionsOfInterest
+from histocodec.generators.bicubic import BicubicGenerator
 from histocodec.geometry import Region, Size, TileGrid
-from histocodec.metrics import psnr
-from histocodec.origin import bounds_corner, chosen_origin, scanned_part
-from histocodec.roi import RegionsOfInterest
+from histocodec.pixels.metrics import psnr
 from histocodec.source import open_source
-from histocodec.synthetic import tissue
 
 CORNER, SCANNED, GLASS = (2048, 1536), Size(1024, 768), Size(4096, 4096)
 RING = [[100, 100.1], [700, 100.1], [700, 600.25], [100, 600.25], [100, 100.1]]

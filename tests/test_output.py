@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from histocodec.errors import NoSpace, OutputBusy, OutputError, OutputExists
-from histocodec.output import atomic_output, check_output, check_space, writing_errors
+from histocodec.runtime.files import atomic_output, check_output, check_space, writing_errors
 
 fcntl = pytest.importorskip("fcntl", reason="locks and kills as POSIX has them")
 

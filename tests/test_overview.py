@@ -12,15 +12,15 @@ import pytest
 import pyvips
 import tifffile
 
-from histocodec.base import downsample
-from histocodec.codecs import Image, TileCodec
-from histocodec.decode import Decoder
-from histocodec.encode import EncodeSettings, encode
-from histocodec.generator import BicubicGenerator
-from histocodec.geometry import Region, Size
-from histocodec.metrics import psnr
+from histocodec.decoder import Decoder
+from histocodec.demo.synthetic import tissue, write_slide
+from histocodec.encoder.pipeline import EncodeSettings, encode
+from histocodec.generators.bicubic import BicubicGenerator
+from histocodec.geometry import Image, Region, Size
+from histocodec.pixels.downsample import downsample
+from histocodec.pixels.metrics import psnr
+from histocodec.pixels.tile_codecs import TileCodec
 from histocodec.source import open_source
-from histocodec.synthetic import tissue, write_slide
 
 CODECS: list[TileCodec] = ["jp2k", "avif", "jpeg"]
 QUALITY: dict[TileCodec, float] = {"jp2k": 26.0, "avif": 30, "jpeg": 40}

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from histocodec.errors import InvalidPackage, UnknownGenerator
-from histocodec.generators import load_generator
-from histocodec.model import build_generator, package_bytes
-from histocodec.networks import build_network
-from histocodec.package import Package, PackageCard, find_package, shipped_packages
+from histocodec.generators.catalogue import load_generator
+from histocodec.generators.networks import build_network
+from histocodec.generators.package import Package, PackageCard, find_package, shipped_packages
+from histocodec.generators.torch_runner import build_generator, package_bytes
 
 
 def test_a_package_states_its_network_and_its_digest_is_its_bytes(tmp_path: Path) -> None:

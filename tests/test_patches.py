@@ -9,16 +9,15 @@ import numpy as np
 import pytest
 from training_inputs import config, write_data, write_tiles
 
-from histocodec.base import downsample
-from histocodec.codecs import Image
-from histocodec.geometry import Size
-from histocodec.synthetic import tissue, write_slide
-from histocodec.training.augment import augment, glass, turned
+from histocodec.demo.synthetic import tissue, write_slide
+from histocodec.geometry import Image, Size
+from histocodec.pixels.downsample import downsample
 from histocodec.training.config import AugmentConfig, BaseConfig
-from histocodec.training.entropy import entropy_bits, grey
+from histocodec.training.data.augment import augment, glass, turned
+from histocodec.training.data.entropy import entropy_bits, grey
+from histocodec.training.data.pairs import CropShape, training_pairs
+from histocodec.training.data.patches import Patch, Patches, collect_patches
 from histocodec.training.figures import entropy_figure
-from histocodec.training.pairs import CropShape, training_pairs
-from histocodec.training.patches import Patch, Patches, collect_patches
 
 UNCODED = [BaseConfig(codec="uncoded", share=1.0)]
 

@@ -11,16 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from histocodec.codecs import Image
 from histocodec.errors import RegionError
-from histocodec.geometry import Region, Size, TileGrid
-from histocodec.parallel import ordered_map
-from histocodec.plane import ImageCache, TileCache, TiledPlane
+from histocodec.geometry import Image, Region, Size, TileGrid
+from histocodec.runtime.parallel import ordered_map
+from histocodec.runtime.tiled_image import ImageCache, TileCache, TiledImage
 
 IMAGE: Image = np.random.default_rng(0).integers(0, 256, (70, 90, 3)).astype(np.uint8)
 
 
-def plane(cache: TileCache, calls: list[tuple[int, int]] | None = None) -> TiledPlane:
+def plane(cache: TileCache, calls: list[tuple[int, int]] | None = None) -> TiledImage:
     grid = TileGrid(Size(90, 70), 16)
 
     def make(column: int, row: int) -> Image:
@@ -29,7 +28,7 @@ def plane(cache: TileCache, calls: list[tuple[int, int]] | None = None) -> Tiled
         padded = np.pad(IMAGE, ((0, 16), (0, 16), (0, 0)))
         return padded[row * 16 : row * 16 + 16, column * 16 : column * 16 + 16].copy()
 
-    return TiledPlane(grid, make, cache)
+    return TiledImage(grid, make, cache)
 
 
 @given(st.integers(0, 89), st.integers(0, 69), st.data())

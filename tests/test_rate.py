@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from histocodec.codecs import TILE_CODECS, TileCodec
-from histocodec.rate import NEARLY_FULL, SEARCH_RANGES, RateCurve, best_quality
-from histocodec.sampling import spread_sample
-from histocodec.tissue import FLAT_RANGE, tissue_blocks
+from histocodec.encoder.rate import NEARLY_FULL, SEARCH_RANGES, RateCurve, best_quality
+from histocodec.pixels.tile_codecs import TILE_CODECS, TileCodec
+from histocodec.pixels.tissue import FLAT_RANGE, tissue_blocks
+from histocodec.runtime.sampling import spread_sample
 
 
 @given(st.sampled_from(TILE_CODECS), st.floats(1, 1e9), st.floats(4, 30), st.floats(0, 0.9))

@@ -13,10 +13,12 @@ import pytest
 
 from benchmarks.ratedistortion import codecs, contest, curves, history, ladder, measures, methods, tables, tiles
 from benchmarks.ratedistortion.methods import Coded, Coder, GeneratorChoice, Method
-from histocodec.base import BaseCoder, downsample
-from histocodec.codecs import Image, encode_tile
-from histocodec.metrics import psnr, ssim
-from histocodec.package import find_package
+from histocodec.generators.package import find_package
+from histocodec.geometry import Image
+from histocodec.pixels.downsample import downsample
+from histocodec.pixels.metrics import psnr, ssim
+from histocodec.pixels.tile_codecs import encode_tile
+from histocodec.pixels.tile_coder import TileCoder
 from histocodec.training.evaluate import centre
 
 
@@ -187,8 +189,8 @@ def test_histocodec_is_charged_index_and_checksums_and_tuned_packages() -> None:
     coded = method.coder.encode(method.coder.shrunk(image), 60)
     assert len(coded.streams) == 1
     base = downsample(image, 4)
-    colour = BaseCoder.fitted("avif", base[::2, ::2]).colour
-    assert len(coded.streams[0]) == 1 + (96 if colour else 0) + len(BaseCoder("avif", colour).encode(base, 60))
+    colour = TileCoder.fitted("avif", base[::2, ::2]).colour
+    assert len(coded.streams[0]) == 1 + (96 if colour else 0) + len(TileCoder("avif", colour).encode(base, 60))
     assert coded.overhead_bytes == 8 + 8 + 4
     assert method.generator_bytes("foreign/tnbc", 1 << 20) == 0
     tuned = Method("t", "histocodec", method.coder, tuned_bytes={"foreign/tnbc": 2_000_000})

@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 
 from benchmarks.readme import README, filled
 from histocodec.cli import app
+from histocodec.demo.synthetic import tissue, write_slide
+from histocodec.generators.package import find_package
 from histocodec.geometry import Size
-from histocodec.package import find_package
-from histocodec.synthetic import tissue, write_slide
 from histocodec.training.config import parse_config
 
 TEXT = README.read_text()

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from histocodec import roi
 from histocodec.errors import RoiError
+from histocodec.format import regions as roi
+from histocodec.format.regions import RegionsOfInterest
 from histocodec.geometry import Region, Size, TileGrid
-from histocodec.roi import RegionsOfInterest
 
 SLIDE = Size(2000, 1500)
 TILE = 512

@@ -11,19 +11,20 @@ import pytest
 
 from benchmarks import fidelity
 from benchmarks.generators import RESULTS, downsampler_card, fast_packages, model_card
-from histocodec.base import degrade, downsample, shrink
-from histocodec.codecs import TILE_CODECS, Image, TileCodec
-from histocodec.downsamplers import downsampler_for, load_downsampler
-from histocodec.encode import EncodeSettings, encode
-from histocodec.generators import DEFAULTS, FOR_AVIF, default_generator, load_generator
-from histocodec.geometry import Size
-from histocodec.metrics import psnr
-from histocodec.package import MODELS_FOLDER, shipped_downsamplers, shipped_packages
+from histocodec.demo.synthetic import tissue, write_slide
+from histocodec.encoder.pipeline import EncodeSettings, encode
+from histocodec.generators.catalogue import DEFAULTS, FOR_AVIF, default_generator, load_generator
+from histocodec.generators.downsamplers import downsampler_for, load_downsampler
+from histocodec.generators.package import MODELS_FOLDER, shipped_downsamplers, shipped_packages
+from histocodec.geometry import Image, Size
+from histocodec.pixels.degrade import degrade
+from histocodec.pixels.downsample import downsample, shrink
+from histocodec.pixels.metrics import psnr
+from histocodec.pixels.tile_codecs import TILE_CODECS, TileCodec
 from histocodec.source import open_source
-from histocodec.synthetic import tissue, write_slide
 from histocodec.training.config import load_config, parse_config
+from histocodec.training.data.patches import read_image
 from histocodec.training.evaluate import evaluation_tile, reconstruct, score
-from histocodec.training.patches import read_image
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 DATA = Path(os.environ.get("HISTOCODEC_DATA", Path(__file__).parents[2] / "shared" / "data"))

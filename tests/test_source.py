@@ -14,7 +14,6 @@ import PIL.Image
 import pytest
 import tifffile
 
-from histocodec.codecs import Image
 from histocodec.errors import (
     MissingResolution,
     RegionError,
@@ -24,8 +23,8 @@ from histocodec.errors import (
     UnreadableSource,
     UnsupportedResolution,
 )
-from histocodec.geometry import Region, Size
-from histocodec.layout import TAG_MANIFEST
+from histocodec.format.tags import TAG_MANIFEST
+from histocodec.geometry import Image, Region, Size
 from histocodec.source import Source, open_source
 from histocodec.source._files import size_on_disk
 from histocodec.source._reader import over

@@ -14,16 +14,15 @@ import tifffile
 from typer.testing import CliRunner
 
 from histocodec.cli import app
-from histocodec.codecs import Image
-from histocodec.container import Container
-from histocodec.decode import Decoder
-from histocodec.encode import EncodeSettings, encode
+from histocodec.decoder import Decoder
+from histocodec.demo.synthetic import tissue
+from histocodec.encoder.pipeline import EncodeSettings, encode
 from histocodec.errors import SettingsError, SourceReadError, UnreadableSource
-from histocodec.generator import BicubicGenerator
-from histocodec.geometry import Region, Size
+from histocodec.format.reader import Container
+from histocodec.generators.bicubic import BicubicGenerator
+from histocodec.geometry import Image, Region, Size
 from histocodec.source import open_source
-from histocodec.synthetic import tissue
-from histocodec.validate import validate
+from histocodec.validation import validate
 
 CM_025: dict[str, Any] = {"resolution": (40000, 40000), "resolutionunit": "CENTIMETER"}  # 0.25 um/px
 APERIO = "Aperio Image Library v11\r\n700x500 (128x128) JPEG|AppMag = 40|MPP = 0.25"

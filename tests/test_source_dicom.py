@@ -14,14 +14,13 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import UID, generate_uid
 
-from histocodec.codecs import Image
-from histocodec.encode import EncodeSettings, encode
+from histocodec.demo.synthetic import tissue
+from histocodec.encoder.pipeline import EncodeSettings, encode
 from histocodec.errors import UnreadableSource
-from histocodec.generator import BicubicGenerator
-from histocodec.geometry import Region, Size
+from histocodec.generators.bicubic import BicubicGenerator
+from histocodec.geometry import Image, Region, Size
 from histocodec.source import open_source
 from histocodec.source._codestream import jpeg_2000_facts, jpeg_facts
-from histocodec.synthetic import tissue
 
 FRAME = 128
 JPEG, JPEG_2000, JPEG_2000_LOSSLESS = (f"1.2.840.10008.1.2.4.{last}" for last in (50, 91, 90))

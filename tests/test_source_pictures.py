@@ -17,13 +17,12 @@ import tifffile
 from typer.testing import CliRunner
 
 from histocodec.cli import app
-from histocodec.codecs import Image
+from histocodec.demo.synthetic import tissue
 from histocodec.errors import SettingsError, UnreadableSource
-from histocodec.geometry import Region, Size
+from histocodec.geometry import Image, Region, Size
 from histocodec.source import Source, open_source
 from histocodec.source._directories import MAX_DIRECTORIES
 from histocodec.source._properties import MOST_BYTES, bounded
-from histocodec.synthetic import tissue
 
 CM_025: dict[str, Any] = {"resolution": (40000, 40000), "resolutionunit": "CENTIMETER"}  # 0.25 um/px
 TILED: dict[str, Any] = {"tile": (64, 64)}

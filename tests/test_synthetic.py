@@ -11,11 +11,10 @@ import pytest
 import tifffile
 from numpy.typing import NDArray
 
-from histocodec.codecs import Image
+from histocodec.demo.synthetic import GLASS_RGB, tissue, write_slide
 from histocodec.errors import SettingsError
-from histocodec.geometry import Size
-from histocodec.metrics import psnr
-from histocodec.synthetic import GLASS_RGB, tissue, write_slide
+from histocodec.geometry import Image, Size
+from histocodec.pixels.metrics import psnr
 
 SIZE = Size(1024, 768)
 

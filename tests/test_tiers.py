@@ -8,18 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from histocodec.codecs import Image, TileCodec
-from histocodec.container import Container
-from histocodec.decode import Decoder
-from histocodec.encode import EncodeSettings, encode
+from histocodec.decoder import Decoder
+from histocodec.demo.synthetic import tissue, write_slide
+from histocodec.encoder.pipeline import EncodeSettings, encode
 from histocodec.errors import CorruptContainer, OutputError, OutputExists, PairMismatch, SettingsError
-from histocodec.generator import BicubicGenerator
-from histocodec.geometry import Region, Size
-from histocodec.labels import decoded_description
+from histocodec.format.descriptions import decoded_description
+from histocodec.format.reader import Container
+from histocodec.format.tiers import enhance, strip
+from histocodec.generators.bicubic import BicubicGenerator
+from histocodec.geometry import Image, Region, Size
+from histocodec.pixels.tile_codecs import TileCodec
 from histocodec.source import open_source
-from histocodec.synthetic import tissue, write_slide
-from histocodec.tiers import enhance, strip
-from histocodec.validate import validate
+from histocodec.validation import validate
 
 Make = Callable[[str, float, TileCodec], Path]
 

@@ -18,7 +18,8 @@ from training_inputs import config, vgg_weights, write_data, write_tiles
 from typer.testing import CliRunner
 
 from histocodec.cli import app
-from histocodec.encode import EncodeSettings, encode
+from histocodec.demo.synthetic import tissue, write_slide
+from histocodec.encoder.pipeline import EncodeSettings, encode
 from histocodec.errors import (
     GeneratorError,
     HistocodecError,
@@ -29,16 +30,15 @@ from histocodec.errors import (
     UnreadableSource,
     UnsupportedResolution,
 )
-from histocodec.generators import load_generator
+from histocodec.generators.catalogue import load_generator
+from histocodec.generators.networks import build_network
+from histocodec.generators.package import Package
 from histocodec.geometry import Size
-from histocodec.networks import build_network
-from histocodec.package import Package
 from histocodec.source import open_source
-from histocodec.synthetic import tissue, write_slide
 from histocodec.training.config import load_config
-from histocodec.training.muon import Muon, orthogonalised
-from histocodec.training.patches import collect_patches
-from histocodec.training.run import run_training
+from histocodec.training.data.patches import collect_patches
+from histocodec.training.launch import run_training
+from histocodec.training.optim.muon import Muon, orthogonalised
 from histocodec.training.trainer import Row, Run, rate_share
 
 RRDB = {

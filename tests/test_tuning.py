@@ -9,31 +9,32 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from histocodec.adoption import TissueBlocks, TunedGenerator
-from histocodec.base import degrade
 from histocodec.cli import app
-from histocodec.container import Container
-from histocodec.decode import Decoder
-from histocodec.encode import EncodeSettings, encode
+from histocodec.decoder import Decoder
+from histocodec.demo.synthetic import tissue, write_slide
+from histocodec.encoder.pipeline import EncodeSettings, encode
+from histocodec.encoder.tuned_decoder import TissueBlocks, TunedGenerator
 from histocodec.errors import SettingsError
-from histocodec.frames import compressed
-from histocodec.generator import BicubicGenerator, Generator
-from histocodec.generators import load_generator
+from histocodec.format.reader import Container
+from histocodec.format.zstd import compressed
+from histocodec.generators.bicubic import BicubicGenerator
+from histocodec.generators.catalogue import load_generator
+from histocodec.generators.networks import PlainNet, RRDBNet
+from histocodec.generators.package import Package, PackageCard
+from histocodec.generators.torch_runner import network_of, package_bytes, round_weights
 from histocodec.geometry import Region, Size
-from histocodec.model import network_of, package_bytes, round_weights
-from histocodec.networks import Plain, RRDBNet
-from histocodec.package import Package, PackageCard
-from histocodec.pyramid import Progress
+from histocodec.pixels.degrade import degrade
+from histocodec.pixels.resampler import Generator
+from histocodec.runtime.progress import Progress
 from histocodec.source import open_source
-from histocodec.synthetic import tissue, write_slide
-from histocodec.training.slides import SlideTuner
-from histocodec.training.tuning import Pair, TuneSettings, tune
+from histocodec.training.tuning.slides import SlideTuner
+from histocodec.training.tuning.tune import Pair, TuneSettings, tune
 
 
 def small_package(**card: object) -> Package:
     """An untrained network of few channels that starts as repetition: there is much to learn."""
     torch.manual_seed(4)
-    network = Plain(4, 16, 1)
+    network = PlainNet(4, 16, 1)
     for parameter in network.tail.parameters():
         parameter.data.zero_()
     return Package(
@@ -201,7 +202,7 @@ def test_under_a_budget_both_files_are_measured(slide: Path, tmp_path: Path) -> 
 
 
 def test_no_room_for_a_tuned_decoder(slide: Path, tmp_path: Path) -> None:
-    large = Plain(4, 200, 2)
+    large = PlainNet(4, 200, 2)
     card = PackageCard("large-x4", "plain", {"scale": 4, "channels": 200, "pairs": 2}, 4, 6, "CC0-1.0")
     with open_source(slide) as source:
         tuner = Pretended(Package(package_bytes(large, card)), 0.5)

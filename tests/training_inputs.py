@@ -9,9 +9,8 @@ import imagecodecs
 import numpy as np
 import torch
 
-from histocodec.codecs import Image
-from histocodec.geometry import Size
-from histocodec.synthetic import tissue
+from histocodec.demo.synthetic import tissue
+from histocodec.geometry import Image, Size
 from histocodec.training.config import TrainConfig, parse_config
 
 

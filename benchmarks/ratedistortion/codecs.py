@@ -11,10 +11,12 @@ from typing import Any
 import imagecodecs
 import numpy as np
 
-from histocodec.base import BaseCoder, downsample
-from histocodec.codecs import QUALITY_SCALES, Image, TileCodec
-from histocodec.colour import ColourTransform
-from histocodec.tissue import tissue_blocks
+from histocodec.geometry import Image
+from histocodec.pixels.colour import ColourTransform
+from histocodec.pixels.downsample import downsample
+from histocodec.pixels.tile_codecs import QUALITY_SCALES, TileCodec
+from histocodec.pixels.tile_coder import TileCoder
+from histocodec.pixels.tissue import tissue_blocks
 
 TILE_INDEX_BYTES = 16
 """What a file of tiles holds for each: where it begins and how long it is, 8 bytes each."""
@@ -165,7 +167,7 @@ def _encode_jp2_wsi(image: Image, quality: float) -> bytes:
         square = np.pad(base, ((0, side - base.shape[0]), (0, side - base.shape[1]), (0, 0)), mode="edge")
         glass = not tissue_blocks(square, side).any()
         # The product's coder keeps the colour of what it codes at its worst.
-        streams.append(BaseCoder("jp2k").encode(tile, 10) if glass else _encode_jp2k(tile, quality))
+        streams.append(TileCoder("jp2k").encode(tile, 10) if glass else _encode_jp2k(tile, quality))
     offset, index = TILE_INDEX_BYTES * len(streams), b""
     for stream in streams:
         index += struct.pack("<2Q", offset, len(stream))
@@ -183,7 +185,7 @@ def _decode_jp2_wsi(data: bytes, height: int, width: int) -> Image:
 
 def _encode_shipped(codec: TileCodec, image: Image, quality: float) -> bytes:
     """One tile, as an encoder makes it. The colours are fitted to what is coded, as to a slide, and travel with it."""
-    coder = BaseCoder.fitted(codec, image[::2, ::2])
+    coder = TileCoder.fitted(codec, image[::2, ::2])
     head = struct.pack("<12q", *coder.colour.numbers) if coder.colour else b""
     return struct.pack("<B", len(head)) + head + coder.encode(image, quality)
 
@@ -191,4 +193,4 @@ def _encode_shipped(codec: TileCodec, image: Image, quality: float) -> bytes:
 def _decode_shipped(codec: TileCodec, data: bytes, height: int, width: int) -> Image:
     length = data[0]
     colour = ColourTransform(struct.unpack("<12q", data[1 : 1 + length])) if length else None
-    return BaseCoder(codec, colour).decode(data[1 + length :], height=height, width=width)
+    return TileCoder(codec, colour).decode(data[1 + length :], height=height, width=width)

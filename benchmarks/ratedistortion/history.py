@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from histocodec.codecs import Image
+from histocodec.geometry import Image
 
 History = Literal["jpeg2000-born", "jpeg-born", "other"]
 

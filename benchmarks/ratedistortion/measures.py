@@ -11,8 +11,8 @@ from torch import Tensor
 
 from benchmarks.nuclei import Mask, NucleiJudge, score_nuclei
 from benchmarks.stlpips import PerceptualDistance
-from histocodec.codecs import Image
-from histocodec.metrics import _C1, _C2, _blur, psnr, ssim
+from histocodec.geometry import Image
+from histocodec.pixels.metrics import _C1, _C2, _blur, psnr, ssim
 
 FAST = ("psnr_db", "ssim")
 SLOW = ("ms_ssim", "stlpips", "ciede2000", "nuclei_f1")
@@ -37,7 +37,7 @@ def ms_ssim(a: Image, b: Image) -> float:
 
     Wang, Simoncelli and Bovik 2003: five scales, each the 2 x 2 mean of the one before; the product over the first four
     of the mean contrast-structure term, and of the mean SSIM of the fifth, to the powers .0448, .2856, .3001, .2363 and
-    .1333. Window and constants of `histocodec.metrics.ssim`, valid positions; a negative mean counts as 0.
+    .1333. Window and constants of `histocodec.pixels.metrics.ssim`, valid positions; a negative mean counts as 0.
     Two (height, width, 3) uint8 images of one size, at least 176 px a side (ValueError).
     """
     if min(a.shape[:2]) < 11 * 2 ** (len(_SCALE_WEIGHTS) - 1):

@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from histocodec.codecs import Image
-from histocodec.metrics import psnr
+from histocodec.geometry import Image
+from histocodec.pixels.metrics import psnr
 from histocodec.training.evaluate import centre
 
 from .contest import GROUPS, OURS, SLOWER, Table, best

@@ -15,10 +15,10 @@ import imagecodecs
 
 from benchmarks.mosaic import CELL, build_mosaic, tissue_tiles
 from histocodec import Decoder, EncodeSettings, Region, encode, open_source
-from histocodec.codecs import Image
-from histocodec.generators import default_generator
-from histocodec.metrics import mean_squared_error, psnr_of_mse
-from histocodec.training.patches import read_image
+from histocodec.generators.catalogue import default_generator
+from histocodec.geometry import Image
+from histocodec.pixels.metrics import mean_squared_error, psnr_of_mse
+from histocodec.training.data.patches import read_image
 
 from .codecs import TILE_INDEX_BYTES
 from .ladder import NEARLY_FULL, highest_fitting

@@ -18,9 +18,9 @@ import torch
 
 from benchmarks.fidelity import centre_mask
 from benchmarks.nuclei import Mask, read_mask
-from histocodec.codecs import Image
+from histocodec.geometry import Image
+from histocodec.training.data.patches import TILE_SUFFIXES, read_image
 from histocodec.training.evaluate import centre
-from histocodec.training.patches import TILE_SUFFIXES, read_image
 
 from .codecs import scanner_bytes
 from .contest import GROUPS

@@ -18,16 +18,16 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.mosaic import default_data
-from histocodec.base import Downsampler, shrink
-from histocodec.codecs import Image
-from histocodec.downsamplers import downsampler_for
-from histocodec.generator import read_with_halo
-from histocodec.generators import FOR_AVIF
-from histocodec.geometry import Region, Size, TileGrid
-from histocodec.package import find_package
+from histocodec.generators.catalogue import FOR_AVIF
+from histocodec.generators.downsamplers import downsampler_for
+from histocodec.generators.package import find_package
+from histocodec.generators.predict import read_with_halo
+from histocodec.geometry import Image, Region, Size, TileGrid
+from histocodec.pixels.downsample import shrink
+from histocodec.pixels.resampler import Downsampler
+from histocodec.training.data.patches import TILE_SUFFIXES, read_image
 from histocodec.training.evaluate import code_at_rate
-from histocodec.training.patches import TILE_SUFFIXES, read_image
-from histocodec.training.tuning import Pair, TuneSettings, tune
+from histocodec.training.tuning.tune import Pair, TuneSettings, tune
 
 from .codecs import scanner_bytes
 from .tiles import SOURCES

@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from ..errors import HistocodecError
-from ..report import printable
 from ..version import __version__
 from . import coding, files, generators  # noqa: F401  (their commands register themselves)
+from .info import printable
 from .options import app
 from .running import Interrupted
 

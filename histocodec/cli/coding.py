@@ -8,18 +8,19 @@ from typing import Annotated
 
 import typer
 
-from ..adoption import Tuner
-from ..decode import Decoder
-from ..encode import EncodeSettings, base_scale, encode
-from ..generators import default_generator, default_package, load_generator
+from ..decoder import Decoder
+from ..encoder.pipeline import EncodeSettings, encode
+from ..encoder.plan import base_scale
+from ..encoder.tuned_decoder import Tuner
+from ..format.origin import check_origin, chosen_origin, scanned_part
+from ..format.regions import RegionsOfInterest
+from ..generators.catalogue import default_generator, default_package, load_generator
+from ..generators.package import Package
 from ..geometry import Region
-from ..origin import check_origin, chosen_origin, scanned_part
-from ..output import atomic_output, check_output
-from ..package import Package
-from ..report import encode_facts, tuned_facts
-from ..roi import RegionsOfInterest
+from ..runtime.files import atomic_output, check_output
 from ..source import Source, open_source
 from ..views.export import export_picture, export_tiff
+from .info import encode_info, tuned_info
 from .options import (
     Base,
     BaseOrAuto,
@@ -175,7 +176,7 @@ def encode_command(
         LOG.debug("%s: %d bytes of %d", target, report.size_bytes, report.source_bytes)
         for note in report.notes:
             LOG.debug("note: %s", note)
-    print_facts(encode_facts(report), as_json)
+    print_facts(encode_info(report), as_json)
 
 
 @app.command("decode")
@@ -280,8 +281,8 @@ def tune_command(
     as_json: Json = False,
 ) -> None:
     """Tune a generator to a scanner, once; what comes out is for `encode --generator`."""
-    from ..training.slides import tune_to_slides  # imports torch, which most commands do without
-    from ..training.tuning import TuneSettings
+    from ..training.tuning.slides import tune_to_slides  # imports torch, which most commands do without
+    from ..training.tuning.tune import TuneSettings
 
     settings = TuneSettings(seconds=seconds, steps=steps, seed=seed)
     encoding = EncodeSettings(
@@ -299,12 +300,12 @@ def tune_command(
         tuned = tune_to_slides(sources, chosen, settings, encoding, name=name, device=device, progress=progress)
     with atomic_output(output, overwrite=overwrite) as file:
         file.write(tuned.package.data)
-    print_facts(tuned_facts(tuned.package, output), as_json)
+    print_facts(tuned_info(tuned.package, output), as_json)
 
 
 def _slide_tuner(seconds: float, seed: int, device: str) -> Tuner:
-    from ..training.slides import SlideTuner  # imports torch
-    from ..training.tuning import TuneSettings
+    from ..training.tuning.slides import SlideTuner  # imports torch
+    from ..training.tuning.tune import TuneSettings
 
     return SlideTuner(TuneSettings(seconds=seconds, seed=seed), device=device)
 

@@ -9,16 +9,16 @@ from typing import Annotated
 
 import typer
 
-from ..compare import compare
-from ..container import Container
-from ..decode import Decoder
+from ..comparison.compare import compare
+from ..decoder import Decoder
 from ..errors import SettingsError
-from ..origin import CORNER, bounds_corner
-from ..output import atomic_output, check_output
-from ..report import container_facts
+from ..format.origin import CORNER, bounds_corner
+from ..format.reader import Container
+from ..format.tiers import enhance, strip
+from ..runtime.files import atomic_output, check_output
 from ..source import OnDamage, open_source
-from ..tiers import enhance, strip
-from ..validate import validate
+from ..validation import validate
+from .info import container_info
 from .options import (
     Device,
     Json,
@@ -46,7 +46,7 @@ from .running import running
 def info_command(file: Annotated[Path, path_argument(help="A .hc.tif file.")], as_json: Json = False) -> None:
     """Say what a file is, what it holds, and what was measured."""
     with Container(file) as container:
-        print_facts(container_facts(container), as_json)
+        print_facts(container_info(container), as_json)
 
 
 @app.command("validate")
@@ -88,7 +88,7 @@ def quality_command(
     if output.suffix.lower() != ".png":
         raise typer.BadParameter(f"the picture's name must end in .png, found {output}")
     check_output(output, overwrite=overwrite, source=file)
-    from ..views.heatmap import quality_picture  # imports matplotlib
+    from ..comparison.heatmap import quality_picture  # imports matplotlib
 
     coded = io.BytesIO()
     with running(verbose, log, workers):
@@ -147,7 +147,7 @@ def compare_command(
             progress=lambda done, total: progress("comparing", done, total),
         )
         if html is not None:
-            from ..views.page import html_report  # imports matplotlib
+            from ..comparison.page import html_report  # imports matplotlib
 
             page = html_report(source, decoder, comparison, floor_db=min_psnr)
             with atomic_output(html, overwrite=overwrite) as out:

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from ..demo import run_demo
-from ..package import shipped_packages
-from ..parallel import core_count
-from ..report import package_facts, package_summary
+from ..demo.run import run_demo
+from ..generators.package import shipped_packages
+from ..runtime.parallel import core_count
+from .info import package_info, package_summary
 from .options import Device, Json, Log, Mpp, Overwrite, Verbose, Workers, app, path_argument, path_option, print_facts
 from .running import running
 
@@ -93,5 +93,5 @@ def models_command(as_json: Json = False) -> None:
     if not packages:
         typer.echo("No learned generator ships with this version.", err=True)
     if packages or as_json:
-        facts = package_facts if as_json else package_summary
+        facts = package_info if as_json else package_summary
         print_facts({name: facts(package) for name, package in packages.items()}, as_json)

@@ -10,10 +10,10 @@ from typing import Annotated, Any
 
 import typer
 
-from ..decode import Decoder
+from ..decoder import Decoder
 from ..errors import SettingsError
 from ..geometry import Region
-from ..report import printable, render
+from .info import printable, render
 
 app = typer.Typer(
     name="histocodec",

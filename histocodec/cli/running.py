@@ -18,10 +18,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as ProgressBar
 
 from ..errors import HistocodecError, OutputError
-from ..output import writing_errors
-from ..parallel import core_count, limit_cores
-from ..report import printable
+from ..runtime.files import writing_errors
+from ..runtime.parallel import core_count, limit_cores
 from ..version import __version__
+from .info import printable
 
 Progress = Callable[[str, int, int], None]
 

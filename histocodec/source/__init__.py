@@ -13,9 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from ..codecs import Image
 from ..errors import MissingSource, SettingsError, UnreadableSource
-from ..geometry import Region, Size
+from ..geometry import Image, Region, Size
 from ._directories import check_directories, is_tiff
 from ._flat import open_flat, reads_tiff
 from ._openslide import detected_vendor, open_openslide

@@ -10,14 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from ..codecs import Image
 from ..errors import SettingsError, UnreadableSource
-from ..geometry import Region, Size
+from ..geometry import Image, Region, Size
 from ._decoded import decoded
 from ._reader import OnDamage, Reader, over
 from ._resolution import resolved_mpp
 from ._segments import LONGEST_SEGMENT_PX
-from ._tiff import TiffFacts
+from ._tiff import TiffMetadata
 
 # None, deflate, LZW, PackBits, JPEG and WebP: libvips may have been built with more, and says so when it is too late.
 _LINE_BY_LINE = (1, 8, 32946)
@@ -53,7 +52,7 @@ class FlatReader(Reader):
 
 
 def open_flat(
-    path: Path, tiff: TiffFacts | None, mpp: float | None, series: int | None, on_damage: OnDamage
+    path: Path, tiff: TiffMetadata | None, mpp: float | None, series: int | None, on_damage: OnDamage
 ) -> FlatReader | None:
     """Open an image, or return None if libvips knows no loader for its content.
 
@@ -112,7 +111,7 @@ def _loaded(path: Path, page_number: int | None, series: int | None) -> Any:
         return None
 
 
-def reads_tiff(tiff: TiffFacts) -> bool:
+def reads_tiff(tiff: TiffMetadata) -> bool:
     """Whether libvips decodes the picture of a TIFF, within bounds of memory."""
     if tiff.compression not in _TIFF_COMPRESSIONS or tiff.is_grey or tiff.contradicts:
         return False

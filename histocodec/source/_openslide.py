@@ -11,16 +11,15 @@ import numpy as np
 import openslide
 import PIL.Image
 
-from ..codecs import Image
 from ..errors import SourceReadError, UnreadableSource
-from ..geometry import Region, Size
+from ..geometry import Image, Region, Size
 from ._dicom import DicomFacts, as_rgb, check_dicom
 from ._files import size_on_disk
 from ._ome import ASSOCIATED_NAMES, as_positive
 from ._reader import WHITE, OnDamage, Reader, over
 from ._resolution import Spacing, resolved_mpp
 from ._segments import LONGEST_SEGMENT_PX
-from ._tiff import PLAIN_VENDORS, TiffFacts
+from ._tiff import PLAIN_VENDORS, TiffMetadata
 
 _CACHE_BYTES = 64 << 20
 
@@ -71,7 +70,7 @@ def detected_vendor(path: Path) -> str | None:
 
 
 def open_openslide(
-    path: Path, vendor: str, tiff: TiffFacts | None, mpp: float | None, on_damage: OnDamage
+    path: Path, vendor: str, tiff: TiffMetadata | None, mpp: float | None, on_damage: OnDamage
 ) -> OpenSlideReader | None:
     """Open a slide, or return None if it is left to the other readers.
 
@@ -95,7 +94,7 @@ def open_openslide(
         raise
 
 
-def _is_level_0(tiff: TiffFacts) -> bool:
+def _is_level_0(tiff: TiffMetadata) -> bool:
     """Whether OpenSlide takes the picture for its level 0, and its colours for what they are."""
     if tiff.is_grey or tiff.contradicts or tiff.compression not in _COMPRESSIONS:
         return False
@@ -109,7 +108,12 @@ def _opened(path: Path) -> openslide.OpenSlide:
 
 
 def _reader(
-    path: Path, vendor: str, slide: openslide.OpenSlide, tiff: TiffFacts | None, mpp: float | None, on_damage: OnDamage
+    path: Path,
+    vendor: str,
+    slide: openslide.OpenSlide,
+    tiff: TiffMetadata | None,
+    mpp: float | None,
+    on_damage: OnDamage,
 ) -> OpenSlideReader | None:
     size = Size(*slide.dimensions)
     generic = tiff if vendor == "generic-tiff" else None
@@ -186,7 +190,7 @@ def _associated(
     return images
 
 
-def _lossy_methods(vendor: str, properties: Mapping[str, str], tiff: TiffFacts | None) -> tuple[str, ...]:
+def _lossy_methods(vendor: str, properties: Mapping[str, str], tiff: TiffMetadata | None) -> tuple[str, ...]:
     match vendor:
         case "dicom":
             name = "dicom.LossyImageCompressionMethod"  # with an index if there are several

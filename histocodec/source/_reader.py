@@ -12,9 +12,8 @@ from typing import Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ..codecs import Image
 from ..errors import RegionError, SourceReadError, UnreadableSource
-from ..geometry import Region, Size
+from ..geometry import Image, Region, Size
 from ._segments import cells_of
 
 WHITE = (255, 255, 255)

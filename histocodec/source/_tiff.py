@@ -11,10 +11,9 @@ from pathlib import Path
 import numpy as np
 import tifffile
 
-from ..codecs import Image
 from ..errors import HistocodecError, UnreadableSource
-from ..geometry import Size
-from ..layout import TAG_MANIFEST
+from ..format.tags import TAG_MANIFEST
+from ..geometry import Image, Size
 from ._codestream import jpeg_2000_facts, jpeg_facts
 from ._ome import read_ome
 from ._pictures import Picture, Pictures, find_pictures
@@ -49,7 +48,7 @@ _LOSSY_METHODS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TiffFacts:
+class TiffMetadata:
     """One TIFF file; "the picture" is the slide at full resolution, 8-bit RGB with or without alpha."""
 
     path: Path
@@ -109,7 +108,7 @@ class TiffFacts:
         return "ome-tiff" if self.is_ome else "tiff"
 
 
-def read_tiff(path: Path, vendor: str | None, series: int | None, *, is_whole: bool = True) -> TiffFacts | None:
+def read_tiff(path: Path, vendor: str | None, series: int | None, *, is_whole: bool = True) -> TiffMetadata | None:
     """The facts about a TIFF whose directories were checked; None if tifffile cannot make sense of it.
 
     vendor: OpenSlide's name of its format, if that knows it. series: which picture, where there are several.
@@ -137,7 +136,7 @@ def _facts(
     series: int | None,
     *,
     is_whole: bool,
-) -> TiffFacts:
+) -> TiffMetadata:
     ome = read_ome(tiff.ome_metadata if tiff.is_ome else None)
     if vendor in PLAIN_VENDORS:
         pictures = find_pictures(tiff, pages, ome, tiled_alone=vendor == "aperio")
@@ -155,7 +154,7 @@ def _facts(
         _check_extent(path, tiff, page, is_whole=is_whole)
     page = chosen[0]
     twins = [other for other in pages if (other.imagewidth, other.imagelength) == picture.size]
-    return TiffFacts(
+    return TiffMetadata(
         path=path,
         pages=picture.pages,
         size=picture.size,

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import tifffile
 
-from ..codecs import Image
 from ..errors import UnreadableSource
-from ..geometry import Region
+from ..geometry import Image, Region
 from ._reader import OnDamage, Reader, over
 from ._resolution import resolved_mpp
 from ._segments import LONGEST_SEGMENT_PX, Segments
-from ._tiff import TiffFacts
+from ._tiff import TiffMetadata
 
 _ASSOCIATED_ALPHA = (1,)
 
@@ -35,7 +34,7 @@ class TiledReader(Reader):
         self.segments.close()
 
 
-def open_tiled(path: Path, tiff: TiffFacts, mpp: float | None, on_damage: OnDamage) -> TiledReader | None:
+def open_tiled(path: Path, tiff: TiffMetadata, mpp: float | None, on_damage: OnDamage) -> TiledReader | None:
     """Open a TIFF, or return None if tifffile has no decoder for it.
 
     Raises UnreadableSource, MissingResolution and UnsupportedResolution.

@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 from .config import TrainConfig, load_config
-from .run import run_training
-from .slides import SlideTuner, tune_to_slides
-from .tuning import Tuned, TuneSettings
+from .launch import run_training
+from .tuning.slides import SlideTuner, tune_to_slides
+from .tuning.tune import Tuned, TuneSettings
 
 __all__ = ["SlideTuner", "TrainConfig", "TuneSettings", "Tuned", "load_config", "run_training", "tune_to_slides"]

@@ -13,9 +13,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from ..codecs import QUALITY_SCALES, TileCodec
 from ..errors import SettingsError
-from ..manifest import NAME
+from ..format.manifest import NAME
+from ..pixels.tile_codecs import QUALITY_SCALES, TileCodec
 
 Share = Annotated[float, Meta(ge=0)]
 Fraction = Annotated[float, Meta(ge=0, le=1)]

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..base import BaseCoder, Downsampler, code_image, decode_image, downsample, shrink
-from ..codecs import QUALITY_SCALES, Image, TileCodec
-from ..generator import BicubicGenerator, Generator
-from ..generator import reconstruct as reconstruct
-from ..metrics import psnr, ssim
+from ..generators.bicubic import BicubicGenerator
+from ..generators.predict import reconstruct as reconstruct
+from ..geometry import Image
+from ..pixels.downsample import downsample, shrink
+from ..pixels.metrics import psnr, ssim
+from ..pixels.resampler import Downsampler, Generator
+from ..pixels.tile_codecs import QUALITY_SCALES, TileCodec
+from ..pixels.tile_coder import TileCoder, code_image, decode_image
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ def code_at_rate(base: Image, codec: TileCodec, budget_bytes: float) -> tuple[Im
     scale = QUALITY_SCALES[codec]
     step = 1.0 if scale.whole else 0.01
     low, high = 0, round((scale.high - scale.low) / step)
-    coder = BaseCoder.fitted(codec, base)
+    coder = TileCoder.fitted(codec, base)
     best = code_image(base, coder, scale.low)
     while low < high:
         middle = (low + high + 1) // 2

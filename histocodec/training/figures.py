@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from .patches import Patch, Patches
+from .data.patches import Patch, Patches
 
 _COLUMNS = 6
 

@@ -17,16 +17,16 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import GeneratorError, SettingsError, TrainingDiverged
-from ..networks import Network, build_network
+from ..generators.networks import Network, build_network
 from .config import NetworkConfig, ScheduleConfig, TrainConfig, as_tables
+from .data.pairs import CropShape, Pair, training_pairs
+from .data.patches import Patches
+from .data.pool import Batch, CropPool, PairMaker, fixed_downsampling
 from .discriminator import UNetDiscriminator
-from .downsampling import DownsamplerTraining
-from .expansion import effective, expand
+from .joint_downsampling import DownsamplerTraining
 from .losses import PerceptualLoss, discriminator_loss, generator_loss, pixel_loss
-from .muon import Muon
-from .pairs import CropShape, Pair, training_pairs
-from .patches import Patches
-from .pool import Batch, CropPool, PairMaker, fixed_downsampling
+from .optim.expansion import effective, expand
+from .optim.muon import Muon
 
 T = TypeVar("T")
 Weights = dict[str, Tensor]

@@ -14,18 +14,18 @@ import tifffile
 from PIL import Image as PILImage
 from PIL.PngImagePlugin import PngInfo
 
-from ..assemble import AssociatedImage
-from ..associated import stored_associated
-from ..base import BaseCoder
-from ..codecs import QUALITY_SCALES, Image
-from ..decode import Decoder
+from ..decoder import Decoder
 from ..errors import RegionError, SettingsError
-from ..geometry import Region, Size, TileGrid
-from ..labels import associated_description, decoded_description
-from ..manifest import SOFTWARE
-from ..origin import scanned_part
-from ..output import atomic_output, check_output
-from ..parallel import core_count, ordered_map
+from ..format.associated import stored_associated
+from ..format.descriptions import associated_description, decoded_description
+from ..format.manifest import SOFTWARE
+from ..format.origin import scanned_part
+from ..format.writer import AssociatedImage
+from ..geometry import Image, Region, Size, TileGrid
+from ..pixels.tile_codecs import QUALITY_SCALES
+from ..pixels.tile_coder import TileCoder
+from ..runtime.files import atomic_output, check_output
+from ..runtime.parallel import core_count, ordered_map
 
 Compression = Literal["jpeg", "deflate", "jp2k"]
 DEFAULT_QUALITY = {"jpeg": 85.0, "jp2k": 40.0}
@@ -260,4 +260,4 @@ def _checked_quality(compression: Compression, quality: float | None) -> float:
 def _compress(tile: Image, compression: Compression, quality: float) -> bytes:
     if compression == "deflate":
         return bytes(imagecodecs.zlib_encode(tile.tobytes(), level=6))
-    return BaseCoder(compression).encode(tile, quality)
+    return TileCoder(compression).encode(tile, quality)

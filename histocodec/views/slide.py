@@ -12,13 +12,9 @@ from types import MappingProxyType
 import openslide
 from PIL import Image as PILImage
 
-from ..codecs import Image
-from ..container import FilePath
-from ..decode import Decoder
+from ..decoder import Decoder
 from ..errors import ContainerError, FileError, HistocodecError, NotAContainer
-from ..generator import Generator
-from ..geometry import Region
-from ..labels import (
+from ..format.descriptions import (
     NOTICE,
     enhancement_label,
     history_label,
@@ -26,6 +22,9 @@ from ..labels import (
     quality_label,
     reconstruction_label,
 )
+from ..format.reader import FilePath
+from ..geometry import Image, Region
+from ..pixels.resampler import Generator
 
 
 class ClosedSlide(ctypes.ArgumentError, ValueError):
@@ -196,7 +195,7 @@ def _properties(decoder: Decoder) -> dict[str, str]:
     for label in enhancement_label(manifest, applied=decoder.is_enhanced):
         properties["histocodec.enhancement"] = label
     for level, (size, downsample) in enumerate(zip(decoder.levels, decoder.downsamples, strict=True)):
-        tile = decoder.tile_size if level == 0 else manifest.base.tile
+        tile = decoder.block_size if level == 0 else manifest.base.tile
         properties |= {
             f"openslide.level[{level}].width": str(size.width),
             f"openslide.level[{level}].height": str(size.height),

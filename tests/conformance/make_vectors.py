@@ -50,36 +50,38 @@ from surgery import (
     take_apart,
 )
 
-from histocodec.assemble import AssociatedImage, checksum_table, write_container
-from histocodec.base import downsample
-from histocodec.codecs import Image, TileCodec
-from histocodec.container import Container
-from histocodec.decode import Decoder
-from histocodec.enhancement import FINGERPRINT_LENGTH, TOLERANCE, Mode, fingerprint
-from histocodec.facts import LEVEL_STEP, OVERVIEW_CODEC
-from histocodec.generator import BicubicGenerator, predict
-from histocodec.geometry import Region, Size, TileGrid
-from histocodec.layers import EnhancementPieces, coded_fingerprints, coded_quality_map, crc_table
-from histocodec.manifest import (
-    BaseFacts,
-    DownsamplingFacts,
+from histocodec.decoder import Decoder
+from histocodec.format.entries import LEVEL_STEP, OVERVIEW_CODEC
+from histocodec.format.layers import EnhancementPieces, coded_fingerprints, coded_quality_map, crc_table
+from histocodec.format.manifest import (
+    BaseEntry,
+    DownsamplingEntry,
     EnhancementLayer,
     ErrorSummary,
-    GeneratorFacts,
+    GeneratorEntry,
     Layer,
     Layers,
     LossyStep,
     Manifest,
-    PredictionFacts,
-    QualityFacts,
+    PredictionEntry,
+    QualityEntry,
     QualityMapLayer,
-    SlideFacts,
+    SlideEntry,
     Summary,
     level_sizes,
 )
-from histocodec.package import METADATA_KEY, Package, PackageCard
-from histocodec.quality import BlockScore, QualityMap
-from histocodec.tissue import tissue_blocks
+from histocodec.format.quality import QualityMap
+from histocodec.format.reader import Container
+from histocodec.format.writer import AssociatedImage, checksum_table, write_container
+from histocodec.generators.bicubic import BicubicGenerator
+from histocodec.generators.package import METADATA_KEY, Package, PackageCard
+from histocodec.generators.predict import predict
+from histocodec.geometry import Image, Region, Size, TileGrid
+from histocodec.pixels.downsample import downsample
+from histocodec.pixels.residual import FINGERPRINT_LENGTH, TOLERANCE, Mode, fingerprint
+from histocodec.pixels.score import BlockScore
+from histocodec.pixels.tile_codecs import TileCodec
+from histocodec.pixels.tissue import tissue_blocks
 
 VECTORS = Path(__file__).parents[2] / "formats/container/v1/vectors"
 SOFTWARE = "histocodec conformance vectors"
@@ -126,7 +128,7 @@ class Recipe:
     enhancement: Enhancement | None = None
     measured: tuple[tuple[int, int], ...] = ()
     """Blocks of which the quality map has numbers; without any there is no map."""
-    downsampling: DownsamplingFacts | None = None
+    downsampling: DownsamplingEntry | None = None
     damaged: tuple[tuple[int, int, int, int], ...] | None = None
 
 
@@ -224,7 +226,7 @@ RECIPES = {
         "jp2k",
         "a base that says what made it, which no reader has or needs",
         tissue_map=False,
-        downsampling=DownsamplingFacts("vector-downsampler-x4", f"sha256:{'0123456789abcdef' * 4}"),
+        downsampling=DownsamplingEntry("vector-downsampler-x4", f"sha256:{'0123456789abcdef' * 4}"),
     ),
     "jp2k-x4-damaged": Recipe(
         (70, 30),
@@ -320,10 +322,10 @@ def build(recipe: Recipe, seed: int) -> bytes:
     tissue_map = _map(base, blocks) if recipe.tissue_map else None
     profile = FAKE_PROFILE if recipe.profile else None
     checksums = checksum_table(tiles, associated, tissue_map, profile)
-    generator = GeneratorFacts(f"bicubic-x{scale}", f"builtin:bicubic-x{scale}", scale, 2, embedded=False)
+    generator = GeneratorEntry(f"bicubic-x{scale}", f"builtin:bicubic-x{scale}", scale, 2, embedded=False)
     if package is not None:
-        generator = GeneratorFacts(package.card.name, package.digest, scale, package.card.halo, embedded=True)
-    measured = QualityFacts(
+        generator = GeneratorEntry(package.card.name, package.digest, scale, package.card.halo, embedded=True)
+    measured = QualityEntry(
         "sample", 2, BLOCK * scale, Summary(29.5, 28.25, 28.0), Summary(0.875, 0.8125, 0.8), bicubic_psnr_db=28.5
     )
     if recipe.measured:
@@ -344,7 +346,7 @@ def build(recipe: Recipe, seed: int) -> bytes:
     manifest = Manifest(
         software=SOFTWARE,
         tier="reconstructed" if recipe.enhancement is None else "bounded",
-        slide=SlideFacts(
+        slide=SlideEntry(
             size=recipe.size,
             mpp=0.25 if scale == 4 else 0.5,
             objective_power=40.0 if scale == 4 else None,
@@ -359,7 +361,7 @@ def build(recipe: Recipe, seed: int) -> bytes:
             ),
             damaged=recipe.damaged,
         ),
-        base=BaseFacts(
+        base=BaseEntry(
             scale,
             recipe.codec,
             QUALITY[recipe.codec],
@@ -369,7 +371,7 @@ def build(recipe: Recipe, seed: int) -> bytes:
             recipe.colour,
             recipe.downsampling,
         ),
-        prediction=PredictionFacts(generator, BLOCK),
+        prediction=PredictionEntry(generator, BLOCK),
         layers=_layers(recipe, blocks, quality_map, enhancement),
         associated=recipe.associated,
         checksums_sha256=hashlib.sha256(checksums).hexdigest(),
@@ -469,7 +471,7 @@ def fingerprints(data: bytes, modes: NDArray[np.uint8]) -> tuple[NDArray[np.int3
                 generator = BicubicGenerator(decoder.generator.scale) if glass else decoder.generator
                 block = predict(generator, lambda region: decoder.read(region, 1), blocks, column, row)
                 found[index] = fingerprint(block)
-            return found, decoder.tile_size
+            return found, decoder.block_size
 
 
 def coded(image: Image, codec: TileCodec, *, ten_bits: bool = False, chroma: str = "420") -> bytes:

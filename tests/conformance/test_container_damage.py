@@ -22,9 +22,9 @@ from surgery import (
     subdirectory_offsets,
 )
 
-from histocodec.container import Container
-from histocodec.decode import Decoder
+from histocodec.decoder import Decoder
 from histocodec.errors import HistocodecError
+from histocodec.format.reader import Container
 from histocodec.geometry import Region
 
 FLIPS = (0x01, 0x80, 0xFF)

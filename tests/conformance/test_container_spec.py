@@ -18,13 +18,16 @@ import zstandard
 from make_vectors import SMALLEST, VECTORS
 from surgery import CHECKSUMS, MANIFEST, take_apart
 
-from histocodec import bigtiff, enhancement, layout, manifest, strictjson
-from histocodec.codecs import TILE_CODECS
-from histocodec.decode import Decoder
-from histocodec.generator import _cubic_weights
+from histocodec.decoder import Decoder
+from histocodec.format import bigtiff, manifest
+from histocodec.format import strict_json as strictjson
+from histocodec.format import tags as layout
+from histocodec.format.manifest import Manifest, ManifestError
+from histocodec.format.quality import _OFFSETS, _STEPS
+from histocodec.generators.bicubic import _cubic_weights
 from histocodec.geometry import Region
-from histocodec.manifest import Manifest, ManifestError
-from histocodec.quality import _OFFSETS, _STEPS
+from histocodec.pixels import residual as enhancement
+from histocodec.pixels.tile_codecs import TILE_CODECS
 
 SPEC = (VECTORS.parent / "spec.md").read_text("utf-8")
 SCHEMA = json.loads((VECTORS.parent / "manifest.schema.json").read_text("utf-8"))

@@ -19,14 +19,13 @@ from make_vectors import VECTORS, libraries, make
 from second_decoder import Refused, SecondDecoder
 from surgery import MANIFEST, take_apart
 
-from histocodec.codecs import Image
-from histocodec.container import Container
-from histocodec.decode import Decoder
-from histocodec.enhancement import Mode
+from histocodec.decoder import Decoder
 from histocodec.errors import CorruptContainer, HistocodecError
-from histocodec.geometry import Region
-from histocodec.layout import PROBLEM_CODES
-from histocodec.validate import validate
+from histocodec.format.reader import Container
+from histocodec.format.tags import PROBLEM_CODES
+from histocodec.geometry import Image, Region
+from histocodec.pixels.residual import Mode
+from histocodec.validation import validate
 
 VALID = sorted((VECTORS / "valid").glob("*.hc.tif"))
 INVALID: dict[str, dict[str, Any]] = json.loads((VECTORS / "invalid" / "index.json").read_text("utf-8"))["files"]

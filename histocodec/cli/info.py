@@ -1,0 +1,312 @@
+"""What a person or a program reads about a file: facts as JSON values, and those as aligned text."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from ..encoder.pipeline import EncodeReport
+from ..format.descriptions import NOTICE, floors_label, reconstruction_label
+from ..format.entries import spread
+from ..format.manifest import Manifest
+from ..format.reader import Container
+from ..generators.package import Package
+from ..pixels.downsample import BoxDownsampler
+from ..pixels.residual import Mode
+
+_NAMES = {
+    "ratio_to_source": "ratio to the source file",
+    "ratio_to_raw": "ratio to 24-bit raw",
+    "mpp": "um/px",
+    "percentile_5": "5th percentile",
+    "measured_blocks": "measured blocks of tissue",
+    "psnr_db": "PSNR dB",
+    "everything_psnr_db": "PSNR dB of tissue and glass",
+    "tissue_psnr_db": "PSNR dB of tissue",
+    "lowest_square_db": "PSNR dB of the lowest square",
+    "worst_tiles": "lowest tiles",
+    "worst_block": "lowest block",
+    "square": "side of a square px",
+    "rest_loss_db": "lost outside the regions dB",
+    "without_enhancement": "before the enhancement layer",
+    "bicubic_psnr_db": "PSNR dB of bicubic, mean",
+    "ssim": "SSIM",
+    "psnr_half_width_db": "mean PSNR known to within dB",
+    "percentile_95": "95th percentile",
+    "consistency_db": "consistency dB",
+    "colour_error": "colour error, delta E*ab",
+    "min_psnr_db": "floor dB",
+    "roi_psnr_db": "floor of the regions dB",
+    "icc_profile_bytes": "ICC profile bytes",
+    "damaged": "damaged in the source, background here",
+}
+"""Keys that read better otherwise; the others are shown with spaces for underscores."""
+
+_LEFT_OUT = frozenset(
+    ("ssim", "bicubic_psnr_db", "psnr_half_width_db", "colour_error", "consistency_db", "worst_block")
+) | {"everything_psnr_db", "lowest_square_db", "square", "floors", "rest_loss_db", "without_enhancement"}
+"""Keys that people need not see without a value."""
+
+
+def encode_info(report: EncodeReport) -> dict[str, object]:
+    """What an encode reached."""
+    manifest = report.manifest
+    facts: dict[str, object] = {
+        "output": str(report.path),
+        **_sizes(manifest, report.size_bytes),
+        "base": _base(manifest),
+        "downsampling": _downsampling(manifest),
+        "level_0": reconstruction_label(manifest),
+        **_quality(manifest),
+    }
+    if report.notes:
+        facts["notes"] = list(report.notes)
+    return facts
+
+
+def container_info(container: Container) -> dict[str, object]:
+    """What a file holds, from its manifest and its directories alone."""
+    manifest = container.manifest
+    slide, levels = manifest.slide, range(len(manifest.base.levels))
+    return {
+        "file": str(container.path),
+        "format": f"{manifest.format} {manifest.version}",
+        "software": manifest.software,
+        "tier": manifest.tier,
+        "size": list(slide.size),
+        "mpp": slide.mpp,
+        "objective_power": slide.objective_power,
+        "vendor": slide.vendor,
+        **_sizes(manifest, container.size_bytes),
+        "base": _base(manifest),
+        "downsampling": _downsampling(manifest),
+        "base_bytes": container.tile_bytes(0),
+        "reduced_levels": [list(level.size) for level in manifest.base.levels[1:]],
+        "reduced_levels_bytes": sum(container.tile_bytes(level) for level in levels[1:]),
+        "blocks": container.tissue_map.size,
+        "tissue_share": round(float(container.tissue_map.mean()), 4),
+        "level_0": reconstruction_label(manifest),
+        "generator": dataclasses.asdict(manifest.prediction.generator),
+        **_quality(manifest),
+        "quality_map": None if container.quality_map is None else f"{int(container.quality_map.measured.sum())} blocks",
+        "enhancement": _enhancement(container),
+        "lossy_history": [dataclasses.asdict(step) for step in slide.lossy_history],
+        "associated_images": list(manifest.associated),
+        "icc_profile_bytes": len(container.icc_profile) if container.icc_profile else None,
+        "deidentified": slide.deidentified,
+        "source_properties": len(slide.properties),
+        "damaged": damaged_places(manifest),
+        "opens_in": "histocodec; other TIFF readers show its reduced levels"
+        if manifest.base.codec == "avif"
+        else "OpenSlide, QuPath, tifffile, at the base's resolution",
+        "notice": NOTICE,
+    }
+
+
+def damaged_places(manifest: Manifest) -> list[dict[str, int]]:
+    """Where the source could not be read and the background stands, in full pixels."""
+    return [dict(zip(("x", "y", "width", "height"), place, strict=True)) for place in manifest.slide.damaged or ()]
+
+
+def package_info(package: Package) -> dict[str, object]:
+    """What a model package states about itself."""
+    card = package.card
+    return {
+        "digest": package.digest,
+        "bytes": len(package.data),
+        "scale": card.scale,
+        "architecture": card.architecture,
+        "hyperparameters": card.hyperparameters,
+        "licence": card.licence,
+        "purpose": card.training.get("purpose"),
+        "measured": card.measured,
+    }
+
+
+def package_summary(package: Package) -> dict[str, object]:
+    """`package_info` for people: the digest shortened, the measured quality in a sentence for each set and base."""
+    facts = package_info(package)
+    facts["digest"] = package.digest[:23] + "..."
+    if "tuned_from" in package.card.training:
+        facts["measured"] = package.card.measured
+        return facts
+    facts["measured"] = [
+        f"{tiles}, {base}: {score['psnr_db']:.2f} dB, {score['psnr_db'] - score['bicubic_psnr_db']:+.2f} over bicubic; "
+        f"SSIM {score['ssim']:.3f}, {score['ssim'] - score['bicubic_ssim']:+.3f}"
+        for tiles, bases in package.card.measured.items()
+        for base, score in bases.items()
+    ]
+    return facts
+
+
+def tuned_info(package: Package, path: Path) -> dict[str, object]:
+    """What tuning to slides came to."""
+    card = package.card
+    held_back = card.measured["held_back"]
+    return {
+        "output": str(path),
+        "name": card.name,
+        "bytes": len(package.data),
+        "digest": package.digest,
+        "steps": card.training["steps"],
+        "blocks_learned_from": card.training["blocks"],
+        "blocks_held_back": held_back["blocks"],
+        "psnr_db_before": held_back["started_from_psnr_db"],
+        "psnr_db_after": held_back["psnr_db"],
+    }
+
+
+def render(facts: Mapping[str, object]) -> str:
+    """Aligned `name  value` lines."""
+    facts = {key: value for key, value in facts.items() if value is not None or key not in _LEFT_OUT}
+    names = {key: _NAMES.get(key, key.replace("_", " ")) for key in facts}
+    width = max(map(len, names.values()), default=0)
+    lines = []
+    for key, value in facts.items():
+        if isinstance(value, Mapping) and any(isinstance(inner, Mapping) for inner in value.values()):
+            lines += [names[key], *("  " + line for line in render(value).splitlines())]
+            continue
+        rows = value if isinstance(value, list) and value and not _is_size(value) else [value]
+        lines += [f"{'' if i else names[key]:<{width}}  {_text(row)}" for i, row in enumerate(rows)]
+    return "\n".join(lines)
+
+
+def _sizes(manifest: Manifest, size_bytes: int) -> dict[str, object]:
+    slide = manifest.slide
+    full_pixels = slide.size[0] * slide.size[1]
+    return {
+        "bytes": size_bytes,
+        "source_bytes": slide.source_bytes,
+        "ratio_to_source": round(slide.source_bytes / size_bytes, 3),
+        "ratio_to_raw": round(3 * full_pixels / size_bytes, 3),
+        "bits_per_full_pixel": round(8 * size_bytes / full_pixels, 6),
+    }
+
+
+def _base(manifest: Manifest) -> dict[str, object]:
+    base = manifest.base
+    return {
+        "size": list(base.levels[0].size),
+        "mpp": manifest.base_mpp,
+        "scale": base.scale,
+        "codec": base.codec,
+        "quality": base.quality,
+    }
+
+
+def _downsampling(manifest: Manifest) -> dict[str, object]:
+    """What made the base. Of the box average, which a manifest does not name, the same keys."""
+    made, box = manifest.base.downsampling, BoxDownsampler(manifest.base.scale)
+    return {"name": made.name if made else box.name, "digest": made.digest if made else box.digest}
+
+
+def _quality(manifest: Manifest) -> dict[str, object]:
+    """What holds of the pixels that the file decodes to; of one with an enhancement layer, apart, what held before.
+
+    The same keys whether or not anything was measured: a program can count on them.
+    """
+    layer, predicted = manifest.layers.enhancement, _predicted_quality(manifest)
+    if layer is None or layer.psnr_db is None:
+        return {**predicted, **dict.fromkeys(_OF_LAYERS)}
+    return {
+        **dict.fromkeys(predicted),
+        "measured_blocks": predicted["measured_blocks"],
+        "psnr_db": spread(layer.tissue_psnr_db, None, complete=True),
+        "everything_psnr_db": spread(layer.psnr_db, None, complete=True),
+        "lowest_square_db": layer.lowest_db,
+        "square": layer.square,
+        "floors": floors_label(layer),
+        "rest_loss_db": dataclasses.asdict(layer.rest_loss_db) if layer.rest_loss_db else None,
+        "without_enhancement": predicted,
+    }
+
+
+_OF_LAYERS = ("everything_psnr_db", "lowest_square_db", "square", "floors", "rest_loss_db", "without_enhancement")
+
+
+def _predicted_quality(manifest: Manifest) -> dict[str, object]:
+    """What was measured without the enhancement layer."""
+    quality = manifest.quality
+    if quality is None:
+        keys = ("ssim", "bicubic_psnr_db", "psnr_half_width_db", "colour_error", "consistency_db", "worst_block")
+        return {"measured_blocks": 0, "psnr_db": None, **dict.fromkeys(keys)}
+    measured = partial(spread, count=quality.blocks, complete=quality.complete)
+    return {
+        "measured_blocks": quality.blocks,
+        "psnr_db": measured(quality.psnr_db),
+        "ssim": measured(quality.ssim),
+        "bicubic_psnr_db": quality.bicubic_psnr_db,
+        "psnr_half_width_db": quality.psnr_half_width_db,
+        "colour_error": measured(quality.colour_error),
+        "consistency_db": measured(quality.consistency_db),
+        "worst_block": _worst_place(manifest),
+    }
+
+
+def _worst_place(manifest: Manifest) -> dict[str, int] | None:
+    """Where the worst block that was measured lies, in full pixels."""
+    quality = manifest.quality
+    if quality is None or quality.worst_block is None:
+        return None
+    side = manifest.prediction.block * manifest.base.scale
+    column, row = quality.worst_block
+    return {"x": column * side, "y": row * side, "side": side}
+
+
+def _enhancement(container: Container) -> dict[str, object] | None:
+    """What the layer holds and promises; None of a file without."""
+    layer, stated = container.enhancement, container.manifest.layers.enhancement
+    if layer is None or stated is None:
+        return None
+    regions = container.regions()
+    return {
+        "codec": stated.codec,
+        "tiles": stated.tiles,
+        "of_tiles": layer.grid.count,
+        "native_tiles": int((layer.modes == Mode.NATIVE).sum()),
+        "tile_bytes": layer.total_bytes,
+        "min_psnr_db": stated.min_psnr_db,
+        "roi_psnr_db": stated.roi_psnr_db,
+        "regions_of_interest": len(regions.features) if regions else 0,
+        "regions_counted_from": dict(zip("xy", stated.regions_origin, strict=True)) if stated.regions_origin else None,
+    }
+
+
+def _spread_text(value: Mapping[str, object]) -> str:
+    """`facts.spread` in words: the worst only of what was looked at entirely."""
+    extreme, count = "lowest" if "lowest" in value else "highest", value["of"]
+    shown = {_NAMES.get(key, key): number for key, number in value.items() if key not in ("worst", "of", extreme)}
+    last = (
+        f"{extreme} of {count}" if value["worst"] is None else f"worst of all {'' if count is None else count}".rstrip()
+    )
+    return ", ".join(
+        [*(f"{name} {_text(number)}" for name, number in shown.items()), f"{last}: {_text(value[extreme])}"]
+    )
+
+
+def _is_size(value: Sequence[object]) -> bool:
+    return len(value) == 2 and all(isinstance(side, int) for side in value)
+
+
+def _text(value: object) -> str:
+    if value is None or value in ([], {}):
+        return "-"
+    match value:
+        case bool():
+            return "yes" if value else "no"
+        case float():
+            return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+        case list():
+            return f"{value[0]} x {value[1]} px" if _is_size(value) else ", ".join(map(_text, value))
+        case dict() if {"mean", "worst", "of"} <= value.keys():
+            return _spread_text(value)
+        case dict():
+            return ", ".join(f"{_NAMES.get(key, key.replace('_', ' '))} {_text(v)}" for key, v in value.items())
+    return printable(str(value))
+
+
+def printable(text: str) -> str:
+    """Text with line ends and other control characters, as names of files can have them, written as escapes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -1,0 +1,329 @@
+"""A comparison as one HTML file that a person reads: its pictures within it, nothing loaded from elsewhere."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from html import escape
+
+from PIL import Image as PILImage
+
+from ..decoder import Decoder
+from ..format.descriptions import NOTICE, quality_label
+from ..format.entries import LossyStep
+from ..geometry import Image, Region
+from ..pixels.floors import square_side
+from ..source import Source
+from ..version import __version__
+from .compare import ComparedBlock, Comparison
+from .heatmap import SHOWN
+from .pictures import AMPLIFIED, histograms_picture, map_picture, three_numbers, worst_squares
+
+_ROWS = 50
+"""Of the table of tiles."""
+_MAP_QUALITY, _HISTOGRAM_COLOURS = 85, 64
+"""Of the pictures that are no evidence: a report is to be sent around. Pixels that are, are lossless."""
+
+
+def html_report(source: Source, decoder: Decoder, comparison: Comparison, *, floor_db: float | None = None) -> bytes:
+    """All of a comparison as one HTML file in UTF-8: pictures within it, no scripts, nothing loaded from elsewhere.
+
+    Of the slide's properties it shows none: they can carry a patient's name. floor_db: a PSNR that every tile should
+    reach; the report then says which do not. Raises SettingsError if that is not finite, and what `Source.read` and
+    `Decoder.read` raise.
+    """
+    histograms = _coded(histograms_picture(comparison).quantize(_HISTOGRAM_COLOURS), "PNG", optimize=True)
+    names = f"<bdi>{escape(source.path.name)}</bdi> and <bdi>{escape(decoder.path.name)}</bdi>"
+    parts = [
+        "<header><p class=eyebrow>histocodec compare</p><h1>Original and decoded</h1>",
+        f"<p class=names>{names}</p></header>",
+        *_statements(comparison, floor_db),
+        _cards(source, decoder, comparison),
+        _subject(source, decoder, comparison),
+        *_summary_tables(comparison),
+        _figure("Where: PSNR over the slide", {"A map of the slide": _jpeg(map_picture(decoder, comparison))}),
+        _figure(f"How often: {comparison.first.title} by each measure", {"Four histograms": histograms}),
+        _worst_squares(source, decoder, comparison),
+        _worst_table(comparison),
+        _history(decoder.manifest.slide.lossy_history),
+        f"<footer>histocodec {escape(__version__)}. {_sentence(comparison.label)} {_sentence(NOTICE)}</footer>",
+    ]
+    page = _PAGE.format(title=escape(f"{decoder.path.name} compared"), style=_STYLE, body="\n".join(parts))
+    return page.encode("utf-8", "replace")  # a file's name need not be text
+
+
+_DEFINITIONS = {
+    "PSNR, dB": "Peak signal-to-noise ratio at full resolution, over all pixels and channels of a tile: "
+    "10 log<sub>10</sub>(255² / mean squared error). Higher is better; equal pixels count as 100 dB.",
+    "SSIM": "Structural similarity at full resolution (Wang et al. 2004), mean of the three channels. 1 is best.",
+    "Colour error, ΔE*ab": "Mean CIE 1976 distance of the colours, both averaged to the resolution that is stored: "
+    "what became of the stain, detail left aside. 0 is best; about 1 can just be seen side by side.",
+    "Consistency, dB": "PSNR of the decoded tile, averaged to the resolution that is stored, against what is stored: "
+    "whether the predicted detail agrees with it. The original takes no part. Where a downsampler made the base "
+    "(see the file's facts), that is no average itself, and the number says less.",
+}
+
+
+def _sentence(text: str) -> str:
+    """Text from a file or of our own as an escaped sentence."""
+    return escape(text[:1].upper() + text[1:]) + "."
+
+
+def _statements(comparison: Comparison, floor_db: float | None) -> Iterator[str]:
+    label = f"The full resolution is {comparison.label}"
+    yield f"<p class='box notice'>{_sentence(label)} <strong>{_sentence(NOTICE)}</strong></p>"
+    if floor_db is not None:
+        failed, total = len(comparison.below(floor_db)), len(comparison.tiles)
+        complete = total == comparison.candidates
+        verdict = f"{failed or 'None'} of {total} tiles {'have' if failed > 1 else 'has'}"
+        lowest_db = min(tile.lowest_db for tile in comparison.tiles)
+        yield (
+            f"<p class='box {'failed' if failed else 'passed'}'><strong>{'Failed' if failed else 'Passed'}.</strong> "
+            f"{verdict} a square of {comparison.square} px below the floor of {floor_db:g} dB; the "
+            f"{'worst' if complete else 'lowest of these'} has {lowest_db:.2f} dB.</p>"
+        )
+    for note in comparison.notes:
+        yield f"<p class='box failed'><strong>Note.</strong> {_sentence(note)}</p>"
+
+
+def _cards(source: Source, decoder: Decoder, comparison: Comparison) -> str:
+    group = comparison.first
+    of, ssim = f" of {group.name}", "–" if group.ssim is None else f"{group.ssim.mean:.3f}"
+    which = "worst tile" if group.complete else f"lowest of {len(group.tiles)} tiles"
+    cards = [
+        (f"{source.size_bytes / decoder.container.size_bytes:.1f} ×", "smaller than the slide's file"),
+        (f"{group.psnr_db.mean:.2f} dB", f"mean PSNR{of}"),
+        (f"{group.psnr_db.worst:.2f} dB", f"PSNR of the {which}{of}"),
+        (ssim, f"mean SSIM{of}"),
+        (f"{group.colour_error.mean:.2f} ΔE", f"mean colour error{of}"),
+    ]
+    return "<div class=cards>" + "".join(f"<p><b>{value}</b>{name}</p>" for value, name in cards) + "</div>"
+
+
+def _summary_tables(comparison: Comparison) -> Iterator[str]:
+    """Tissue first."""
+    for group in comparison.groups:
+        summaries = (group.psnr_db, group.ssim, group.colour_error, group.consistency_db)
+        rows = []
+        for (name, meaning), summary, digits in zip(_DEFINITIONS.items(), summaries, (2, 3, 2, 2), strict=True):
+            values = ["–"] * 3 if summary is None else [f"{value:.{digits}f}" for value in three_numbers(summary)]
+            told = f"<td class=meaning>{meaning}</td>" if group is comparison.groups[0] else ""
+            rows.append(f"<tr><th scope=row>{name}</th>{_cells(values)}{told}</tr>")
+        extreme = "Worst" if group.complete else f"Lowest of {len(group.tiles)}"
+        heads = f"<th></th><th class=n>Mean</th><th class=n>5th percentile</th><th class=n>{extreme}</th>"
+        heads += "<th>What it is</th>" if told else ""
+        yield (
+            f"<section><h2>Measured on {escape(group.title)}</h2><table><thead><tr>{heads}</tr></thead>"
+            f"<tbody>{''.join(rows)}</tbody></table><p class=small>Over the tiles. Of the colour error it is the "
+            "95th percentile and the highest, since there more is worse. "
+            f"The {'worst' if group.complete else 'lowest'} square of {comparison.square} px has "
+            f"{group.lowest_db:.2f} dB PSNR.</p></section>"
+        )
+
+
+def _figure(title: str, pictures: dict[str, _Coded]) -> str:
+    """pictures: by what they are, for who does not see them."""
+    images = "".join(_image(picture, alternative) for alternative, picture in pictures.items())
+    return f"<section><h2>{escape(title)}</h2><figure>{images}</figure></section>"
+
+
+@dataclass(frozen=True, slots=True)
+class _Coded:
+    """A picture as a page holds it."""
+
+    size: tuple[int, int]
+    kind: str
+    """After `image/`."""
+    data: bytes
+
+
+def _coded(picture: PILImage.Image, kind: str, **options: object) -> _Coded:
+    coded = io.BytesIO()
+    picture.save(coded, kind, **options)
+    return _Coded(picture.size, kind.lower(), coded.getvalue())
+
+
+def _jpeg(picture: PILImage.Image) -> _Coded:
+    return _coded(picture, "JPEG", quality=_MAP_QUALITY, optimize=True)
+
+
+def _pixels(image: Image) -> _Coded:
+    """Without loss."""
+    return _coded(PILImage.fromarray(image), "WEBP", lossless=True, quality=100, method=4)
+
+
+def _image(picture: _Coded, alternative: str) -> str:
+    size = f"width={picture.size[0]} height={picture.size[1]}"
+    data = base64.b64encode(picture.data).decode()
+    return f"<img {size} alt='{alternative}' src='data:image/{picture.kind};base64,{data}'>"
+
+
+def _worst_squares(source: Source, decoder: Decoder, comparison: Comparison) -> str:
+    """The worst squares, one pixel of the slide a pixel of the page."""
+    parts = []
+    for number, square in enumerate(worst_squares(source, decoder, comparison, SHOWN), 1):
+        tile, region = square.tile, square.region
+        shown = {"original": square.original, "decoded": square.decoded, "difference": square.difference}
+        images = "".join(
+            f"<div><span>{name}{f' × {AMPLIFIED}' if name == 'difference' else ''}</span>"
+            f"{_image(_pixels(image), f'Square {number}: {name}')}</div>"
+            for name, image in shown.items()
+        )
+        kind = "" if tile.tissue else " (glass)"
+        parts.append(
+            f"<div class=square><p><b>{number}</b> x {region.x}, y {region.y}, {region.width} × {region.height} px"
+            f"{kind}: {tile.lowest_db:.2f} dB; its tile {tile.psnr_db:.2f} dB</p><div class=pixels>{images}</div></div>"
+        )
+    side = square_side(comparison.grid.tile)
+    return (
+        f"<section><h2>The lowest squares, pixel for pixel</h2>{''.join(parts)}<p class=small>Of each of the first "
+        f"tiles below the lowest square of {side} px, one pixel of the slide a pixel here, without loss; x and y in "
+        f"full-resolution pixels. Difference: decoded minus original, × {AMPLIFIED}, on mid grey. Decoded: "
+        f"{escape(comparison.label)}.</p></section>"
+    )
+
+
+def _worst_table(comparison: Comparison) -> str:
+    ranked = comparison.ranked()[:_ROWS]
+    rows = "".join(_worst_row(number, tile, comparison.region(tile)) for number, tile in enumerate(ranked, 1))
+    heads = (
+        "#",
+        "x",
+        "y",
+        "Size, px",
+        "Kind",
+        "Lowest square, dB",
+        "PSNR, dB",
+        "SSIM",
+        "Colour, ΔE",
+        "Consistency, dB",
+    )
+    head = "".join(f"<th{'' if name == 'Kind' else ' class=n'}>{name}</th>" for name in heads)
+    return (
+        f"<section><h2>The {len(ranked)} tiles with the lowest squares</h2><table class=tiles><thead><tr>{head}</tr>"
+        f"</thead><tbody>{rows}</tbody></table><p class=small>x and y: the tile's top left corner in full-resolution "
+        f"pixels. Lowest square: PSNR of the worst {comparison.square} px of a tile, by which they are ordered. "
+        "To look at one: <code>histocodec decode FILE spot.png --region x,y,width,height</code></p></section>"
+    )
+
+
+def _worst_row(number: int, tile: ComparedBlock, region: Region) -> str:
+    ssim = "–" if tile.ssim is None else f"{tile.ssim:.3f}"
+    place = (number, region.x, region.y, f"{region.width} × {region.height}")
+    scores = (
+        f"{tile.lowest_db:.2f}",
+        f"{tile.psnr_db:.2f}",
+        ssim,
+        f"{tile.colour_error:.2f}",
+        f"{tile.consistency_db:.2f}",
+    )
+    kind = f"<td>{'tissue' if tile.tissue else 'glass'}</td>"
+    return f"<tr>{_cells(place)}{kind}{_cells(scores)}</tr>"
+
+
+def _cells(values: Iterable[object]) -> str:
+    return "".join(f"<td class=n>{value}</td>" for value in values)
+
+
+def _subject(source: Source, decoder: Decoder, comparison: Comparison) -> str:
+    manifest, size = decoder.manifest, comparison.grid.size
+    base = manifest.base
+    rows = {
+        "Slide": f"{source.path.name}, {_bytes(source.size_bytes)}",
+        "File": f"{decoder.path.name}, {_bytes(decoder.container.size_bytes)}",
+        "Size": f"{size.width} × {size.height} px at {decoder.mpp:.4g} µm/px",
+        "Scanner's format": source.vendor,
+        "Stored": f"1/{base.scale} of the resolution, {manifest.base_mpp:.4g} µm/px, "
+        f"as {base.codec} of quality {base.quality:g}",
+        "Compared": f"{comparison.method}, of {comparison.grid.tile} px a side",
+        "When it was made": quality_label(manifest, bicubic=decoder.is_bicubic, enhanced=decoder.is_enhanced),
+        "Written by": manifest.software,
+    }
+    listed = "".join(f"<dt>{name}</dt><dd><bdi>{escape(value)}</bdi></dd>" for name, value in rows.items())
+    return f"<section><h2>What was compared</h2><dl>{listed}</dl></section>"
+
+
+def _bytes(count: int) -> str:
+    return f"{count / 1e6:.2f} MB" if count >= 1e5 else f"{count} bytes"
+
+
+def _history(steps: Sequence[LossyStep]) -> str:
+    items = "".join(
+        f"<li><bdi>{escape(step.method)}</bdi>{f', {step.ratio:.1f} : 1' if step.ratio else ''}: "
+        f"<bdi>{escape(step.derivation)}</bdi></li>"
+        for step in steps
+    )
+    return f"<section><h2>Lossy history, oldest first</h2><ol>{items}</ol></section>"
+
+
+_STYLE = """
+:root { --ink: #1f2933; --faint: #626d78; --line: #d6dce2; --ground: #f5f7f9; --red: #b00024; --green: #1c6b3c; }
+* { box-sizing: border-box; }
+body { margin: 0 auto; padding: 40px; max-width: 900px; background: white; color: var(--ink);
+  font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }
+h1 { margin: 0; font-size: 30px; line-height: 1.2; font-weight: 650; letter-spacing: -.01em; }
+h2 { margin: 40px 0 12px; font-size: 18px; font-weight: 650; }
+p { margin: 0; }
+.eyebrow { color: var(--faint); font-size: 13px; letter-spacing: .04em; }
+.names { margin: 6px 0 24px; color: var(--faint); overflow-wrap: anywhere; }
+.box { margin: 0 0 10px; padding: 10px 14px; border-left: 4px solid; background: var(--ground);
+  overflow-wrap: anywhere; }
+.notice, .failed { border-color: var(--red); }
+.failed strong, .notice strong { color: var(--red); }
+.passed { border-color: var(--green); }
+.passed strong { color: var(--green); }
+.cards { display: grid; grid-template-columns: repeat(5, 1fr); margin: 24px 0 0; border-top: 1px solid var(--line);
+  border-bottom: 1px solid var(--line); }
+.cards p { padding: 14px 12px; color: var(--faint); font-size: 13px; line-height: 1.35; }
+.cards p + p { border-left: 1px solid var(--line); }
+.cards b { display: block; margin-bottom: 2px; color: var(--ink); font-size: 21px; font-weight: 600;
+  white-space: nowrap; font-variant-numeric: tabular-nums; }
+table { width: 100%; border-collapse: collapse; }
+th, td { padding: 7px 10px; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
+th { font-weight: 600; }
+thead th { color: var(--faint); font-size: 13px; border-bottom: 2px solid var(--line); }
+th[scope=row] { white-space: nowrap; }
+.n { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
+sub { line-height: 0; }
+thead .n { white-space: normal; }
+.meaning { width: 54%; color: var(--faint); font-size: 13px; }
+.tiles { font-size: 13px; }
+.tiles td { padding: 4px 10px; }
+.small { margin-top: 8px; color: var(--faint); font-size: 13px; }
+code { font: 12px ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
+figure { margin: 0; border: 1px solid var(--line); }
+figure img { display: block; width: 100%; height: auto; }
+.square { margin: 0 0 18px; break-inside: avoid; }
+.square p { margin: 0 0 4px; font-variant-numeric: tabular-nums; }
+.square b { display: inline-block; min-width: 1.6em; }
+.pixels { display: flex; gap: 12px; overflow-x: auto; }
+.pixels span { display: block; color: var(--faint); font-size: 13px; }
+.pixels img { display: block; max-width: none; image-rendering: pixelated; }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: 4px 20px; margin: 0; }
+dt { color: var(--faint); }
+dd { margin: 0; overflow-wrap: anywhere; }
+ol { margin: 0; padding-left: 22px; overflow-wrap: anywhere; }
+footer { margin-top: 48px; padding-top: 12px; border-top: 1px solid var(--line); color: var(--faint); font-size: 13px;
+  overflow-wrap: anywhere; }
+@media (max-width: 700px) { body { padding: 20px; } .cards { grid-template-columns: repeat(2, 1fr); } }
+@media print { body { padding: 0; max-width: none; font-size: 10.5pt; } h2 { break-after: avoid; }
+  tr, img, .box, .cards { break-inside: avoid; } * { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }
+@page { margin: 16mm; }
+"""
+
+_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>{style}</style>
+</head>
+<body>
+{body}
+</body>
+</html>
+"""

@@ -1,0 +1,201 @@
+"""Decoder: a container and its generator to pixels of any level."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+
+from .errors import CorruptContainer, GeneratorMismatch, Problem, RegionError, UnknownGenerator
+from .format.manifest import GeneratorEntry
+from .format.reader import Container, FilePath
+from .generators.bicubic import BicubicGenerator
+from .generators.catalogue import load_generator
+from .generators.package import Package
+from .generators.predict import predict
+from .geometry import Image, Region, Size, TileGrid
+from .pixels.resampler import Generator
+from .pixels.residual import TOLERANCE, Mode, add_residual, estimated_difference, fingerprint
+from .runtime.parallel import core_count, ordered_map
+from .runtime.tiled_image import TileCache, TiledImage
+
+BICUBIC = "bicubic"
+"""As a generator's name: enlarge the base without a network. What comes out is then labelled so."""
+
+
+class Decoder:
+    """Reads regions of any level of a container. Safe to use from several threads; a context manager.
+
+    Level 0 is the full resolution, reconstructed block by block on the file's canonical grid and kept in a cache;
+    the others are the stored pyramid. What a pixel is never depends on the region, the order or the thread in which it
+    was asked for. A pickle of it holds the path and the settings, and opens the file again.
+    """
+
+    def __init__(
+        self,
+        path: FilePath,
+        *,
+        generator: Generator | str | Path | None = None,
+        device: str = "cpu",
+        enhancement: bool = True,
+        cache_bytes: int = 256 << 20,
+    ) -> None:
+        """Open a container; the generator is loaded when the first pixel of level 0 is asked for.
+
+        generator: None for the one that the file names; `"bicubic"` to do without a network; else a model package's
+        name or path, or a Generator, which must be the one that the file names. enhancement: False stops before the
+        enhancement layer, if the file has one; bicubic cannot be corrected by it. cache_bytes: for decoded pixels.
+        Raises FileError, ContainerError.
+        """
+        self.container = Container(path)
+        self.path = self.container.path
+        self.manifest = self.container.manifest
+        self._device = device
+        self._wanted = generator.absolute() if isinstance(generator, Path) else generator
+        self._wants_enhancement = enhancement
+        self._loaded: Generator | None = None
+        scale = self.manifest.base.scale
+        self._bicubic = BicubicGenerator(scale)
+        self._enhancement = self.container.enhancement if enhancement and not self.is_bicubic else None
+        self._blocks = TileGrid(self.container.grids[0].size, self.manifest.prediction.block)
+        full_grid = TileGrid(Size(*self.manifest.slide.size), self._blocks.tile * scale)
+        self._cache = TileCache(cache_bytes)
+        self._images = [TiledImage(full_grid, self._reconstruct, self._cache)]
+        for level, grid in enumerate(self.container.grids):
+            make_tile = partial(self._stored_tile, level)
+            self._images.append(TiledImage(grid, make_tile, self._cache, name=level + 1))
+        self.levels: tuple[Size, ...] = tuple(plane.grid.size for plane in self._images)
+        """Pixel sizes, level 0 first."""
+        self.downsamples: tuple[int, ...] = (1, *(scale * level.downsample for level in self.manifest.base.levels))
+        """Full pixels per pixel of each level, each axis."""
+        self.mpp: float = self.manifest.slide.mpp
+        """Micrometres per pixel of level 0."""
+        self.block_size = full_grid.tile
+        """Full pixels a side of a block of the canonical grid: the cheapest unit to read level 0 in."""
+
+    def __reduce__(self) -> tuple[Callable[..., Decoder], tuple[Path]]:
+        again = partial(
+            Decoder,
+            generator=self._wanted,
+            device=self._device,
+            enhancement=self._wants_enhancement,
+            cache_bytes=self.cache_bytes,
+        )
+        return again, (self.container.absolute_path,)
+
+    @property
+    def cache_bytes(self) -> int:
+        """Memory for decoded pixels; can be set."""
+        return self._cache.capacity_bytes
+
+    @cache_bytes.setter
+    def cache_bytes(self, count: int) -> None:
+        self._cache.resize(count)
+
+    @property
+    def is_bicubic(self) -> bool:
+        """Whether bicubic stands in for the file's generator: what is decoded must then be labelled so."""
+        return self._wanted == BICUBIC
+
+    @property
+    def is_enhanced(self) -> bool:
+        """Whether an enhancement layer is applied."""
+        return self._enhancement is not None
+
+    @property
+    def generator(self) -> Generator:
+        """The generator in use, loaded now if it was not yet.
+
+        Raises UnknownGenerator, GeneratorMismatch, InvalidPackage, CorruptContainer.
+        """
+        if self._loaded is None:
+            self._loaded = _find_generator(self.container, self._wanted, self._device)
+        return self._loaded
+
+    def read(self, region: Region, level: int = 0) -> Image:
+        """(height, width, 3) uint8 RGB of a region within a level.
+
+        Raises RegionError, CorruptContainer for a damaged tile, ValueError after `close`, and what `generator` raises.
+        """
+        if self.container.is_closed:
+            raise ValueError(f"{self.path}: was closed")
+        if not 0 <= level < len(self._images):
+            raise RegionError(f"expected a level of 0 to {len(self._images) - 1}, found {level}")
+        return self._images[level].read(region)
+
+    def tiles(self, regions: Iterable[Region], level: int = 0) -> Iterator[Image]:
+        """`read` for many regions, on all cores, in order; a bounded number is ahead of the caller."""
+        return ordered_map(lambda region: self.read(region, level), regions, workers=core_count())
+
+    def clear_cache(self) -> None:
+        """Forget all decoded pixels."""
+        self._cache.clear()
+
+    def close(self) -> None:
+        """Release the file."""
+        self.container.close()
+
+    def __enter__(self) -> Decoder:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _reconstruct(self, column: int, row: int) -> Image:
+        layer, index = self._enhancement, self._blocks.index(column, row)
+        mode = Mode.ABSENT if layer is None else Mode(int(layer.modes[index]))
+        if mode is Mode.NATIVE:
+            return self.container.decoded_enhancement_tile(index)
+        tissue = self.container.tissue_map[row, column]
+        predicted = predict(
+            self.generator if tissue else self._bicubic, self._images[1].read, self._blocks, column, row
+        )
+        if layer is None or mode is Mode.ABSENT:
+            return predicted
+        difference = estimated_difference(fingerprint(predicted), layer.fingerprints[index], predicted.size)
+        if difference > TOLERANCE:
+            sentence = (
+                f"this decoder predicts it otherwise than the encoder did: by a mean square of {difference:.3g}, where "
+                f"{TOLERANCE} is allowed"
+            )
+            raise CorruptContainer(self.path, [Problem("prediction-mismatch", f"block {column}, {row}", sentence)])
+        return add_residual(predicted, self.container.decoded_enhancement_tile(index))
+
+    def _stored_tile(self, level: int, column: int, row: int) -> Image:
+        return self.container.decoded_tile(level, self.container.grids[level].index(column, row))
+
+
+def _find_generator(container: Container, wanted: Generator | str | Path | None, device: str) -> Generator:
+    named = container.manifest.prediction.generator
+    if wanted == BICUBIC:
+        return BicubicGenerator(named.scale)
+    if wanted is None:
+        found = _named_generator(container, named, device)
+    elif isinstance(wanted, (str, Path)):
+        found = load_generator(wanted, device=device)
+    else:
+        found = wanted
+    identity = (named.name, named.digest, named.scale, named.halo)
+    if (found.name, found.digest, found.scale, found.halo) != identity:
+        raise GeneratorMismatch(
+            f"{container.path} names generator {named.name} {named.digest} (x{named.scale}, halo {named.halo}), "
+            f"found {found.name} {found.digest} (x{found.scale}, halo {found.halo})"
+        )
+    return found
+
+
+def _named_generator(container: Container, named: GeneratorEntry, device: str) -> Generator:
+    """The generator that the file names: embedded, built in, or one of those that ship."""
+    data = container.package()
+    if data is not None:
+        return load_generator(Package(data), device=device)
+    try:
+        return load_generator(named.digest, device=device)
+    except UnknownGenerator as error:
+        raise UnknownGenerator(
+            f"{container.path} needs generator {named.name} {named.digest}, which is neither embedded in it nor among "
+            "those that ship: give its package (--generator PATH)"
+        ) from error

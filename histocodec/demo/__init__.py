@@ -1,0 +1,1 @@
+"""The demonstration, and the synthetic slide that it shows."""

@@ -1,0 +1,70 @@
+"""Rate control: which quality fills a byte budget. Arithmetic on sizes; codes nothing itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from ..pixels.tile_codecs import QUALITY_SCALES, TileCodec
+
+SEARCH_RANGES: dict[TileCodec, tuple[float, float]] = {"jp2k": (16.0, 50.0), "avif": (4, 98), "jpeg": (4, 98)}
+"""Qualities that rate control chooses from. Below them a base is no longer recognisable as tissue; above them bytes
+grow and nothing else does."""
+
+NEARLY_FULL = 0.99
+"""A budget filled to this share is not worth another estimate."""
+
+_STEP = 0.05
+"""Resolution of the search on scales that are not whole numbers."""
+
+_BYTES_OVER_RANGE = 150.0
+"""First guess of how bytes grow from the lowest to the highest quality of a search range."""
+
+_LINES, _MAX_CALLS = 8, 24
+"""Calls that follow the line, and calls in all."""
+
+
+class RateCurve:
+    """Coded bytes as a function of quality, from the points known so far."""
+
+    def __init__(self, measure: Callable[[float], float]) -> None:
+        """measure(quality) estimates the bytes of the whole; it is called once a quality."""
+        self._measure = measure
+        self._points: dict[float, float] = {}
+        self._correction = 1.0
+
+    def __call__(self, quality: float) -> float:
+        """Estimated bytes at a quality."""
+        if quality not in self._points:
+            self._points[quality] = self._measure(quality)
+        return self._points[quality] * self._correction
+
+    def correct(self, quality: float, actual_bytes: float) -> None:
+        """Scale the whole curve so that it agrees with what the whole really took at one quality."""
+        self._correction *= actual_bytes / self(quality)
+
+
+def best_quality(curve: Callable[[float], float], budget_bytes: float, codec: TileCodec) -> float | None:
+    """A quality of the codec's search range whose estimated bytes fit the budget, at the fewest calls of `curve`.
+
+    The result fills at least NEARLY_FULL of the budget, or the next higher quality does not fit; None if no quality
+    fits. `curve` should rise with quality. The logarithm of the bytes is nearly linear in it, so the search follows the
+    line through the last two points, and halves what is left where that does not help: four or five calls as a rule.
+    """
+    step = 1.0 if QUALITY_SCALES[codec].whole else _STEP
+    bottom, top = SEARCH_RANGES[codec]
+    fits, exceeds = -1, math.floor((top - bottom) / step + 1e-9) + 1
+    slope = math.log(_BYTES_OVER_RANGE) / (exceeds - 1)
+    at, last = exceeds // 2, None
+    for call in range(_MAX_CALLS):
+        size = max(curve(round(bottom + at * step, 6)), 1.0)
+        gap = math.log(budget_bytes / size) if budget_bytes > 0 else -math.inf
+        fits, exceeds = (at, exceeds) if gap >= 0 else (fits, at)
+        if exceeds - fits <= 1 or 0 <= gap <= -math.log(NEARLY_FULL):
+            break
+        if last is not None and (at - last[0]) * (gap - last[1]) < 0:
+            slope = (last[1] - gap) / (at - last[0])
+        last = at, gap
+        aim = at + max(min(gap / slope, exceeds), -exceeds)
+        at = min(max(math.floor(aim), fits + 1), exceeds - 1) if call < _LINES else (fits + exceeds) // 2
+    return None if fits < 0 else round(bottom + fits * step, 6)

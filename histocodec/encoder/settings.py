@@ -1,0 +1,113 @@
+"""How to encode: what a user can choose, checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ..errors import SettingsError
+from ..format.regions import RegionsOfInterest
+from ..pixels.downsample import BOX
+from ..pixels.residual import HIGHEST_FLOOR_DB
+from ..pixels.tile_codecs import QUALITY_SCALES, TILE_CODECS, TileCodec
+from ..runtime.parallel import core_count
+
+Base = Literal["10x", "20x"]
+"""Nominal magnification of a base."""
+
+BASE_MPP: dict[Base, float] = {"10x": 1.0, "20x": 0.5}
+
+
+@dataclass(frozen=True)
+class EncodeSettings:
+    """How to encode; checked on construction (SettingsError)."""
+
+    base: Literal["10x", "20x", "auto"] = "10x"
+    """Nominal magnification of the base: 1.0 or 0.5 um/px. `auto` tries both on a sample, which needs a ratio."""
+    codec: TileCodec = "jp2k"
+    downsampling: str | None = None
+    """What makes the base: `box`, the average, or a downsampler by the name of a shipped one or by path. None: what the
+    generator was trained with, as its package says. It runs on the CPU, whatever the generator's device: with one
+    rounding, wherever a slide is encoded."""
+    ratio: float | None = 16.0
+    """The output takes at most the source's bytes divided by this. None: `quality` decides."""
+    quality: float | None = None
+    """Base quality on the codec's scale; needs `ratio` None. Both None, with a floor: what takes the fewest bytes."""
+    embed_generator: bool | None = None
+    """None: embed when the package takes less than EMBED_SHARE of the output."""
+    verify: Literal["sample", "all", "none"] = "sample"
+    """Which tissue blocks to decode and measure against the source: a random sample of them, all, or none."""
+    verify_blocks: int = 400
+    """Of a sample, at most."""
+    verify_within_db: float = 1.0
+    """A sample ends sooner once the mean PSNR of all tissue is known to within so much, with 95 % confidence."""
+    min_psnr_db: float | None = None
+    """No square of 256 px of the decoded file may be below (`floors`): the block of one that falls short gets a tile of
+    the enhancement layer."""
+    regions: RegionsOfInterest | None = None
+    roi_psnr_db: float | None = None
+    """No square of a block that touches one of the regions may be below."""
+    rest_loss_db: float = 1.0
+    """With regions and a ratio: the most that a block of tissue outside the regions may lose against the same file
+    without regions. What would cost more is refused."""
+    enhancement_codec: TileCodec | None = None
+    """Of the enhancement layer. None: `avif` for an AVIF base, else `jp2k`."""
+    deidentify: bool = False
+    seed: int = 0
+    """Draws the tiles that rate control and verification look at."""
+    workers: int = field(default_factory=core_count)
+
+    def __post_init__(self) -> None:
+        if self.base not in (*BASE_MPP, "auto"):
+            raise SettingsError(f"base must be one of {', '.join(BASE_MPP)}, auto, found {self.base}")
+        if self.base == "auto" and self.ratio is None:
+            raise SettingsError("base auto compares the bases at equal bytes: it needs a ratio, not a quality")
+        if self.base == "auto" and self.downsampling not in (None, BOX):
+            raise SettingsError(
+                f"base auto compares bases of two scales, and downsampler {self.downsampling} has one: choose a base"
+            )
+        if self.codec not in TILE_CODECS:
+            raise SettingsError(f"codec must be one of {', '.join(TILE_CODECS)}, found {self.codec}")
+        if self.ratio is not None and self.quality is not None:
+            raise SettingsError("give either a ratio or a quality")
+        if self.ratio is None and self.quality is None and self.min_psnr_db is None:
+            raise SettingsError(
+                "give a ratio or a quality, or a floor for all tiles, which is met with the fewest bytes"
+            )
+        self._check_floors()
+        if self.ratio is not None and not 1 <= self.ratio <= 1000:
+            raise SettingsError(f"the ratio must be 1 to 1000, found {self.ratio:g}")
+        if self.quality is not None:
+            QUALITY_SCALES[self.codec].check(self.quality)
+        if self.verify not in ("sample", "all", "none"):
+            raise SettingsError(f"verify must be sample, all or none, found {self.verify}")
+        if self.workers < 1 or self.verify_blocks < 1:
+            raise SettingsError("workers and verify_blocks must be at least 1")
+
+    @property
+    def has_floor(self) -> bool:
+        """Whether the file gets an enhancement layer."""
+        return self.min_psnr_db is not None or self.regions is not None
+
+    @property
+    def codec_of_enhancement(self) -> TileCodec:
+        """The one that is used."""
+        return self.enhancement_codec or ("avif" if self.codec == "avif" else "jp2k")
+
+    def _check_floors(self) -> None:
+        for name, floor_db in (("min_psnr_db", self.min_psnr_db), ("roi_psnr_db", self.roi_psnr_db)):
+            if floor_db is not None and not 10 <= floor_db <= HIGHEST_FLOOR_DB:
+                raise SettingsError(
+                    f"{name}: a floor is 10 to {HIGHEST_FLOOR_DB:g} dB, found {floor_db:g}: beyond that no lossy tile "
+                    "of 8 bits can promise it"
+                )
+        if (self.regions is None) != (self.roi_psnr_db is None):
+            raise SettingsError("regions of interest and their floor (roi_psnr_db) go together")
+        if self.roi_psnr_db is not None and self.roi_psnr_db <= (self.min_psnr_db or 0):
+            raise SettingsError("the floor of the regions of interest must be above that of everything else")
+        if not self.rest_loss_db > 0:
+            raise SettingsError(f"rest_loss_db: expected more than 0 dB, found {self.rest_loss_db:g}")
+        if self.enhancement_codec is not None and not self.has_floor:
+            raise SettingsError("an enhancement codec without a floor: there is nothing to enhance")
+        if self.has_floor and self.base == "auto":
+            raise SettingsError("base auto compares bases without an enhancement layer: choose one with a floor")

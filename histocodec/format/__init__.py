@@ -1,0 +1,1 @@
+"""What the bytes of a container mean, read and written. Nothing here predicts pixels."""

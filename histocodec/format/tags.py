@@ -1,0 +1,48 @@
+"""Facts of the container that its writer and its reader must agree on: tags, compressions, limits, problem codes."""
+
+from __future__ import annotations
+
+from ..pixels.tile_codecs import TileCodec
+
+TAG_MANIFEST = 65301
+TAG_GENERATOR = 65302
+TAG_CHECKSUMS = 65303
+TAG_TILE_MODES = 65304
+TAG_REGIONS = 65305
+TAG_FINGERPRINTS = 65306
+TAG_ICC_PROFILE = 34675
+
+COMPRESSION: dict[TileCodec, int] = {"jp2k": 33005, "avif": 65310, "jpeg": 7}
+"""TIFF compression of the base tiles. 33005: JPEG 2000 as Aperio writes it; TIFF has no number for AVIF."""
+COMPRESSION_ZSTD = 50000
+
+MAX_PACKAGE_BYTES = 256 << 20
+MAX_PROFILE_BYTES = 64 << 20
+MAX_TILE_BYTES = 16 << 20
+MAX_REGIONS_BYTES = 64 << 20
+MAX_DESCRIPTION_BYTES = 1 << 16
+MAX_ASSOCIATED_PIXELS = 1 << 26
+MAX_ASSOCIATED_SIDE = 65535
+MAX_ASSOCIATED_BYTES = 64 << 20
+
+PROBLEM_CODES: dict[str, str] = {
+    "not-bigtiff": "not a little-endian BigTIFF, or its directories cannot be followed",
+    "no-manifest": "the first directory has no manifest",
+    "manifest-damaged": "the manifest cannot be decompressed, or its checksum is wrong",
+    "manifest-invalid": "a field of the manifest is missing, of another type, or contradicts another",
+    "later-version": "the file is of a later version, or requires a feature unknown to the reader",
+    "directory-mismatch": "a TIFF directory contradicts the manifest",
+    "tile-missing": "a base tile is absent",
+    "tile-outside-file": "a tile or strip lies outside the file: the file was cut, or its index is damaged",
+    "checksums-damaged": "the checksum table is missing, or not the one that the manifest names",
+    "tile-checksum": "a stored tile is not the one that was written",
+    "tile-damaged": "a stored tile cannot be decoded to its size",
+    "tissue-map-damaged": "the tissue map is missing, is not the one that was written, or cannot be decoded",
+    "associated-damaged": "an associated image is not the one that was written, or cannot be decoded",
+    "quality-map-damaged": "the quality map is missing, is not the one that was written, or cannot be decoded",
+    "enhancement-damaged": "the enhancement layer's directory contradicts the manifest, or its own checksums",
+    "icc-profile-damaged": "the ICC profile is not the one that was written",
+    "generator-damaged": "the generator is not the one that the manifest names, or cannot be built from its package",
+    "prediction-mismatch": "this decoder predicts other pixels than the encoder did: its residuals cannot be added",
+    "generator-unknown": "the generator is not embedded, and not at hand",
+}

@@ -1,0 +1,129 @@
+"""Tiers of one file: the enhancement layer taken off, and put back, without decoding anything.
+
+An archive keeps the bounded file and sends the small one; whoever has both halves has the whole, byte for byte.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from ..errors import PairMismatch, SettingsError
+from ..runtime.files import atomic_output, check_output
+from .entries import Layers
+from .layers import EnhancementPieces
+from .manifest import Manifest
+from .reader import Container
+from .writer import AssociatedImage, write_container
+
+Progress = Callable[[int, int], None]
+
+
+def strip(
+    path: str | Path, output: str | Path, *, overwrite: bool = False, progress: Progress = lambda done, total: None
+) -> int:
+    """Write the file without its enhancement layer, atomically; return the bytes of what was written.
+
+    Everything else stays as it is: base, generator, quality map, labels. Raises SettingsError for a file without such a
+    layer, ContainerError for a damaged one, OutputError.
+    """
+    path, output = Path(path), Path(output)
+    check_output(output, overwrite=overwrite, source=path)
+    with Container(path) as container:
+        if container.enhancement is None:
+            raise SettingsError(f"{path} has no enhancement layer: it is of tier {container.manifest.tier} already")
+        return _rewritten(container, without_enhancement(container.manifest), None, output, overwrite, progress)
+
+
+def enhance(
+    small: str | Path,
+    full: str | Path,
+    output: str | Path,
+    *,
+    overwrite: bool = False,
+    progress: Progress = lambda done, total: None,
+) -> int:
+    """Put the enhancement layer of `full` on `small`, atomically; return the bytes of what was written.
+
+    small: a file as `strip` makes it of `full`, or of another file with the very same base. Of a stripped file and the
+    one that it was made of comes that one, byte for byte. Raises SettingsError if `small` has a layer already or `full`
+    has none, PairMismatch if they are not of one encoding, ContainerError, OutputError.
+    """
+    small, full, output = Path(small), Path(full), Path(output)
+    check_output(output, overwrite=overwrite, source=small)
+    check_output(output, overwrite=overwrite, source=full)
+    with Container(small) as receiver, Container(full) as donor:
+        if receiver.enhancement is not None:
+            raise SettingsError(f"{small} has an enhancement layer already")
+        if donor.enhancement is None:
+            raise SettingsError(f"{full} has no enhancement layer to give")
+        expected = without_enhancement(donor.manifest)
+        if receiver.manifest != expected:
+            raise PairMismatch(full, small, _first_difference(receiver.manifest, expected))
+        return _rewritten(receiver, donor.manifest, donor, output, overwrite, progress)
+
+
+def without_enhancement(manifest: Manifest) -> Manifest:
+    """What a manifest says once the layer is gone."""
+    layers = Layers(manifest.layers.tissue_map, manifest.layers.quality_map)
+    return dataclasses.replace(manifest, tier="reconstructed", layers=layers)
+
+
+def _first_difference(found: Manifest, expected: Manifest) -> str:
+    if found.checksums_sha256 != expected.checksums_sha256:
+        return "their bases, images or maps are not the same bytes, so the residuals would correct another prediction"
+    names = [
+        item.name for item in dataclasses.fields(found) if getattr(found, item.name) != getattr(expected, item.name)
+    ]
+    return f"their manifests differ in {', '.join(names)}"
+
+
+def _rewritten(
+    container: Container, manifest: Manifest, donor: Container | None, output: Path, overwrite: bool, progress: Progress
+) -> int:
+    """The pieces of `container` under another manifest, with the layer of `donor`."""
+    grids = container.grids
+    total = sum(grid.count for grid in grids) + (donor.enhancement.grid.count if donor and donor.enhancement else 0)
+    done = 0
+
+    def step() -> None:
+        nonlocal done
+        done += 1
+        progress(done, total)
+
+    def tiles(level: int) -> Iterator[bytes]:
+        for index in range(grids[level].count):
+            step()
+            yield container.tile(level, index)
+
+    def layer_of(donor: Container) -> EnhancementPieces:
+        assert donor.enhancement is not None
+
+        def tile(index: int) -> bytes:
+            step()
+            return donor.enhancement_tile(index)
+
+        return dataclasses.replace(donor.enhancement.pieces(), tile=tile)
+
+    associated = [_associated(container, name) for name in manifest.associated]
+    has_map = manifest.layers.tissue_map is not None
+    with atomic_output(output, overwrite=overwrite) as out:
+        write_container(
+            out,
+            manifest,
+            level_tiles=[tiles(level) for level in range(len(grids))],
+            checksums=container.checksums,
+            tissue_map=container.tissue_map if has_map else None,
+            icc_profile=container.icc_profile,
+            package=container.package(),
+            associated=associated,
+            quality_map=container.quality_map,
+            enhancement=None if donor is None else layer_of(donor),
+        )
+        return out.seek(0, io.SEEK_END)
+
+
+def _associated(container: Container, name: str) -> AssociatedImage:
+    return AssociatedImage(name, container.associated_size(name), container.associated_jpeg(name))

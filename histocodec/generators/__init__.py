@@ -1,0 +1,1 @@
+"""Base pixels to full-resolution pixels, and the learned way down; the packages that ship."""

@@ -1,0 +1,66 @@
+"""Generators: base pixels in, full-resolution pixels out; and `predict()`, the one way that they are run.
+
+Between codec and network there is a numpy uint8 array. Encoder and decoder both go through `predict()`, on one
+canonical grid of blocks of one shape, so that what a pixel is never depends on how it was asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from ..errors import SettingsError
+from ..geometry import Image, Region, Size, TileGrid
+from ..pixels.resampler import Generator
+
+ReadBase = Callable[[Region], Image]
+"""Reads a region that lies within the base as (height, width, 3) uint8 RGB."""
+
+
+def read_with_halo(read: Callable[[Region], Image], size: Size, region: Region, halo: int) -> Image:
+    """`region` of an image and `halo` pixels around it; beyond the image its edge pixels are repeated.
+
+    read: gives a region that lies within the image, whose size is `size`. `region` itself may reach beyond it.
+    """
+    wanted = region.grown(halo)
+    part = wanted.clipped(size)
+    if part is None:
+        raise SettingsError(f"{region} lies outside an image of {size.width} x {size.height} px")
+    image = read(part)
+    if part == wanted:
+        return image
+    before_y, before_x = part.y - wanted.y, part.x - wanted.x
+    after_y, after_x = wanted.bottom - part.bottom, wanted.right - part.right
+    return np.pad(image, ((before_y, after_y), (before_x, after_x), (0, 0)), mode="edge")
+
+
+def predict(generator: Generator, read_base: ReadBase, blocks: TileGrid, column: int, row: int) -> Image:
+    """One block of the canonical grid at full resolution.
+
+    blocks: the grid over the base. The generator always sees a whole block and its halo, also at the edges, where the
+    base is extended by repetition: one shape, so one order of arithmetic.
+    Returns (block * scale, block * scale, 3) uint8 RGB; the caller crops what reaches beyond the slide.
+    """
+    base = read_with_halo(read_base, blocks.size, blocks.region(column, row), generator.halo)
+    return generator(np.ascontiguousarray(base))
+
+
+def reconstruct(generator: Generator, base: Image, block: int = 128) -> Image:
+    """A whole base in memory at full resolution, block by block as a decoder does it.
+
+    base: (height, width, 3) uint8 RGB. Returns (height * scale, width * scale, 3) uint8.
+    """
+    grid = TileGrid(Size(base.shape[1], base.shape[0]), block)
+    scale = generator.scale
+    out = np.empty((base.shape[0] * scale, base.shape[1] * scale, 3), np.uint8)
+
+    def read_base(region: Region) -> Image:
+        return base[region.y : region.bottom, region.x : region.right]
+
+    for row in range(grid.shape.height):
+        for column in range(grid.shape.width):
+            part = grid.covered(column, row).scaled(scale)
+            pixels = predict(generator, read_base, grid, column, row)
+            out[part.y : part.bottom, part.x : part.right] = pixels[: part.height, : part.width]
+    return out

@@ -1,0 +1,50 @@
+"""What changes the resolution of pixels by a whole number: the protocols of generators and downsamplers."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from ..geometry import Image
+
+
+class Resampler(Protocol):
+    """A map from pixels to pixels of another resolution. Must be deterministic, and safe to call from many threads."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def scale(self) -> int:
+        """Full pixels per base pixel, each axis."""
+        ...
+
+    @property
+    def halo(self) -> int:
+        """Base pixels of context needed on every side, each `scale` full ones wide."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """`sha256:` and 64 hexadecimal digits of the package, or `builtin:` and a name that the format defines."""
+        ...
+
+
+class Generator(Resampler, Protocol):
+    """A decoder's upscaler."""
+
+    @property
+    def package(self) -> bytes | None:
+        """The model package that a file may embed; None if there is none."""
+        ...
+
+    def __call__(self, base: Image) -> Image:
+        """(h + 2 halo, w + 2 halo, 3) uint8 RGB -> (h * scale, w * scale, 3) uint8 RGB."""
+        ...
+
+
+class Downsampler(Resampler, Protocol):
+    """An encoder's maker of base pixels."""
+
+    def __call__(self, image: Image) -> Image:
+        """((h + 2 halo) * scale, (w + 2 halo) * scale, 3) uint8 RGB -> (h, w, 3) uint8 RGB."""
+        ...

@@ -1,0 +1,213 @@
+"""The enhancement layer's pixels: what a tile makes of a prediction, and the fewest bytes that lift one to a floor.
+
+A tile of the layer covers one block of the canonical grid at full resolution. It holds either the difference between
+source and prediction or the source itself, whichever takes fewer bytes at the PSNR that is wanted.
+`formats/container/v1/spec.md` is normative.
+"""
+
+from __future__ import annotations
+
+import enum
+import functools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import SettingsError
+from ..geometry import Image
+from .colour import UNCHANGED, ColourTransform
+from .floors import lowest_psnr
+from .metrics import mean_squared_error, psnr_of_mse
+from .tile_codecs import QUALITY_SCALES, TileCodec, decode_planes, decode_tile, encode_tile
+
+HIGHEST_FLOOR_DB = 50.0
+"""Beyond it hardly a sample may be off by more than one: 8-bit codecs that transform colours cannot promise that."""
+
+
+class Mode(enum.IntEnum):
+    """What a tile of the layer holds."""
+
+    ABSENT = 0
+    RESIDUAL = 1
+    NATIVE = 2
+
+
+def residual(source: Image, prediction: Image) -> Image:
+    """What a residual tile holds: source - prediction + 128, clamped. (height, width, 3) uint8 each."""
+    tile: Image = np.clip(source.astype(np.int16) - prediction + 128, 0, 255).astype(np.uint8)
+    return tile
+
+
+def add_residual(prediction: Image, tile: Image) -> Image:
+    """prediction + tile - 128, clamped. (height, width, 3) uint8 each."""
+    image: Image = np.clip(prediction.astype(np.int16) + tile - 128, 0, 255).astype(np.uint8)
+    return image
+
+
+FINGERPRINT_LENGTH = 4
+Fingerprint = NDArray[np.int32]
+"""(4,) int32: four sums of all samples of a predicted block, each with signs of its own."""
+
+TOLERANCE = 0.12
+"""Highest estimated mean square, in squared 8-bit steps, by which a prediction may differ from the encoder's. Where one
+sample in fifty is off by one, which no decoder of binary32 comes near, the estimate stays below with a probability of
+0.9999; another network, or products in half precision, lie far above."""
+
+
+def fingerprint(prediction: Image) -> Fingerprint:
+    """By which a decoder recognises that it predicts as the encoder did.
+
+    prediction: (height, width, 3) uint8. The signs are those of `_signs`. The difference of two fingerprints, squared
+    and divided by the number of samples, estimates the mean squared difference of the two predictions without bias
+    (random projection; Johnson and Lindenstrauss 1984, with the signs of Achlioptas 2003).
+    """
+    # Whole numbers far below 2^53: exact in float64, in any order of summation.
+    return (prediction.reshape(-1).astype(np.float64) @ _signs(prediction.size)).astype(np.int32)
+
+
+def estimated_difference(a: Fingerprint, b: Fingerprint, samples: int) -> float:
+    """The mean squared difference of two predictions of so many samples, estimated from their fingerprints."""
+    difference = a.astype(np.float64) - b
+    return float(np.mean(difference * difference) / samples)
+
+
+@functools.lru_cache(maxsize=4)
+def _signs(samples: int) -> NDArray[np.float64]:
+    """(samples, 4) of -1 and 1: the lowest bits of the 32-bit finaliser of MurmurHash3 (Appleby 2011) of the index."""
+    h = np.arange(samples, dtype=np.uint32)
+    h ^= h >> np.uint32(16)
+    h *= np.uint32(0x85EBCA6B)
+    h ^= h >> np.uint32(13)
+    h *= np.uint32(0xC2B2AE35)
+    h ^= h >> np.uint32(16)
+    bits = (h[:, None] >> np.arange(FINGERPRINT_LENGTH, dtype=np.uint32)) & np.uint32(1)
+    return 1.0 - 2.0 * bits.astype(np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class EnhancementCoder:
+    """How tiles of one layer are coded: by which codec, and in which colours."""
+
+    codec: TileCodec
+    residual: ColourTransform | None = None
+    """Of residual tiles; None: as they are."""
+    native: ColourTransform | None = None
+    """Of native tiles; None: RGB."""
+
+    @classmethod
+    def stored(cls, codec: TileCodec, colour: tuple[int, ...] | None) -> EnhancementCoder:
+        """colour: 24 numbers, those of residual tiles and then those of native ones, as a manifest holds them."""
+        if colour is None:
+            return cls(codec)
+        return cls(codec, ColourTransform(colour[:12]), ColourTransform(colour[12:]))
+
+    @property
+    def colour(self) -> tuple[int, ...] | None:
+        """As `stored` takes it."""
+        if self.residual is None and self.native is None:
+            return None
+        return (self.residual or UNCHANGED).numbers + (self.native or UNCHANGED).numbers
+
+    def encode(self, tile: Image, mode: Mode, quality: float) -> bytes:
+        """As `pixels.tile_codecs.encode_tile`."""
+        transform = self._transform(mode)
+        return encode_tile(transform.apply(tile) if transform else tile, self.codec, quality)
+
+    def decode(self, data: bytes, mode: Mode, side: int) -> Image:
+        """As `pixels.tile_codecs.decode_tile`: (side, side, 3) uint8, the transform undone."""
+        transform = self._transform(mode)
+        if transform is not None:
+            return transform.undo(decode_planes(data, height=side, width=side))
+        return decode_tile(data, self.codec, height=side, width=side)
+
+    def _transform(self, mode: Mode) -> ColourTransform | None:
+        return self.residual if mode is Mode.RESIDUAL else self.native
+
+
+@dataclass(frozen=True, slots=True)
+class EnhancedTile:
+    """A tile of the layer, and what it makes of its block."""
+
+    mode: Mode
+    data: bytes
+    psnr_db: float
+    """Of the decoded block, on the part within the slide."""
+    lowest_db: float
+    """Of its worst square of `floors.SQUARE` px, on which a floor holds."""
+
+
+def enhance_to(source: Image, prediction: Image, floor_db: float, coder: EnhancementCoder) -> EnhancedTile:
+    """The smallest tile that lifts every square of a block to `floor_db`, measured on the decoded 8-bit pixels.
+
+    source: (height, width, 3) uint8, the part of the block within the slide. prediction: (side, side, 3) uint8, all of
+    it. Raises SettingsError if the codec's highest quality does not reach the floor.
+    """
+    height, width = source.shape[:2]
+    within = prediction[:height, :width]
+
+    def restored_residual(tile: Image) -> Image:
+        return add_residual(within, tile[:height, :width])
+
+    def restored_native(tile: Image) -> Image:
+        return tile[:height, :width]
+
+    side = prediction.shape[0]
+    # Beyond the slide the last row and column go on, which costs next to nothing.
+    padding = ((0, side - height), (0, side - width), (0, 0))
+    candidates = [
+        _smallest(np.pad(image, padding, mode="edge"), source, restore, floor_db, coder, mode)
+        for mode, image, restore in (
+            (Mode.RESIDUAL, residual(source, within), restored_residual),
+            (Mode.NATIVE, source, restored_native),
+        )
+    ]
+    reached = [candidate for candidate in candidates if candidate is not None]
+    if not reached:
+        raise SettingsError(f"{floor_db:g} dB cannot be reached: not even by the highest quality of {coder.codec}")
+    return min(reached, key=lambda tile: len(tile.data))
+
+
+def _smallest(
+    image: Image, source: Image, restore: Callable[[Image], Image], floor_db: float, coder: EnhancementCoder, mode: Mode
+) -> EnhancedTile | None:
+    """Bisection over the codec's qualities, its steps led by what was measured; None if none reaches the floor."""
+    codec, side, scale = coder.codec, image.shape[0], QUALITY_SCALES[coder.codec]
+    step = 1.0 if scale.whole else _QUALITY_STEP
+    low, high = math.floor(scale.low / step) - 1, math.ceil(scale.high / step)
+    guess = round(_FIRST_QUALITY[codec](floor_db) / step)
+    best: EnhancedTile | None = None
+    while high - low > 1 or best is None:
+        at = min(max(guess, low + 1), high if best is None else high - 1)
+        data = coder.encode(image, mode, min(max(at * step, scale.low), scale.high))
+        decoded = restore(coder.decode(data, mode, side))
+        lowest_db = lowest_psnr(source, decoded)
+        if lowest_db >= floor_db:
+            high = at
+            if best is None or len(data) <= len(best.data):
+                psnr_db = psnr_of_mse(mean_squared_error(source, decoded))
+                best = EnhancedTile(mode, data, psnr_db, lowest_db)
+            if lowest_db - floor_db < _CLOSE_DB:
+                break
+        elif at >= math.ceil(scale.high / step):
+            return None
+        else:
+            low = at
+        guess = at + round((floor_db + _CLOSE_DB / 2 - min(lowest_db, 100.0)) / _DB_PER_QUALITY[codec] / step)
+    return best
+
+
+_QUALITY_STEP = 0.05
+_CLOSE_DB = 0.06
+"""A tile that exceeds the floor by less is not made smaller."""
+
+_DB_PER_QUALITY: dict[TileCodec, float] = {"jp2k": 1.0, "avif": 0.18, "jpeg": 0.15}
+"""What a step of quality gains, about."""
+
+_FIRST_QUALITY: dict[TileCodec, Callable[[float], float]] = {
+    "jp2k": lambda floor_db: floor_db,
+    "avif": lambda floor_db: 60 + (floor_db - 34) / 0.18,
+    "jpeg": lambda floor_db: 80 + (floor_db - 34) / 0.15,
+}

@@ -1,0 +1,162 @@
+"""Tile codecs: one uint8 RGB tile to one self-contained codestream, and back.
+
+| codec  | codestream                             | quality scale                             |
+|--------|----------------------------------------|-------------------------------------------|
+| `jp2k` | JPEG 2000 Part 1, irreversible, with the multiple component transform | PSNR in dB, 10 to 60 |
+| `avif` | bare AV1 still picture (`av1`) of three full planes, speed 6 | libavif quality, whole numbers 0 to 100 |
+| `jpeg` | JPEG baseline, 4:2:0 or 4:4:4, optimised Huffman tables | libjpeg quality, whole numbers 1 to 100 |
+
+The quality scales are the libraries' own: they mean what their manuals say, and are compared by bytes, not by number.
+What a base does with them is `even`'s.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import imagecodecs
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import SettingsError
+from ..geometry import Image
+from . import av1
+
+TileCodec = Literal["jp2k", "avif", "jpeg"]
+TILE_CODECS: tuple[TileCodec, ...] = get_args(TileCodec)
+
+Chroma = Literal["420", "444"]
+
+
+class TileError(ValueError):
+    """A codestream is damaged, or is not a tile of the expected size."""
+
+
+@dataclass(frozen=True, slots=True)
+class QualityScale:
+    """The range of a codec's quality numbers; higher is better."""
+
+    low: float
+    high: float
+    whole: bool
+    """Only whole numbers."""
+
+    def check(self, quality: float) -> float:
+        """Return `quality`; raise SettingsError if it is not on this scale."""
+        if not self.low <= quality <= self.high or (self.whole and quality != int(quality)):
+            kind = "a whole number" if self.whole else "a number"
+            raise SettingsError(f"quality {quality:g} is not {kind} from {self.low:g} to {self.high:g}")
+        return quality
+
+
+QUALITY_SCALES: dict[TileCodec, QualityScale] = {
+    "jp2k": QualityScale(10.0, 60.0, whole=False),
+    "avif": QualityScale(0, 100, whole=True),
+    "jpeg": QualityScale(1, 100, whole=True),
+}
+
+
+def encode_tile(
+    image: Image | NDArray[np.uint16], codec: TileCodec, quality: float, *, jpeg_chroma: Chroma = "420"
+) -> bytes:
+    """Code one tile as the codec's library does.
+
+    image: (height, width, 3) uint8 RGB; for `avif` also uint16 of 10 bits, as `colour.ColourTransform` makes them.
+    quality: on the codec's own scale, see `QUALITY_SCALES`. jpeg_chroma: how `jpeg` subsamples it. Raises SettingsError
+    for a quality outside the scale. Deterministic: the same pixels give the same bytes.
+    """
+    quality = QUALITY_SCALES[codec].check(quality)
+    match codec:
+        case "jp2k":
+            # A bare codestream ("j2k") and RGB components: what Aperio's compression 33005 means.
+            # The stubs say int; OpenJPEG takes, and uses, a float.
+            level: Any = quality
+            return bytes(
+                imagecodecs.jpeg2k_encode(np.ascontiguousarray(image), level=level, codecformat="j2k", numthreads=1)
+            )
+        case "avif":
+            return av1.encode(image, int(quality))
+        case "jpeg":
+            return bytes(
+                imagecodecs.jpeg_encode(
+                    np.ascontiguousarray(image), level=int(quality), subsampling=jpeg_chroma, optimize=True
+                )
+            )
+
+
+def decode_tile(data: bytes, codec: TileCodec, *, height: int, width: int) -> Image:
+    """Decode one tile of a stated size into (height, width, 3) uint8 RGB.
+
+    The size that the codestream states is compared before memory is asked for.
+    Raises TileError if the data are damaged, of another size or of other than 8 bits.
+    """
+    image = _decoded(data, codec, height, width)
+    if image.dtype != np.uint8:
+        raise TileError(f"expected 8 bits a sample in a {codec} codestream, found {image.dtype}")
+    return image
+
+
+def decode_planes(data: bytes, *, height: int, width: int) -> NDArray[np.uint16]:
+    """Decode an `avif` tile of 10 bits into (height, width, 3) uint16; as `decode_tile`."""
+    planes = _decoded(data, "avif", height, width)
+    if planes.dtype != np.uint16:
+        raise TileError(f"expected 10 bits a sample in an avif codestream, found {planes.dtype}")
+    return planes
+
+
+def _decoded(data: bytes, codec: TileCodec, height: int, width: int) -> NDArray[Any]:
+    stated = stated_size(data, codec)
+    if stated != (height, width):
+        found = "none" if stated is None else f"{stated[1]} x {stated[0]}"
+        raise TileError(f"expected a {codec} codestream of {width} x {height} px, found {found}")
+    try:
+        match codec:
+            case "jp2k":
+                image = imagecodecs.jpeg2k_decode(data, numthreads=1)
+            case "avif":
+                image = av1.decode(data)
+            case "jpeg":
+                image = imagecodecs.jpeg_decode(data)
+    except Exception as error:  # imagecodecs raises one class per library, without a common root
+        reason = " ".join(str(error).split())
+        raise TileError(f"damaged {codec} codestream: {reason}") from error
+    if image.shape != (height, width, 3):
+        raise TileError(f"expected {height} x {width} x 3 samples in a {codec} codestream, found {image.shape}")
+    return np.ascontiguousarray(image)
+
+
+def stated_size(data: bytes, codec: TileCodec) -> tuple[int, int] | None:
+    """(height, width) as the head of a codestream states them; None if they cannot be found."""
+    try:
+        match codec:
+            case "jp2k":
+                # SOC, then SIZ: marker, length, capabilities, Xsiz, Ysiz, XOsiz, YOsiz (ISO/IEC 15444-1, A.5.1)
+                if data[:4] != b"\xff\x4f\xff\x51":
+                    return None
+                right, bottom, left, top = struct.unpack_from(">4I", data, 8)
+                # Three components of 8 bits, none subsampled: a codestream may state 16384.
+                return (bottom - top, right - left) if data[40:51] == b"\0\3\7\1\1\7\1\1\7\1\1" else None
+            case "avif":
+                header = av1.read_header(data)
+                return None if header is None else (header.height, header.width)
+            case "jpeg":
+                return _jpeg_size(data)
+    except (struct.error, ValueError):
+        return None
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int] | None:
+    """Walk the marker segments to the frame header (ISO/IEC 10918-1, B.2.2)."""
+    if data[:2] != b"\xff\xd8":
+        return None
+    at = 2
+    while True:
+        marker, length = struct.unpack_from(">HH", data, at)
+        if marker in (0xFFC0, 0xFFC1, 0xFFC2):
+            height, width = struct.unpack_from(">HH", data, at + 5)
+            return height, width
+        if not 0xFFC0 <= marker <= 0xFFFE or marker == 0xFFDA:
+            return None
+        at += 2 + length

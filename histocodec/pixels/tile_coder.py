@@ -1,0 +1,103 @@
+"""The tiles of a base: one codec and its colours, coded and decoded, for slides and for images in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..geometry import Image, Region, Size, TileGrid
+from .colour import ColourTransform, fit_colours
+from .downsample import _extended
+from .even_quality import EvenCoder
+from .tile_codecs import Chroma, TileCodec, decode_planes, decode_tile, encode_tile
+
+
+@dataclass(frozen=True, slots=True)
+class TileCoder:
+    """How the tiles of one base are coded: by which codec, and in which colours."""
+
+    codec: TileCodec
+    colour: ColourTransform | None = None
+    """Of `avif`, and of no other: what other readers open must have natural colours."""
+    jpeg_chroma: Chroma = "420"
+    """Of `jpeg`."""
+
+    @classmethod
+    def fitted(cls, codec: TileCodec, pixels: NDArray[np.uint8]) -> TileCoder:
+        """For a base with such pixels, any shape that ends in 3."""
+        return cls(codec, fit_colours(pixels.reshape(-1, 3)) if codec == "avif" else None)
+
+    def encode(
+        self, tile: Image, quality: float, *, within: tuple[int, int] | None = None, context: Image | None = None
+    ) -> bytes:
+        """As `pixels.even_quality.EvenCoder.encode`."""
+        return EvenCoder(self.codec, self._code, self._decode).encode(tile, quality, within, context)
+
+    def decode(self, data: bytes, *, height: int, width: int) -> Image:
+        """As `pixels.tile_codecs.decode_tile`: (height, width, 3) uint8 RGB, the transform undone."""
+        if self.colour is not None:
+            return self.colour.undo(decode_planes(data, height=height, width=width))
+        return decode_tile(data, self.codec, height=height, width=width)
+
+    def _code(self, tile: Image, quality: float) -> bytes:
+        stored = self.colour.apply(tile) if self.colour else tile
+        return encode_tile(stored, self.codec, quality, jpeg_chroma=self.jpeg_chroma)
+
+    def _decode(self, data: bytes, size: tuple[int, int]) -> Image:
+        return self.decode(data, height=size[0], width=size[1])
+
+
+TILES: dict[TileCodec, int] = {"jp2k": 256, "avif": 512, "jpeg": 256}
+"""Base pixels a side of a stored tile."""
+
+
+def coded_tile(read: Callable[[Region], Image], grid: TileGrid, coder: TileCoder, quality: float, index: int) -> bytes:
+    """One tile of a level, coded as it lies in a file.
+
+    read: regions within the level, as (height, width, 3) uint8 RGB. grid: its tiles. A tile that reaches beyond the
+    slide is coded like the last whole tile's worth of pixels before the edge, so far as the slide has so many.
+    """
+    covered, side = grid.covered(*grid.address(index)), grid.tile
+    part = read(covered)
+    if part.shape[:2] == (side, side):
+        return coder.encode(part, quality)
+    context = None
+    if min(grid.size) >= side:
+        context = read(Region(covered.right - side, covered.bottom - side, side, side))
+    whole = _extended(part, side - covered.height, side - covered.width)
+    return coder.encode(whole, quality, within=(covered.height, covered.width), context=context)
+
+
+def code_image(image: Image, coder: TileCoder, quality: float) -> list[bytes]:
+    """The tiles of an uncoded base in memory, (height, width, 3) uint8 RGB, in TIFF order.
+
+    An image that is smaller than a tile is coded as it is: what is cut from a slide does not end there.
+    """
+    grid = _grid_of(image.shape[:2], coder)
+    if grid.count == 1:
+        return [coder.encode(np.ascontiguousarray(image), quality)]
+
+    def read(region: Region) -> Image:
+        return np.ascontiguousarray(image[region.y : region.bottom, region.x : region.right])
+
+    return [coded_tile(read, grid, coder, quality, index) for index in range(grid.count)]
+
+
+def decode_image(tiles: Sequence[bytes], coder: TileCoder, *, height: int, width: int) -> Image:
+    """What `code_image` coded, (height, width, 3) uint8 RGB. Raises `pixels.tile_codecs.TileError`."""
+    grid = _grid_of((height, width), coder)
+    if grid.count == 1:
+        return coder.decode(tiles[0], height=height, width=width)
+    image = np.empty((height, width, 3), np.uint8)
+    for index, data in enumerate(tiles):
+        part = grid.covered(*grid.address(index))
+        tile = coder.decode(data, height=grid.tile, width=grid.tile)
+        image[part.y : part.bottom, part.x : part.right] = tile[: part.height, : part.width]
+    return image
+
+
+def _grid_of(shape: tuple[int, ...], coder: TileCoder) -> TileGrid:
+    return TileGrid(Size(shape[1], shape[0]), TILES[coder.codec])

@@ -1,0 +1,1 @@
+"""Threads, disk and memory. Nothing here knows what a slide is."""

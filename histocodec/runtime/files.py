@@ -1,0 +1,147 @@
+"""Writing a file so that it is either there, whole, under its name, or not there at all."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from ..errors import HistocodecError, NoSpace, OutputBusy, OutputError, OutputExists
+
+try:
+    import fcntl
+except ImportError:  # Windows: no advisory locks, and so no OutputBusy
+    fcntl = None  # type: ignore[assignment]
+
+
+_NO_SPACE = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EFBIG: "the file system or a limit of this process allows no file of this size",
+}
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
+"""What network file systems without locks answer."""
+
+
+_LONGEST_NAME = 255
+"""Bytes, on nearly every file system."""
+
+
+def check_output(path: Path, *, overwrite: bool, source: Path | None = None) -> None:
+    """Refuse an output early, before any work. Raises OutputExists or OutputError.
+
+    source: the file that is being read, which must not be replaced by what is made of it, whatever `overwrite` says.
+    """
+    with writing_errors(path):
+        if path.is_dir():
+            raise OutputError(path, "is a folder, expected the name of a file to write")
+        if path.exists():
+            if source is not None and source.exists() and path.samefile(source):
+                raise OutputError(path, "is the file that is being read; expected another name to write to")
+            if not path.is_file():
+                raise OutputError(path, "is a device, pipe or socket, expected the name of a file to write")
+            if not overwrite:
+                raise OutputExists(path, "exists already; nothing was changed (--overwrite replaces it)")
+        if not path.parent.is_dir():
+            raise OutputError(path, f"the folder {path.parent} does not exist")
+        if not os.access(path.parent, os.W_OK):
+            raise OutputError(path, f"the folder {path.parent} cannot be written to")
+
+
+def check_space(path: Path, needed_bytes: int) -> None:
+    """Raises NoSpace if the disk that holds `path` has less room than `needed_bytes`."""
+    with writing_errors(path):
+        free = shutil.disk_usage(path.parent).free
+    if free < needed_bytes:
+        raise NoSpace(path, f"needs about {needed_bytes / 1e6:.1f} MB of free disk, found {free / 1e6:.1f} MB")
+
+
+@contextmanager
+def writing_errors(path: Path) -> Iterator[None]:
+    """Turn an operating system error while writing into NoSpace or OutputError about `path`."""
+    try:
+        yield
+    except HistocodecError:  # some are errors of the operating system too, of other files
+        raise
+    except OSError as error:
+        if error.errno in _NO_SPACE:
+            raise NoSpace(path, f"{_NO_SPACE[error.errno]}; nothing was written under this name") from error
+        raise OutputError(path, f"cannot be written: {error.strerror or error}") from error
+
+
+@contextmanager
+def atomic_output(path: Path, *, overwrite: bool) -> Iterator[IO[bytes]]:
+    """A binary file that becomes `path` when the block ends, and vanishes if the block raises.
+
+    The bytes go to the sibling `.NAME.partial`, which is locked while it is written. A process that is killed leaves
+    the sibling behind; the next writer of the same name takes it over, so that strays cannot gather.
+    Raises OutputExists, OutputBusy, NoSpace or OutputError.
+    """
+    check_output(path, overwrite=overwrite)
+    partial = _partial(path)
+    with writing_errors(path), open(partial, "r+b", opener=_create_untruncated) as file:
+        _lock(file, partial, path)
+        try:
+            file.truncate(0)
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+            check_output(path, overwrite=overwrite)
+            if fcntl is None:
+                file.close()  # Windows does not rename an open file
+            partial.replace(path)
+            _sync_folder(path.parent)
+        except BaseException:
+            if fcntl is None:
+                file.close()
+            partial.unlink(missing_ok=True)
+            raise
+
+
+def _partial(path: Path) -> Path:
+    """The sibling that is written; of a name that leaves no room for more, it is named by that name's digest."""
+    name = f".{path.name}.partial"
+    if len(os.fsencode(name)) > _LONGEST_NAME:
+        name = f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:32]}.partial"
+    return path.with_name(name)
+
+
+def _create_untruncated(name: str, flags: int) -> int:
+    """Opens the file as it is, since it may be another writer's until the lock is ours."""
+    return os.open(name, flags | os.O_CREAT, 0o666)
+
+
+def _lock(file: IO[bytes], partial: Path, path: Path) -> None:
+    """Raises OutputBusy if another process holds the file, or has just finished and renamed it."""
+    if fcntl is None:
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        ours = os.fstat(file.fileno()).st_ino == partial.stat().st_ino
+    except (BlockingIOError, FileNotFoundError):
+        ours = False
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        return
+    if not ours:
+        raise OutputBusy(path, "another process is writing it")
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename durable, where the system lets a folder be opened."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        pass
+    finally:
+        os.close(descriptor)

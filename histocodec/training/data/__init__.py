@@ -1,0 +1,1 @@
+"""Patches, and the pairs of base and original that a training draws from them."""

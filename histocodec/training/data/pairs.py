@@ -1,0 +1,108 @@
+"""Training pairs: patches -> augmented regions -> (base as a decoder sees it, original)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import SettingsError
+from ...geometry import Image
+from ...pixels.colour import UNCHANGED, ColourTransform
+from ...pixels.downsample import downsample
+from ...pixels.tile_codecs import QUALITY_SCALES
+from ...pixels.tile_coder import TileCoder
+from ..config import AugmentConfig, BaseConfig
+from .augment import augment, glass, turned
+from .patches import Patches
+
+
+class Pair(NamedTuple):
+    """What a step learns from, and how its base was coded."""
+
+    base: NDArray[np.uint8]
+    """(crop + 2 halo, crop + 2 halo, 3): the decoded base."""
+    full: NDArray[np.uint8]
+    """((crop + 2 around) scale, (crop + 2 around) scale, 3): the original of the crop, and of `around` base pixels on
+    every side of it."""
+    quality: float
+    """On the codec's own scale; 0 of an uncoded base."""
+    colour: ColourTransform
+    """Of the base as it was coded."""
+
+
+class CropShape(NamedTuple):
+    """Sizes in base pixels."""
+
+    scale: int
+    crop: int
+    halo: int
+    around: int = 0
+    """Context of the original on every side, for who downsamples it again."""
+
+
+Downsample = Callable[[Image, int], Image]
+"""An image at full resolution and the scale -> its base, uncoded."""
+
+
+def training_pairs(
+    patches: Patches,
+    rng: np.random.Generator,
+    *,
+    shape: CropShape,
+    bases: Sequence[BaseConfig],
+    settings: AugmentConfig,
+    downsampled: Downsample = downsample,
+    crops_per_patch: int = 6,
+) -> Iterator[Pair]:
+    """Endless pairs.
+
+    The base is coded with its whole patch, so that its codestream is like those that are stored.
+    Raises SettingsError if no patch is large enough.
+    """
+    scale, crop, halo, around = shape
+    margin = max(halo, around)
+    side = crop + 2 * margin
+    need = side * scale
+    large = [min(patch.image.shape[:2]) >= need for patch in patches.kept]
+    usable = np.flatnonzero(large & (patches.weights > 0))
+    if not len(usable):
+        raise SettingsError(f"no patch has {need} px a side, which a crop of {crop} base px and its halo need")
+    weights = patches.weights[usable] / patches.weights[usable].sum()
+    shares = np.array([b.share for b in bases])
+    while True:
+        if rng.random() < settings.glass:
+            full = glass(need + scale, rng)
+        else:
+            image = turned(patches.kept[usable[int(rng.choice(len(usable), p=weights))]].image, rng)
+            full = augment(image, settings, rng)
+            if min(full.shape[:2]) < need:  # resampled too small
+                full = image
+        # A random origin moves the box average and the codec's grid over the patch.
+        shift_y, shift_x = (int(v) for v in rng.integers(0, np.minimum(scale, np.array(full.shape[:2]) - need + 1)))
+        full = full[shift_y:, shift_x:]
+        base, quality, colour = _coded(
+            downsampled(full, scale), bases[int(rng.choice(len(bases), p=shares / shares.sum()))], rng
+        )
+        for _ in range(crops_per_patch):
+            y = margin + int(rng.integers(full.shape[0] // scale - side + 1))
+            x = margin + int(rng.integers(full.shape[1] // scale - side + 1))
+            seen, shown = (
+                image[(y - edge) * k : (y + crop + edge) * k, (x - edge) * k : (x + crop + edge) * k]
+                for image, edge, k in ((base, halo, 1), (full, around, scale))
+            )
+            yield Pair(seen, shown, quality, colour)
+
+
+def _coded(base: Image, choice: BaseConfig, rng: np.random.Generator) -> tuple[Image, float, ColourTransform]:
+    """The base as a decoder sees it, the quality it was drawn with, and the colours it was coded in."""
+    codec, quality = choice.tile_codec, rng.uniform(*choice.quality)
+    if codec is None:
+        return base, 0.0, UNCHANGED
+    if QUALITY_SCALES[codec].whole:
+        quality = round(quality)
+    coder = TileCoder.fitted(codec, base)
+    coded = coder.decode(coder.encode(base, quality), height=base.shape[0], width=base.shape[1])
+    return coded, float(quality), coder.colour or UNCHANGED

@@ -1,0 +1,1 @@
+"""Optimisers and schedules that torch has not."""

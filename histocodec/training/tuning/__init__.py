@@ -1,0 +1,1 @@
+"""Training a generator on with the tissue of a few slides."""

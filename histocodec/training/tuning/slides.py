@@ -1,0 +1,128 @@
+"""Tuning to whole slides: which blocks to learn from, and where they come from."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ...encoder.pipeline import EncodeSettings, encode
+from ...encoder.tuned_decoder import TissueBlocks, TunedGenerator
+from ...errors import SettingsError
+from ...generators.package import Package
+from ...generators.predict import read_with_halo
+from ...generators.torch_runner import build_generator
+from ...pixels.resampler import Generator
+from ...runtime.progress import Progress
+from ...runtime.sampling import spread_sample
+from ...source import Source
+from .tune import Pair, Tuned, TuneSettings, tune
+
+MOST_BLOCKS = 192
+"""That are held in memory: 150 MB with fidelity-x4."""
+
+HELD_BACK = 8
+"""One block in so many is held back."""
+
+FEWEST_BLOCKS = 16
+
+
+class Collector:
+    """A tuner that tunes nothing, but keeps the blocks of the slides that are encoded with it."""
+
+    def __init__(self, most: int, seed: int) -> None:
+        """most: blocks of a slide."""
+        self.learn: list[Pair] = []
+        self.held_back: list[Pair] = []
+        self._most, self._seed = most, seed
+
+    def __call__(self, generator: Generator, tissue: TissueBlocks, progress: Progress) -> None:
+        """As `encoder.tuned_decoder.Tuner`."""
+        self.collect(generator, tissue, progress)
+
+    def collect(self, generator: Generator, tissue: TissueBlocks, progress: Progress) -> list[tuple[int, int]]:
+        """Keep blocks that are spread over the slide; the addresses of those that are held back are returned."""
+        chosen = spread_sample(tissue.addresses, self._most, self._seed)
+        rng = np.random.default_rng([self._seed, 3])
+        apart = {int(k) for k in rng.permutation(len(chosen))[: len(chosen) // HELD_BACK]}
+        for k, (column, row) in enumerate(chosen):
+            region = tissue.grid.region(column, row)
+            base = read_with_halo(tissue.read_base, tissue.grid.size, region, generator.halo)
+            full = tissue.read_full(region.scaled(generator.scale))
+            (self.held_back if k in apart else self.learn).append(Pair(np.ascontiguousarray(base), full))
+            progress("collecting", k + 1, len(chosen))
+        return [chosen[k] for k in sorted(apart)]
+
+
+class SlideTuner:
+    """An `encoder.tuned_decoder.Tuner`: for `encode(..., tuner=SlideTuner())`."""
+
+    def __init__(self, settings: TuneSettings | None = None, *, device: str = "cpu") -> None:
+        self.settings, self.device = settings or TuneSettings(), device
+
+    def __call__(self, generator: Generator, tissue: TissueBlocks, progress: Progress) -> TunedGenerator | None:
+        """As `encoder.tuned_decoder.Tuner`. Raises SettingsError if `generator` cannot be tuned."""
+        start = _package_of(generator)
+        if len(tissue.addresses) < FEWEST_BLOCKS:
+            return None
+        collector = Collector(MOST_BLOCKS, self.settings.seed)
+        held_back = collector.collect(generator, tissue, progress)
+        tuned = _tuned(start, collector, self.settings, self.device, progress)
+        return TunedGenerator(build_generator(tuned.package, self.device), held_back, tuned.gain_db)
+
+
+def tune_to_slides(
+    sources: Sequence[Source],
+    generator: Generator,
+    settings: TuneSettings,
+    encoding: EncodeSettings,
+    *,
+    name: str | None = None,
+    folder: Path | None = None,
+    device: str = "cpu",
+    progress: Progress = lambda stage, done, total: None,
+) -> Tuned:
+    """One generator for a scanner: tuned to blocks of several slides, each with its base coded as `encoding` says.
+
+    folder: where the slides' bases wait; None for the system's temporary folder. Raises what `encode` and `tune` raise,
+    and SettingsError if there are too few blocks of tissue.
+    """
+    start = _package_of(generator)
+    collector = Collector(-(-MOST_BLOCKS // len(sources)), settings.seed)
+    with tempfile.TemporaryDirectory(prefix="histocodec-tune-", dir=folder) as temporary:
+        for source in sources:
+            target = Path(temporary) / "slide.hc.tif"
+            encode(source, target, generator, encoding, tuner=collector, overwrite=True, progress=progress)
+    if len(collector.learn) + len(collector.held_back) < FEWEST_BLOCKS:
+        raise SettingsError(
+            f"{len(collector.learn)} blocks of tissue in {len(sources)} slides are too few to tune to: "
+            f"at least {FEWEST_BLOCKS} expected"
+        )
+    return _tuned(start, collector, settings, device, progress, name)
+
+
+def _package_of(generator: Generator) -> Package:
+    if generator.package is None:
+        raise SettingsError(f"{generator.name} is no network: there is nothing to tune")
+    return Package(generator.package)
+
+
+def _tuned(
+    start: Package,
+    collector: Collector,
+    settings: TuneSettings,
+    device: str,
+    progress: Progress,
+    name: str | None = None,
+) -> Tuned:
+    return tune(
+        start,
+        collector.learn,
+        collector.held_back,
+        settings,
+        name=name,
+        device=device,
+        progress=lambda done, total: progress("tuning", done, total),
+    )

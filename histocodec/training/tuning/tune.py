@@ -1,0 +1,223 @@
+"""Decoders tuned to what they will decode: a shipped generator, trained on with blocks of the slide itself.
+
+The encoder has the slide, so it has what no training set can offer: this scanner, this stain, and the base exactly as
+the file stores it. A part of the blocks is held back, and says what the tuning gained.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ...errors import SettingsError, TrainingDiverged
+from ...format.manifest import NAME
+from ...generators.networks import Network, PlainNet
+from ...generators.package import Package
+from ...generators.torch_runner import build_generator, network_of, package_bytes, round_weights
+from ...geometry import Image
+from ...pixels.metrics import psnr
+from ...pixels.resampler import Generator
+from ..config import ScheduleConfig
+from ..trainer import optimisers_for, rate_share
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One block as the decoder sees it, and what it should become."""
+
+    base: Image
+    """(side + 2 halo, side + 2 halo, 3) uint8 RGB: the decoded base."""
+    full: Image
+    """(side * scale, side * scale, 3) uint8 RGB: the source."""
+
+
+@dataclass(frozen=True, slots=True)
+class TuneSettings:
+    """How long and how to tune; checked on construction (SettingsError)."""
+
+    seconds: float = 120.0
+    """Of wall-clock time, for everything: training, and measuring before and after it."""
+    steps: int | None = None
+    """Train exactly so many steps, to repeat a run whose card states them; the time limit still holds."""
+    seed: int = 0
+    batch: int = 8
+    crop: int = 48
+    """Base pixels a side of what a step sees of a block, halo aside."""
+    learning_rate: float = 7e-4
+    adam_learning_rate: float = 5e-5
+    weight_bits: int = 8
+    """Of the weights as stored, 2 to 11; see `round_weights`. Eight take a third off an embedded package for 0.01 dB
+    (benchmarks/NOTES.md)."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.seconds <= 7 * 86400:
+            raise SettingsError(f"tuning takes 1 second to a week, found {self.seconds:g} s")
+        if self.steps is not None and self.steps < 1:
+            raise SettingsError(f"at least one step expected, found {self.steps}")
+        if not 2 <= self.weight_bits <= 11:
+            raise SettingsError(f"weights have 2 to 11 bits, found {self.weight_bits}")
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """What tuning came to."""
+
+    package: Package
+    steps: int
+    held_back: int
+    """Blocks that were measured and never trained on."""
+    before_db: float
+    after_db: float
+    """Mean PSNR of the blocks held back, with the generator that was started from and with the tuned one."""
+
+    @property
+    def gain_db(self) -> float:
+        return self.after_db - self.before_db
+
+
+def tune(
+    start: Package,
+    learn: Sequence[Pair],
+    held_back: Sequence[Pair],
+    settings: TuneSettings,
+    *,
+    name: str | None = None,
+    device: str = "cpu",
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Tuned:
+    """Train the generator `start` on with `learn`, by squared error: what is asked of it is the highest PSNR.
+
+    The steps are planned from the time that the first ones take, and fixed from then on: the card states them, and the
+    same steps with the same seed, pairs and machine give the same package.
+
+    Raises SettingsError if there is nothing to learn from or `start` is no `plain` network (one that was trained for
+    texture would lose it), TrainingDiverged.
+    """
+    began = time.monotonic()
+    name = name or _tuned_name(start.card.name)
+    if not NAME.fullmatch(name):
+        raise SettingsError(f"a generator's name has 1 to 64 letters, digits and ._+- found {name!a:.80}")
+    network = network_of(start).to(device)
+    if not isinstance(network, PlainNet):
+        raise SettingsError(
+            f"{start.card.name} cannot be tuned: squared error would take away the texture that it was trained for"
+        )
+    if not learn or not held_back:
+        raise SettingsError(f"nothing to tune on: {len(learn)} blocks to learn from, {len(held_back)} held back")
+    before_db = _mean_psnr(build_generator(start, device), held_back)
+    measuring_s = time.monotonic() - began
+    averaged, steps = _trained(network, learn, settings, began + settings.seconds - 1.5 * measuring_s, device, progress)
+    round_weights(averaged, settings.weight_bits)
+    training = {
+        "purpose": f"{start.card.name}, tuned to what it was encoded with.",
+        "tuned_from": start.digest,
+        "blocks": len(learn),
+        "steps": steps,
+        **{key: value for key, value in dataclasses.asdict(settings).items() if key not in ("seconds", "steps")},
+    }
+    card = dataclasses.replace(start.card, name=name, training=training, measured={})
+    draft = Package(package_bytes(averaged, card))
+    after_db = _mean_psnr(build_generator(draft, device), held_back)
+    measured = {"held_back": {"blocks": len(held_back), "psnr_db": after_db, "started_from_psnr_db": before_db}}
+    package = Package(package_bytes(averaged, dataclasses.replace(card, measured=measured)))
+    return Tuned(package, steps, len(held_back), before_db, after_db)
+
+
+def _tuned_name(name: str) -> str:
+    return name if name.endswith("-tuned") else f"{name[:58]}-tuned"
+
+
+def _trained(
+    network: Network,
+    pairs: Sequence[Pair],
+    settings: TuneSettings,
+    deadline: float,
+    device: str,
+    progress: Callable[[int, int], None],
+) -> tuple[Network, int]:
+    """The averaged network after as many steps as there is time for, and their number."""
+    rng = np.random.default_rng([settings.seed, 7])
+    schedule = ScheduleConfig(
+        steps=settings.steps or _TIMED_STEPS,
+        warmup_steps=_TIMED_STEPS,
+        learning_rate=settings.learning_rate,
+        adam_learning_rate=settings.adam_learning_rate,
+    )
+    optimisers = optimisers_for(schedule, network)
+    rates = [(group, group["lr"]) for optimiser in optimisers for group in optimiser.param_groups]
+    averaged: dict[str, Tensor] = {key: value.detach().clone() for key, value in network.named_parameters()}
+    step, took = 0, []
+    while step < schedule.steps and time.monotonic() < deadline:
+        began = time.monotonic()
+        base, full = _batch(pairs, network, settings, rng)
+        for group, rate in rates:
+            group["lr"] = rate * rate_share(schedule, step)
+        for optimiser in optimisers:
+            optimiser.zero_grad(set_to_none=True)
+        loss = functional.mse_loss(network(base.to(device)), full.to(device))
+        if not bool(loss.isfinite()):
+            raise TrainingDiverged(f"the loss of the tuning is {loss.item()} at step {step}: lower the learning rate")
+        loss.backward()  # type: ignore[no-untyped-call]
+        for optimiser in optimisers:
+            optimiser.step()
+        step += 1
+        keep = 0.0 if step <= _TIMED_STEPS else max(0.0, 1 - _AVERAGED / schedule.steps)
+        with torch.no_grad():
+            for key, value in network.named_parameters():
+                averaged[key].lerp_(value, 1 - keep)
+        took.append(time.monotonic() - began)
+        if step == _TIMED_STEPS and settings.steps is None:
+            left = (deadline - time.monotonic()) / float(np.median(took))
+            schedule = msgspec.structs.replace(schedule, steps=step + max(0, int(_CAUTION * left)))
+        progress(step, schedule.steps)
+    network.load_state_dict(averaged)
+    return network, step
+
+
+_TIMED_STEPS = 6
+"""Steps of the warm-up, which also say how many more there is time for."""
+
+_CAUTION = 0.95
+_AVERAGED = 15.0
+"""The weights are averaged over about the last fifteenth of the steps."""
+
+
+def _batch(
+    pairs: Sequence[Pair], network: Network, settings: TuneSettings, rng: np.random.Generator
+) -> tuple[Tensor, Tensor]:
+    """Crops of random blocks, turned and mirrored at random: (n, 3, h, w) float32 in 0..1."""
+    bases, fulls = [], []
+    halo, scale = network.halo, network.scale
+    for _ in range(settings.batch):
+        pair = pairs[int(rng.integers(len(pairs)))]
+        room = pair.full.shape[0] // scale
+        side = min(settings.crop, room)
+        y, x = (int(v) for v in rng.integers(0, room - side + 1, 2))
+        base = pair.base[y : y + side + 2 * halo, x : x + side + 2 * halo]
+        full = pair.full[y * scale : (y + side) * scale, x * scale : (x + side) * scale]
+        turns, mirrored = int(rng.integers(4)), bool(rng.integers(2))
+        bases.append(_turned(base, turns, mirrored))
+        fulls.append(_turned(full, turns, mirrored))
+    return _stacked(bases), _stacked(fulls)
+
+
+def _stacked(images: list[Image]) -> Tensor:
+    """(h, w, 3) uint8 images -> (n, 3, h, w) float32 in 0..1."""
+    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float().div_(255.0).contiguous()
+
+
+def _turned(image: Image, turns: int, mirrored: bool) -> Image:
+    turned = np.rot90(image, turns)
+    return turned[:, ::-1] if mirrored else turned
+
+
+def _mean_psnr(generator: Generator, pairs: Sequence[Pair]) -> float:
+    return round(float(np.mean([min(100.0, psnr(pair.full, generator(pair.base))) for pair in pairs])), 4)

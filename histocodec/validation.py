@@ -1,0 +1,84 @@
+"""validate(): every problem of a file, each with its code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from .decoder import Decoder
+from .errors import ContainerError, CorruptContainer, GeneratorError, Problem, UnknownGenerator
+from .pixels.residual import Mode
+from .runtime.parallel import core_count, ordered_map
+
+
+def validate(
+    path: str | Path, *, deep: bool = False, progress: Callable[[int, int], None] = lambda done, total: None
+) -> list[Problem]:
+    """The problems of a file; none for a good one. Codes as in `format.tags.PROBLEM_CODES` and the specification.
+
+    Checks the structure and the manifest, every checksum, and that the generator is at hand and is the one that is
+    named. deep: decodes every stored tile and image as well, and predicts each block that has a residual, to see
+    whether this decoder predicts as the encoder did. A structure that cannot be followed ends the search, since
+    nothing behind it can be found.
+    """
+    try:
+        decoder = Decoder(path)
+    except ContainerError as error:
+        return list(error.problems)
+    with decoder:
+        container = decoder.container
+
+        layer = container.enhancement
+
+        def check(piece: tuple[int, int] | int | str) -> Sequence[Problem]:
+            """A tile by level and index, one of the enhancement layer by index, or an associated image by name."""
+            try:
+                if isinstance(piece, int):
+                    _check_enhancement(decoder, piece, deep=deep)
+                elif isinstance(piece, str):
+                    (container.associated_image if deep else container.associated_jpeg)(piece)
+                else:
+                    (container.decoded_tile if deep else container.tile)(*piece)
+            except CorruptContainer as error:
+                return error.problems
+            return ()
+
+        tiles = ((level, index) for level, grid in enumerate(container.grids) for index in range(grid.count))
+        total = sum(grid.count for grid in container.grids) + len(container.manifest.associated)
+        problems: list[Problem] = []
+        corrected = np.flatnonzero(layer.modes).tolist() if layer else []
+        total += len(corrected)
+        pieces: Iterator[tuple[int, int] | int | str] = chain(tiles, corrected, container.manifest.associated)
+        for done, found in enumerate(ordered_map(check, pieces, workers=core_count()), 1):
+            problems += found
+            progress(done, total)
+        try:
+            container.regions()
+        except CorruptContainer as error:
+            problems += error.problems
+        try:
+            decoder.generator  # noqa: B018  (loading it is the check)
+        except CorruptContainer as error:
+            problems += error.problems
+        except GeneratorError as error:
+            code = "generator-unknown" if isinstance(error, UnknownGenerator) else "generator-damaged"
+            problems.append(Problem(code, "prediction.generator", str(error)))
+    return problems
+
+
+def _check_enhancement(decoder: Decoder, index: int, *, deep: bool) -> None:
+    """Raises CorruptContainer for a tile of the enhancement layer that cannot be used."""
+    layer = decoder.container.enhancement
+    assert layer is not None
+    if not deep:
+        decoder.container.enhancement_tile(index)
+    elif layer.modes[index] == Mode.NATIVE:
+        decoder.container.decoded_enhancement_tile(index)
+    else:
+        try:
+            decoder.read(layer.grid.covered(*layer.grid.address(index)))
+        except GeneratorError:  # is reported once, for the whole file
+            decoder.container.decoded_enhancement_tile(index)
