@@ -212,8 +212,8 @@ def test_a_slide_is_never_replaced_by_its_own_container(slide_path: Path, tmp_pa
 
 ENCODE_SLOWLY = """
     import importlib, io, sys, time
-    from histocodec.assemble import write_container
-    from histocodec.generator import BicubicGenerator
+    from histocodec.format.writer import write_container
+    from histocodec.generators.bicubic import BicubicGenerator
     from histocodec.source import open_source
 
     def progress(stage, done, total):
@@ -316,9 +316,9 @@ def test_too_little_room_is_noticed_before_reading(
 FILL_DISKS = """
     import subprocess, sys
     from pathlib import Path
-    from histocodec.encode import EncodeSettings, encode
+    from histocodec.encoder.pipeline import EncodeSettings, encode
     from histocodec.errors import NoSpace
-    from histocodec.generator import BicubicGenerator
+    from histocodec.generators.bicubic import BicubicGenerator
     from histocodec.source import open_source
 
     folder = Path(sys.argv[2])

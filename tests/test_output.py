@@ -138,7 +138,7 @@ def test_a_killed_writer_leaves_one_stray_that_the_next_takes_over(path: Path) -
     script = """
         import os, signal, sys
         from pathlib import Path
-        from histocodec.output import atomic_output
+        from histocodec.runtime.files import atomic_output
         with atomic_output(Path(sys.argv[1]), overwrite=True) as file:
             file.write(b"x" * 1_000_000)
             file.flush()

@@ -215,7 +215,7 @@ def compare(
 
     tiles: blocks of the file's canonical grid; `tissue` for those that its tissue map marks, at the edges with the part
     that lies within the slide. count: as many of them, spread over the slide; None for all. PSNR, SSIM and colour error
-    as `histocodec.metrics` defines them; ComparedBlock says of what. Works on all cores, a bounded number of tiles in
+    as `pixels.metrics` defines them; ComparedBlock says of what. Works on all cores, a bounded number of tiles in
     memory.
 
     Raises PairMismatch if the sizes differ, or the micrometres per pixel by more than 1 %; SettingsError for a `count`

@@ -41,7 +41,7 @@ def measure_blocks(
     (column, row) of blocks, at least one, in random order. Of each the part that lies within the slide is measured,
     which has to be SSIM_SIDE px a side. method: how they were chosen, out of `population`.
     within_db: stop once the mean PSNR of the population is known to within so much (`half_width`), which is looked at
-    after FEWEST_BLOCKS, twice as many, and so on; 0 measures all. PSNR and SSIM as `histocodec.metrics` defines them,
+    after FEWEST_BLOCKS, twice as many, and so on; 0 measures all. PSNR and SSIM as `pixels.metrics` defines them,
     PSNR at most PSNR_CAP_DB.
     """
     bicubic = BicubicGenerator(generator.scale)

@@ -93,7 +93,7 @@ class Score:
 
 
 def score(generator: Generator, tiles: list[EvaluationTile]) -> Score:
-    """Mean PSNR and SSIM per tile (definitions in `histocodec.metrics`)."""
+    """Mean PSNR and SSIM per tile (definitions in `pixels.metrics`)."""
     bicubic = BicubicGenerator(generator.scale)
     rows = []
     for tile in tiles:
