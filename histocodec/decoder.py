@@ -1,11 +1,10 @@
-"""Decoder: a container and its generator to pixels of any level."""
+"""The decoder: from a container and its generator to pixels of any level."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 
 from .errors import CorruptContainer, GeneratorMismatch, Problem, RegionError, UnknownGenerator
 from .format.manifest import GeneratorEntry
@@ -13,18 +12,19 @@ from .format.reader import Container, FilePath
 from .generators.bicubic import BicubicGenerator
 from .generators.catalogue import load_generator
 from .generators.package import Package
-from .generators.predict import predict
+from .generators.predict import BlockPredictor
 from .geometry import Image, Region, Size, TileGrid
 from .pixels.resampler import Generator
 from .pixels.residual import TOLERANCE, Mode, add_residual, estimated_difference, fingerprint
+from .runtime.closing import Closing
 from .runtime.parallel import core_count, ordered_map
 from .runtime.tiled_image import TileCache, TiledImage
 
 BICUBIC = "bicubic"
-"""As a generator's name: enlarge the base without a network. What comes out is then labelled so."""
+"""The generator's name that asks for enlargement without a network; what comes out is then labelled so."""
 
 
-class Decoder:
+class Decoder(Closing):
     """Reads regions of any level of a container. Safe to use from several threads; a context manager.
 
     Level 0 is the full resolution, reconstructed block by block on the file's canonical grid and kept in a cache;
@@ -56,7 +56,6 @@ class Decoder:
         self._wants_enhancement = enhancement
         self._loaded: Generator | None = None
         scale = self.manifest.base.scale
-        self._bicubic = BicubicGenerator(scale)
         self._enhancement = self.container.enhancement if enhancement and not self.is_bicubic else None
         self._blocks = TileGrid(self.container.grids[0].size, self.manifest.prediction.block)
         full_grid = TileGrid(Size(*self.manifest.slide.size), self._blocks.tile * scale)
@@ -65,7 +64,10 @@ class Decoder:
         for level, grid in enumerate(self.container.grids):
             make_tile = partial(self._stored_tile, level)
             self._images.append(TiledImage(grid, make_tile, self._cache, name=level + 1))
-        self.levels: tuple[Size, ...] = tuple(plane.grid.size for plane in self._images)
+        self._predict = BlockPredictor(
+            lambda: self.generator, scale, self._images[1].read, self._blocks, self.container.tissue_map
+        )
+        self.levels: tuple[Size, ...] = tuple(image.grid.size for image in self._images)
         """Pixel sizes, level 0 first."""
         self.downsamples: tuple[int, ...] = (1, *(scale * level.downsample for level in self.manifest.base.levels))
         """Full pixels per pixel of each level, each axis."""
@@ -86,7 +88,7 @@ class Decoder:
 
     @property
     def cache_bytes(self) -> int:
-        """Memory for decoded pixels; can be set."""
+        """Bytes of memory for decoded pixels; can be set."""
         return self._cache.capacity_bytes
 
     @cache_bytes.setter
@@ -95,12 +97,12 @@ class Decoder:
 
     @property
     def is_bicubic(self) -> bool:
-        """Whether bicubic stands in for the file's generator: what is decoded must then be labelled so."""
+        """True if bicubic stands in for the file's generator: what is decoded must then be labelled so."""
         return self._wanted == BICUBIC
 
     @property
     def is_enhanced(self) -> bool:
-        """Whether an enhancement layer is applied."""
+        """True if an enhancement layer is applied."""
         return self._enhancement is not None
 
     @property
@@ -114,7 +116,7 @@ class Decoder:
         return self._loaded
 
     def read(self, region: Region, level: int = 0) -> Image:
-        """(height, width, 3) uint8 RGB of a region within a level.
+        """Read a region within a level, (height, width, 3) uint8 RGB.
 
         Raises RegionError, CorruptContainer for a damaged tile, ValueError after `close`, and what `generator` raises.
         """
@@ -124,8 +126,8 @@ class Decoder:
             raise RegionError(f"expected a level of 0 to {len(self._images) - 1}, found {level}")
         return self._images[level].read(region)
 
-    def tiles(self, regions: Iterable[Region], level: int = 0) -> Iterator[Image]:
-        """`read` for many regions, on all cores, in order; a bounded number is ahead of the caller."""
+    def read_many(self, regions: Iterable[Region], level: int = 0) -> Iterator[Image]:
+        """Read many regions as `read` does, on all cores; yield them in order, a bounded number ahead of the caller."""
         return ordered_map(lambda region: self.read(region, level), regions, workers=core_count())
 
     def clear_cache(self) -> None:
@@ -136,23 +138,12 @@ class Decoder:
         """Release the file."""
         self.container.close()
 
-    def __enter__(self) -> Decoder:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     def _reconstruct(self, column: int, row: int) -> Image:
         layer, index = self._enhancement, self._blocks.index(column, row)
         mode = Mode.ABSENT if layer is None else Mode(int(layer.modes[index]))
         if mode is Mode.NATIVE:
             return self.container.decoded_enhancement_tile(index)
-        tissue = self.container.tissue_map[row, column]
-        predicted = predict(
-            self.generator if tissue else self._bicubic, self._images[1].read, self._blocks, column, row
-        )
+        predicted = self._predict(column, row)
         if layer is None or mode is Mode.ABSENT:
             return predicted
         difference = estimated_difference(fingerprint(predicted), layer.fingerprints[index], predicted.size)
@@ -169,6 +160,7 @@ class Decoder:
 
 
 def _find_generator(container: Container, wanted: Generator | str | Path | None, device: str) -> Generator:
+    """Load the generator that is wanted, and check that it is the one that the file names."""
     named = container.manifest.prediction.generator
     if wanted == BICUBIC:
         return BicubicGenerator(named.scale)
@@ -188,7 +180,7 @@ def _find_generator(container: Container, wanted: Generator | str | Path | None,
 
 
 def _named_generator(container: Container, named: GeneratorEntry, device: str) -> Generator:
-    """The generator that the file names: embedded, built in, or one of those that ship."""
+    """Load the generator that the file names: embedded, built in, or one of those that ship."""
     data = container.package()
     if data is not None:
         return load_generator(Package(data), device=device)

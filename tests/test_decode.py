@@ -83,7 +83,7 @@ def test_tiles_of_any_size_stitched_are_the_whole(file: Path, whole: Image, side
     ]
     out = np.zeros_like(whole)
     with Decoder(file) as decoder:
-        for region, tile in zip(regions, decoder.tiles(regions), strict=True):
+        for region, tile in zip(regions, decoder.read_many(regions), strict=True):
             out[region.y : region.bottom, region.x : region.right] = tile
     assert np.array_equal(out, whole)
 

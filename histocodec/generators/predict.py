@@ -1,25 +1,31 @@
-"""Generators: base pixels in, full-resolution pixels out; and `predict()`, the one way that they are run.
+"""Prediction: the one way in which generators are run, block by block.
 
 Between codec and network there is a numpy uint8 array. Encoder and decoder both go through `predict()`, on one
-canonical grid of blocks of one shape, so that what a pixel is never depends on how it was asked for.
+canonical grid of blocks of one shape, so that what a pixel is never depends on how it was asked for. `BlockPredictor`
+holds the rule of which generator makes which block.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import SettingsError
 from ..geometry import Image, Region, Size, TileGrid
+from ..pixels.downsample import BLOCK
 from ..pixels.resampler import Generator
+from .bicubic import BicubicGenerator
 
 ReadBase = Callable[[Region], Image]
-"""Reads a region that lies within the base as (height, width, 3) uint8 RGB."""
+"""A reader of regions that lie within the base, as (height, width, 3) uint8 RGB."""
 
 
 def read_with_halo(read: Callable[[Region], Image], size: Size, region: Region, halo: int) -> Image:
-    """`region` of an image and `halo` pixels around it; beyond the image its edge pixels are repeated.
+    """Read a region of an image and `halo` pixels around it; beyond the image its edge pixels are repeated.
 
     read: gives a region that lies within the image, whose size is `size`. `region` itself may reach beyond it.
     """
@@ -36,7 +42,7 @@ def read_with_halo(read: Callable[[Region], Image], size: Size, region: Region, 
 
 
 def predict(generator: Generator, read_base: ReadBase, blocks: TileGrid, column: int, row: int) -> Image:
-    """One block of the canonical grid at full resolution.
+    """Predict one block of the canonical grid at full resolution.
 
     blocks: the grid over the base. The generator always sees a whole block and its halo, also at the edges, where the
     base is extended by repetition: one shape, so one order of arithmetic.
@@ -46,8 +52,37 @@ def predict(generator: Generator, read_base: ReadBase, blocks: TileGrid, column:
     return generator(np.ascontiguousarray(base))
 
 
-def reconstruct(generator: Generator, base: Image, block: int = 128) -> Image:
-    """A whole base in memory at full resolution, block by block as a decoder does it.
+@dataclass(frozen=True)
+class BlockPredictor:
+    """Predicts the blocks of one slide as every decoder does: tissue by the file's generator, glass by bicubic."""
+
+    load: Callable[[], Generator]
+    """Gives the generator; called when a block of tissue is predicted, since loading a network takes seconds."""
+    scale: int
+    """Full pixels per base pixel."""
+    read_base: ReadBase
+    """Reads regions of the decoded base."""
+    blocks: TileGrid
+    """The canonical grid over the base."""
+    tissue: NDArray[np.uint8]
+    """(rows, columns), one a block: 1 tissue, 0 glass."""
+
+    def __call__(self, column: int, row: int) -> Image:
+        """Return (block * scale, block * scale, 3) uint8 RGB, also where the block reaches beyond the slide."""
+        generator = self.load() if self.tissue[row, column] else self._bicubic
+        return predict(generator, self.read_base, self.blocks, column, row)
+
+    def bicubic(self, column: int, row: int) -> Image:
+        """Return the same block as bicubic enlarges it, whatever it holds."""
+        return predict(self._bicubic, self.read_base, self.blocks, column, row)
+
+    @cached_property
+    def _bicubic(self) -> BicubicGenerator:
+        return BicubicGenerator(self.scale)
+
+
+def reconstruct(generator: Generator, base: Image, block: int = BLOCK) -> Image:
+    """Enlarge a whole base in memory, block by block as a decoder does it, every block as if it were tissue.
 
     base: (height, width, 3) uint8 RGB. Returns (height * scale, width * scale, 3) uint8.
     """

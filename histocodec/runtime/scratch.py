@@ -1,4 +1,4 @@
-"""Temporary stores on disk: what an encode holds between its passes. Both vanish with the process, killed or not."""
+"""Scratch files on disk for tiles, which vanish with the process, killed or not."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import IO
 
 import numpy as np
 
 from ..geometry import Image, Region, TileGrid
+from .closing import Closing
 from .tiled_image import TiledImage
 
 
@@ -23,6 +23,7 @@ class _AnonymousFile:
         self._lock = threading.Lock()
 
     def write_at(self, offset: int, data: bytes | memoryview) -> None:
+        """Write bytes at an offset."""
         with self._lock:
             self._file.seek(offset)
             self._file.write(data)
@@ -39,10 +40,11 @@ class _AnonymousFile:
             return offset
 
     def close(self) -> None:
+        """Free the disk."""
         self._file.close()
 
 
-class PixelSpool:
+class PixelSpool(Closing):
     """The uncoded tiles of one level: (tile, tile, 3) uint8 RGB each."""
 
     def __init__(self, grid: TileGrid, folder: Path) -> None:
@@ -51,21 +53,24 @@ class PixelSpool:
         self._tile_bytes = grid.tile * grid.tile * 3
 
     def put(self, index: int, tile: Image) -> None:
+        """Store a tile, (tile, tile, 3) uint8 RGB."""
         self._file.write_at(index * self._tile_bytes, np.ascontiguousarray(tile).data.cast("B"))
 
     def get(self, index: int) -> Image:
+        """Return a stored tile, read-only."""
         data = self._file.read_at(index * self._tile_bytes, self._tile_bytes)
         return np.frombuffer(data, np.uint8).reshape(self.grid.tile, self.grid.tile, 3)
 
     def read(self, region: Region) -> Image:
-        """(height, width, 3) uint8 RGB of a region within the level."""
+        """Return a region within the level, (height, width, 3) uint8 RGB."""
         return TiledImage(self.grid, lambda x, y: self.get(self.grid.index(x, y))).read(region)
 
     def close(self) -> None:
+        """Free the disk."""
         self._file.close()
 
 
-class CodeSpool:
+class CodeSpool(Closing):
     """The coded tiles of one level, put in any order, given back in TIFF order."""
 
     def __init__(self, grid: TileGrid, folder: Path) -> None:
@@ -74,25 +79,22 @@ class CodeSpool:
         self._extents: dict[int, tuple[int, int]] = {}
 
     def put(self, index: int, data: bytes) -> None:
+        """Store a coded tile; it replaces one that is there."""
         self._extents[index] = (self._file.append(data), len(data))
 
     def get(self, index: int) -> bytes:
+        """Return a coded tile."""
         return self._file.read_at(*self._extents[index])
 
     @property
     def total_bytes(self) -> int:
+        """Sum of the lengths of the stored tiles."""
         return sum(length for _, length in self._extents.values())
 
     def __iter__(self) -> Iterator[bytes]:
+        """Yield the tiles in TIFF order."""
         return (self.get(index) for index in range(self.grid.count))
 
     def close(self) -> None:
+        """Free the disk."""
         self._file.close()
-
-    def __enter__(self) -> CodeSpool:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

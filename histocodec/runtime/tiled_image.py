@@ -1,4 +1,4 @@
-"""A tiled image as one plane of pixels, with the tiles that were used last kept in memory."""
+"""An image that is made tile by tile, with the tiles that were used last kept in memory."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_all)
 
 TileCache = ImageCache[tuple[int, int, int]]
-"""Tiles by plane, column and row."""
+"""A cache of tiles by image, column and row."""
 
 
 class TiledImage:
@@ -101,7 +101,7 @@ class TiledImage:
     ) -> None:
         """make_tile(column, row) gives (tile, tile, 3) uint8 RGB, also where the tile reaches beyond the image.
 
-        cache: where tiles are kept; None keeps only the last one. name: tells the planes apart that share a cache.
+        cache: where tiles are kept; None keeps only the last one. name: tells the images apart that share a cache.
         """
         self.grid = grid
         self._make_tile = make_tile
