@@ -9,11 +9,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch.nn import functional
-from training_inputs import vgg_weights
 
 from histocodec.errors import SettingsError
 from histocodec.training.discriminator import UNetDiscriminator
 from histocodec.training.losses import PerceptualLoss, discriminator_loss, generator_loss
+from tests.training.inputs import vgg_weights
 
 
 @pytest.mark.parametrize(("depth", "convolutions"), [(16, 13), (19, 16)])

@@ -1,4 +1,4 @@
-"""Makes `formats/container/v1/vectors` anew: `python tests/conformance/make_vectors.py [folder]`.
+"""Makes `formats/container/v1/vectors` anew: `python -m tests.format.conformance.make_vectors [folder]`.
 
 Valid files come from the writer of `histocodec`, one from `surgery.put_together`, a second writer; hostile files are
 made from valid ones, each with one thing wrong. What the layers hold is painted, not found by the encoder. The same
@@ -26,29 +26,6 @@ import tifffile
 import zstandard
 from numpy.typing import NDArray
 from safetensors.numpy import save as save_tensors
-from surgery import (
-    ASCII,
-    CHECKSUMS,
-    FINGERPRINTS,
-    GENERATOR,
-    ICC_PROFILE,
-    LONG,
-    MANIFEST,
-    REGIONS,
-    SHORT,
-    STRIP_LENGTHS,
-    STRIP_OFFSETS,
-    TILE_LENGTHS,
-    TILE_MODES,
-    TILE_OFFSETS,
-    UNDEFINED,
-    Directory,
-    directory_offsets,
-    entries,
-    put_together,
-    subdirectory_offsets,
-    take_apart,
-)
 
 from histocodec.decoder import Decoder
 from histocodec.format.entries import LEVEL_STEP, OVERVIEW_CODEC
@@ -82,8 +59,32 @@ from histocodec.pixels.residual import FINGERPRINT_LENGTH, TOLERANCE, Mode, fing
 from histocodec.pixels.score import BlockScore
 from histocodec.pixels.tile_codecs import TileCodec
 from histocodec.pixels.tissue import tissue_blocks
+from tests.format.conformance.surgery import (
+    ASCII,
+    CHECKSUMS,
+    FINGERPRINTS,
+    GENERATOR,
+    ICC_PROFILE,
+    LONG,
+    MANIFEST,
+    REGIONS,
+    SHORT,
+    STRIP_LENGTHS,
+    STRIP_OFFSETS,
+    TILE_LENGTHS,
+    TILE_MODES,
+    TILE_OFFSETS,
+    UNDEFINED,
+    Directory,
+    directory_offsets,
+    entries,
+    put_together,
+    subdirectory_offsets,
+    take_apart,
+)
+from tests.places import REPOSITORY
 
-VECTORS = Path(__file__).parents[2] / "formats/container/v1/vectors"
+VECTORS = REPOSITORY / "formats/container/v1/vectors"
 SOFTWARE = "histocodec conformance vectors"
 TILE, BLOCK = 128, 64
 FAKE_PROFILE = b"not a profile, but stored as one: " + bytes(range(64))

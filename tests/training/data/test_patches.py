@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from training_inputs import config, write_data, write_tiles
 
 from histocodec.demo.synthetic import tissue, write_slide
 from histocodec.geometry import Image, Size
@@ -18,6 +17,7 @@ from histocodec.training.data.entropy import entropy_bits, grey
 from histocodec.training.data.pairs import CropShape, training_pairs
 from histocodec.training.data.patches import Patch, Patches, collect_patches
 from histocodec.training.figures import entropy_figure
+from tests.training.inputs import config, write_data, write_tiles
 
 UNCODED = [BaseConfig(codec="uncoded", share=1.0)]
 

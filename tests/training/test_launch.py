@@ -14,7 +14,6 @@ import pytest
 import tifffile
 import torch
 from safetensors.torch import load_file, save_file
-from training_inputs import config, vgg_weights, write_data, write_tiles
 from typer.testing import CliRunner
 
 from histocodec.cli import app
@@ -40,6 +39,7 @@ from histocodec.training.data.patches import collect_patches
 from histocodec.training.launch import run_training
 from histocodec.training.optim.muon import Muon, orthogonalised
 from histocodec.training.trainer import Row, Run, rate_share
+from tests.training.inputs import config, vgg_weights, write_data, write_tiles
 
 RRDB = {
     "architecture": "rrdb",

@@ -15,8 +15,6 @@ import jsonschema
 import numpy as np
 import pytest
 import zstandard
-from make_vectors import SMALLEST, VECTORS
-from surgery import CHECKSUMS, MANIFEST, take_apart
 
 from histocodec.decoder import Decoder
 from histocodec.format import bigtiff, manifest
@@ -28,6 +26,8 @@ from histocodec.generators.bicubic import _cubic_weights
 from histocodec.geometry import Region
 from histocodec.pixels import residual as enhancement
 from histocodec.pixels.tile_codecs import TILE_CODECS
+from tests.format.conformance.make_vectors import SMALLEST, VECTORS
+from tests.format.conformance.surgery import CHECKSUMS, MANIFEST, take_apart
 
 SPEC = (VECTORS.parent / "spec.md").read_text("utf-8")
 SCHEMA = json.loads((VECTORS.parent / "manifest.schema.json").read_text("utf-8"))

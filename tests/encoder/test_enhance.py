@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from pathlib import Path
 
@@ -25,9 +24,9 @@ from histocodec.pixels.residual import Mode, fingerprint
 from histocodec.source import open_source
 from histocodec.training.data.patches import read_image
 from histocodec.validation import validate
+from tests.places import DATA
 
 FLOOR = 33.0
-DATA = Path(os.environ.get("HISTOCODEC_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
 def _encoded(slide: Path, output: Path, **options: object) -> EncodeReport:

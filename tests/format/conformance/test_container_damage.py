@@ -6,8 +6,13 @@ import struct
 from pathlib import Path
 
 import pytest
-from make_vectors import OTHER_WRITER, SMALLEST, VECTORS
-from surgery import (
+
+from histocodec.decoder import Decoder
+from histocodec.errors import HistocodecError
+from histocodec.format.reader import Container
+from histocodec.geometry import Region
+from tests.format.conformance.make_vectors import OTHER_WRITER, SMALLEST, VECTORS
+from tests.format.conformance.surgery import (
     CHECKSUMS,
     FINGERPRINTS,
     REGIONS,
@@ -21,11 +26,6 @@ from surgery import (
     entries,
     subdirectory_offsets,
 )
-
-from histocodec.decoder import Decoder
-from histocodec.errors import HistocodecError
-from histocodec.format.reader import Container
-from histocodec.geometry import Region
 
 FLIPS = (0x01, 0x80, 0xFF)
 

@@ -6,7 +6,6 @@ import dataclasses
 import functools
 import io
 import json
-import os
 import struct
 from pathlib import Path
 
@@ -32,8 +31,7 @@ from histocodec.geometry import Image
 from histocodec.source import open_source
 from histocodec.views.export import export_picture, export_tiff
 from histocodec.views.slide import open_slide
-
-DATA = Path(os.environ.get("HISTOCODEC_DATA", Path(__file__).parents[1].parent / "shared" / "data"))
+from tests.places import DATA
 
 SECRETS = (
     "SECRETPATIENT",  # the slide's file name

@@ -15,9 +15,6 @@ import openslide
 import pytest
 import tifffile
 import zstandard
-from make_vectors import VECTORS, libraries, make
-from second_decoder import Refused, SecondDecoder
-from surgery import MANIFEST, take_apart
 
 from histocodec.decoder import Decoder
 from histocodec.errors import CorruptContainer, HistocodecError
@@ -26,6 +23,9 @@ from histocodec.format.tags import PROBLEM_CODES
 from histocodec.geometry import Image, Region
 from histocodec.pixels.residual import Mode
 from histocodec.validation import validate
+from tests.format.conformance.make_vectors import VECTORS, libraries, make
+from tests.format.conformance.second_decoder import Refused, SecondDecoder
+from tests.format.conformance.surgery import MANIFEST, take_apart
 
 VALID = sorted((VECTORS / "valid").glob("*.hc.tif"))
 INVALID: dict[str, dict[str, Any]] = json.loads((VECTORS / "invalid" / "index.json").read_text("utf-8"))["files"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import struct
 from pathlib import Path
 
@@ -20,8 +19,8 @@ from histocodec.demo.synthetic import tissue
 from histocodec.generators.networks import RRDBNet
 from histocodec.geometry import Size
 from histocodec.training.data.patches import read_image
+from tests.places import DATA
 
-DATA = Path(os.environ.get("HISTOCODEC_DATA", Path(__file__).parents[2] / "shared" / "data"))
 STLPIPS = DATA.parent / "weights" / "stlpips_alex.safetensors"
 needs_stlpips = pytest.mark.skipif(not STLPIPS.is_file(), reason="the weights of ST-LPIPS are not here")
 needs_data = pytest.mark.skipif(not (DATA / "dev").is_dir(), reason="the development tiles are not here")

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from training_inputs import config, tables, vgg_weights, write_data
 
 from histocodec.demo.synthetic import tissue
 from histocodec.errors import OutputExists, SettingsError
@@ -33,6 +32,7 @@ from histocodec.training.data.pool import Batch, CropPool, PairMaker, load_downs
 from histocodec.training.launch import run_training
 from histocodec.training.losses import PerceptualLoss, pixel_loss
 from histocodec.training.optim.muon import Muon
+from tests.training.inputs import config, tables, vgg_weights, write_data
 
 AVIF = [{"codec": "avif", "share": 1.0, "quality": [40.0, 80.0]}]
 JOINT: dict[str, Any] = {

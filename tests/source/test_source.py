@@ -28,8 +28,7 @@ from histocodec.geometry import Image, Region, Size
 from histocodec.source import Source, open_source
 from histocodec.source._files import size_on_disk
 from histocodec.source._reader import over
-
-DATA = Path(os.environ.get("HISTOCODEC_DATA", Path(__file__).parents[2] / "shared" / "data"))
+from tests.places import DATA
 
 WIDTH, HEIGHT = 401, 299
 CM_025: dict[str, Any] = {"resolution": (40000, 40000), "resolutionunit": "CENTIMETER"}  # 0.25 um/px

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -25,9 +24,9 @@ from histocodec.source import open_source
 from histocodec.training.config import load_config, parse_config
 from histocodec.training.data.patches import read_image
 from histocodec.training.evaluate import evaluation_tile, reconstruct, score
+from tests.places import DATA, REPOSITORY
 
-CONFIGS = Path(__file__).parents[1] / "configs"
-DATA = Path(os.environ.get("HISTOCODEC_DATA", Path(__file__).parents[2] / "shared" / "data"))
+CONFIGS = REPOSITORY / "configs"
 needs_data = pytest.mark.skipif(not (DATA / "dev").is_dir(), reason="the development tiles are not here")
 LARGEST = {
     **dict.fromkeys(("fidelity-x4", "fidelity-x2", "avif-x4", "avif-x2"), 1_500_000),
