@@ -11,7 +11,8 @@ from histocodec.decoder import Decoder
 from histocodec.errors import HistocodecError
 from histocodec.format.reader import Container
 from histocodec.geometry import Region
-from tests.format.conformance.make_vectors import OTHER_WRITER, SMALLEST, VECTORS
+from tests.format.conformance.make_vectors.recipes import OTHER_WRITER, SMALLEST
+from tests.format.conformance.make_vectors.writing import VECTORS
 from tests.format.conformance.surgery import (
     CHECKSUMS,
     FINGERPRINTS,

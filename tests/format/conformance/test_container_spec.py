@@ -26,7 +26,8 @@ from histocodec.generators.bicubic import _cubic_weights
 from histocodec.geometry import Region
 from histocodec.pixels import residual as enhancement
 from histocodec.pixels.tile_codecs import TILE_CODECS
-from tests.format.conformance.make_vectors import SMALLEST, VECTORS
+from tests.format.conformance.make_vectors.recipes import SMALLEST
+from tests.format.conformance.make_vectors.writing import VECTORS
 from tests.format.conformance.surgery import CHECKSUMS, MANIFEST, take_apart
 
 SPEC = (VECTORS.parent / "spec.md").read_text("utf-8")

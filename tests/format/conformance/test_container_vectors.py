@@ -23,7 +23,7 @@ from histocodec.format.tags import PROBLEM_CODES
 from histocodec.geometry import Image, Region
 from histocodec.pixels.residual import Mode
 from histocodec.validation import validate
-from tests.format.conformance.make_vectors import VECTORS, libraries, make
+from tests.format.conformance.make_vectors.writing import VECTORS, libraries, make
 from tests.format.conformance.second_decoder import Refused, SecondDecoder
 from tests.format.conformance.surgery import MANIFEST, take_apart
 
