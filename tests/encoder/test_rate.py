@@ -1,18 +1,15 @@
-"""Rate control on curves that need no codec, sampling, and the tissue rule."""
+"""Rate control on curves that need no codec."""
 
 from __future__ import annotations
 
 import math
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from histocodec.encoder.rate import NEARLY_FULL, SEARCH_RANGES, RateCurve, best_quality
 from histocodec.pixels.tile_codecs import TILE_CODECS, TileCodec
-from histocodec.pixels.tissue import FLAT_RANGE, tissue_blocks
-from histocodec.runtime.sampling import spread_sample
 
 
 @given(st.sampled_from(TILE_CODECS), st.floats(1, 1e9), st.floats(4, 30), st.floats(0, 0.9))
@@ -65,17 +62,3 @@ def test_what_the_whole_took_corrects_the_curve() -> None:
     curve.correct(30, 4500)
     assert curve(30) == 4500
     assert curve(20) == pytest.approx(3000)
-
-
-def test_a_sample_is_spread_seeded_and_without_repeats() -> None:
-    sample = spread_sample(range(1000), 10, seed=3)
-    assert sample == spread_sample(range(1000), 10, seed=3)
-    assert [value // 100 for value in sample] == list(range(10))
-    assert spread_sample([1, 2, 3], 10, seed=0) == [1, 2, 3]
-
-
-def test_a_block_is_glass_if_no_channel_varies_more_than_the_rule_says() -> None:
-    tile = np.full((256, 256, 3), 240, np.uint8)
-    tile[10, 10, 1] = 240 - FLAT_RANGE
-    tile[200, 5, 2] = 240 - FLAT_RANGE - 1
-    assert tissue_blocks(tile, 128).tolist() == [[0, 0], [1, 0]]

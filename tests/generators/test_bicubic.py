@@ -1,4 +1,4 @@
-"""The bit-exact bicubic generator, and predict() on the canonical grid."""
+"""The bit-exact bicubic generator."""
 
 from __future__ import annotations
 
@@ -6,13 +6,9 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from histocodec.errors import SettingsError
 from histocodec.generators.bicubic import BicubicGenerator
-from histocodec.generators.predict import predict, read_with_halo
-from histocodec.geometry import Image, Region, Size, TileGrid
 
 
 def keys(t: Fraction) -> Fraction:
@@ -52,26 +48,3 @@ def test_bicubic_keeps_flat_areas_and_its_shortcut_is_exact(scale: int) -> None:
 def test_a_scale_that_no_base_has_is_refused() -> None:
     with pytest.raises(SettingsError):
         BicubicGenerator(3)
-
-
-@settings(max_examples=25, deadline=None)
-@given(st.integers(1, 90), st.integers(1, 90), st.integers(0, 9))
-def test_blocks_of_the_grid_are_the_whole_enlarged_at_once(width: int, height: int, seed: int) -> None:
-    base: Image = np.random.default_rng(seed).integers(0, 256, (height, width, 3)).astype(np.uint8)
-    generator = BicubicGenerator(4)
-    whole = generator(np.pad(base, ((2, 2), (2, 2), (0, 0)), mode="edge"))
-    grid = TileGrid(Size(width, height), 32)
-    for index in range(grid.count):
-        column, row = grid.address(index)
-        part = grid.covered(column, row).scaled(4)
-        block = predict(generator, lambda r: base[r.y : r.bottom, r.x : r.right], grid, column, row)
-        assert block.shape == (128, 128, 3)
-        expected = whole[part.y : part.bottom, part.x : part.right]
-        assert np.array_equal(block[: part.height, : part.width], expected)
-
-
-def test_beyond_the_base_its_edge_is_repeated() -> None:
-    base = np.arange(4 * 5 * 3, dtype=np.uint8).reshape(4, 5, 3)
-    seen = read_with_halo(lambda r: base[r.y : r.bottom, r.x : r.right], Size(5, 4), Region(3, 2, 4, 4), 2)
-    rows, columns = [0, 1, 2, 3, 3, 3, 3, 3], [1, 2, 3, 4, 4, 4, 4, 4]
-    assert np.array_equal(seen, base[rows][:, columns])

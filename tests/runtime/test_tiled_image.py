@@ -1,4 +1,4 @@
-"""Tiled planes, their cache, and ordered work on threads."""
+"""Tiled images and their cache."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from histocodec.errors import RegionError
 from histocodec.geometry import Image, Region, Size, TileGrid
-from histocodec.runtime.parallel import ordered_map
 from histocodec.runtime.tiled_image import ImageCache, TileCache, TiledImage
 
 IMAGE: Image = np.random.default_rng(0).integers(0, 256, (70, 90, 3)).astype(np.uint8)
@@ -90,30 +89,3 @@ def test_a_failure_is_not_kept() -> None:
     with pytest.raises(ValueError, match="no"):
         cache.get("key", fail)
     assert cache.get("key", IMAGE.copy).shape == IMAGE.shape
-
-
-def test_ordered_map_keeps_order_and_bounds_what_is_in_flight() -> None:
-    begun: list[int] = []
-
-    def work(item: int) -> int:
-        time.sleep(0.001 * (item % 3))
-        return item * item
-
-    def items() -> list[int]:
-        return list(range(40))
-
-    results = []
-    for result in ordered_map(work, (begun.append(i) or i for i in items()), workers=3):  # type: ignore[func-returns-value]
-        results.append(result)
-        assert len(begun) - len(results) <= 2 * 3
-    assert results == [i * i for i in items()]
-
-
-def test_ordered_map_raises_what_the_work_raises() -> None:
-    def work(item: int) -> int:
-        if item == 5:
-            raise RuntimeError("five")
-        return item
-
-    with pytest.raises(RuntimeError, match="five"):
-        list(ordered_map(work, range(100), workers=2))

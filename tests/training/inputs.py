@@ -72,3 +72,12 @@ def tables(**changes: Any) -> dict[str, Any]:
 def config(**changes: Any) -> TrainConfig:
     """`tables`, checked."""
     return parse_config(tables(**changes))
+
+
+AVIF = [{"codec": "avif", "share": 1.0, "quality": [40.0, 80.0]}]
+JOINT: dict[str, Any] = {
+    "bases": AVIF,
+    "downsampler": {"name": "tiny-down", "features": 4, "learning_rate": 0.01},
+    "schedule__pool": 64,
+    "schedule__crop": 24,  # and a halo of 4 on both sides: two blocks
+}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -34,11 +33,9 @@ from histocodec.generators.networks import build_network
 from histocodec.generators.package import Package
 from histocodec.geometry import Size
 from histocodec.source import open_source
-from histocodec.training.config import load_config
 from histocodec.training.data.patches import collect_patches
 from histocodec.training.launch import run_training
-from histocodec.training.optim.muon import Muon, orthogonalised
-from histocodec.training.trainer import Row, Run, rate_share
+from histocodec.training.trainer import Row, Run
 from tests.training.inputs import config, vgg_weights, write_data, write_tiles
 
 RRDB = {
@@ -301,62 +298,3 @@ def test_the_log_of_a_resumed_run_has_each_step_once(data: Path, tmp_path: Path)
 def test_a_device_that_is_not_here_is_named(data: Path, tmp_path: Path) -> None:
     with pytest.raises(GeneratorError, match="no device"):
         run_training(config(), tmp_path / "p", data=data, folder=tmp_path, device="nonsense")
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"schedule__stesp": 3}, "stesp"),
-        ({"schedule__steps": "many"}, "schedule.steps"),
-        ({"schedule__steps": 0}, "schedule.steps"),
-        ({"schedule__restarts": [9]}, "restarts"),
-        ({"bases": []}, "bases"),
-        ({"bases": [{"codec": "jp2k", "share": 1.0, "quality": [5.0, 30.0]}]}, "quality 5"),
-        ({"bases": [{"codec": "webp", "share": 1.0}]}, "webp"),
-        ({"data__train": {}}, "data.train"),
-        ({"loss": {"pixel": 0.0}}, "all three weights"),
-        ({"loss": {"perceptual": 1.0}}, "loss.vgg"),
-        ({"augment": {"jpeg_quality": [95, 70]}}, "jpeg_quality"),
-        ({"augment": {"noise_levels": [5.0, 1.0]}}, "noise_levels"),
-        ({"data__measure": ["train"]}, "trained on as well"),
-        ({"loss": {"adversarial": 1.0}, "schedule__crop": 20}, "schedule.crop"),
-        ({"name": "a/b"}, "name"),
-        ({"network__architecture": "unet"}, "unet"),
-    ],
-)
-def test_a_configuration_says_what_is_wrong_with_it(changes: dict[str, Any], words: str) -> None:
-    with pytest.raises(SettingsError, match=words):
-        config(**changes)
-
-
-def test_a_configuration_that_is_no_toml_is_named(tmp_path: Path) -> None:
-    (tmp_path / "a.toml").write_text("name = ")
-    for path in (tmp_path / "a.toml", tmp_path / "missing.toml"):
-        with pytest.raises(SettingsError, match=path.name):
-            load_config(path)
-
-
-def test_muon_steps_are_orthogonal_whatever_the_gradients_scale() -> None:
-    torch.manual_seed(0)
-    for rows, columns in ((6, 20), (20, 6)):
-        values = torch.linalg.svdvals(orthogonalised(torch.randn(rows, columns)))
-        assert values.min() > 0.6
-        assert values.max() < 1.3
-    steps = []
-    for scale in (1.0, 1e-3):
-        weight = torch.nn.Parameter(torch.zeros(4, 2, 3, 3))
-        weight.grad = scale * torch.arange(72.0).reshape(4, 2, 3, 3).sin()
-        Muon([weight], lr=0.1).step()
-        steps.append(weight.detach().clone())
-    assert torch.allclose(steps[0], steps[1], atol=1e-5)
-    assert steps[0].norm() > 0
-
-
-def test_the_rate_warms_up_falls_and_restarts() -> None:
-    schedule = config(schedule__steps=100, schedule__warmup_steps=4, schedule__restarts=[60]).schedule
-    shares = [rate_share(schedule, step) for step in range(100)]
-    assert shares[:5] == [0.25, 0.5, 0.75, 1.0, 1.0]
-    assert shares[59] < 0.01
-    assert shares[60] == pytest.approx(0.6)
-    assert shares[99] < 0.01
-    assert all(a > b for a, b in itertools.pairwise(shares[4:60]))

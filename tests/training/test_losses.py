@@ -1,4 +1,4 @@
-"""The losses of the paper's training, and the critic."""
+"""The losses of training."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from safetensors.torch import save_file
 from torch.nn import functional
 
 from histocodec.errors import SettingsError
-from histocodec.training.discriminator import UNetDiscriminator
-from histocodec.training.losses import PerceptualLoss, discriminator_loss, generator_loss
+from histocodec.training.losses import PerceptualLoss, discriminator_loss, generator_loss, pixel_loss
 from tests.training.inputs import vgg_weights
 
 
@@ -75,28 +74,21 @@ def test_the_adversarial_losses_are_their_formulas() -> None:
     assert generator_loss(made, real).item() == pytest.approx(swapped.item())
 
 
-def test_the_critic_judges_every_pixel_and_is_spectrally_normalised() -> None:
-    torch.manual_seed(0)
-    critic = UNetDiscriminator(4)
-    logits = critic(torch.rand(2, 3, 40, 24))
-    assert logits.shape == (2, 1, 40, 24)
-    for _ in range(30):
-        critic(torch.rand(1, 3, 16, 16))
-    critic.eval()
-    for conv in (*critic.down, *critic.up, *critic.smooth):
-        largest = torch.linalg.matrix_norm(conv.weight.detach().flatten(1), 2)
-        assert largest.item() == pytest.approx(1.0, abs=0.05)
+def test_rms_is_the_root_of_each_crop_s_squared_error() -> None:
+    made = torch.zeros(2, 3, 4, 4)
+    real = torch.stack([torch.full((3, 4, 4), 0.1), torch.full((3, 4, 4), 0.3)])
+    assert float(pixel_loss(made, real, "rms")) == pytest.approx(0.2, abs=1e-4)
+    real[0, :, :2] = 0
+    assert float(pixel_loss(made, real, "rms")) == pytest.approx((0.1 / 2**0.5 + 0.3) / 2, abs=1e-4)
+    assert float(pixel_loss(made, real, "l1")) == pytest.approx((0.05 + 0.3) / 2)
 
 
-def test_the_critic_learns_to_tell_two_kinds_of_images_apart() -> None:
-    torch.manual_seed(0)
-    critic = UNetDiscriminator(4)
-    optimiser = torch.optim.Adam(critic.parameters(), 3e-3)
-    for _ in range(60):
-        rough = torch.rand(4, 3, 16, 16)
-        smooth = functional.avg_pool2d(rough, 3, stride=1, padding=1)
-        loss = discriminator_loss(critic(smooth), critic(rough), relativistic=False)
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-    assert critic(rough).mean() > critic(smooth).mean() + 1
+def test_the_perceptual_loss_can_end_early(tmp_path: Path) -> None:
+    weights = vgg_weights(16)
+    save_file(weights, tmp_path / "whole.safetensors")
+    save_file({k: v for k, v in weights.items() if int(k.split(".")[1]) <= 14}, tmp_path / "part.safetensors")
+    a, b = torch.rand(2, 1, 3, 32, 32)
+    part = PerceptualLoss(tmp_path / "part.safetensors", 3)(a, b)
+    assert 0 < part < PerceptualLoss(tmp_path / "whole.safetensors")(a, b)
+    with pytest.raises(SettingsError, match=r"no convolution features\.17"):
+        PerceptualLoss(tmp_path / "part.safetensors")

@@ -5,9 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 
-from histocodec.format.manifest import (
-    DownsamplingEntry,
-)
+from histocodec.format.entries import DownsamplingEntry
 from histocodec.pixels.tile_codecs import TileCodec
 
 TILE, BLOCK = 128, 64

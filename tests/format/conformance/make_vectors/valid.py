@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histocodec.decoder import Decoder
-from histocodec.format.entries import LEVEL_STEP, OVERVIEW_CODEC
-from histocodec.format.layers import EnhancementPieces, coded_fingerprints, coded_quality_map, crc_table
-from histocodec.format.manifest import (
+from histocodec.format.entries import (
+    LEVEL_STEP,
+    OVERVIEW_CODEC,
     BaseEntry,
     EnhancementLayer,
     ErrorSummary,
@@ -23,7 +23,6 @@ from histocodec.format.manifest import (
     Layer,
     Layers,
     LossyStep,
-    Manifest,
     PredictionEntry,
     QualityEntry,
     QualityMapLayer,
@@ -31,6 +30,8 @@ from histocodec.format.manifest import (
     Summary,
     level_sizes,
 )
+from histocodec.format.layers import EnhancementPieces, coded_fingerprints, coded_quality_map, crc_table
+from histocodec.format.manifest import Manifest
 from histocodec.format.quality import QualityMap
 from histocodec.format.writer import AssociatedImage, checksum_table, write_container
 from histocodec.generators.bicubic import BicubicGenerator
