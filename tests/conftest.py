@@ -36,3 +36,11 @@ def container_path(tmp_path_factory: pytest.TempPathFactory, slide_path: Path) -
     with open_source(slide_path) as source:
         encode(source, path, BicubicGenerator(4))
     return path
+
+
+@pytest.fixture(scope="session")
+def tissue_slide_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A slide of tissue, 2600 x 2600 px: more than 16 whole blocks of 512 px, which tuning needs."""
+    path = tmp_path_factory.mktemp("tissue-slide") / "slide.tif"
+    write_slide(path, tissue(Size(2600, 2600), seed=3))
+    return path

@@ -1,0 +1,237 @@
+"""Encoding at the edges: a whole file within its budget, whatever the slide, or a clear error."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from histocodec.decoder import Decoder
+from histocodec.demo.synthetic import write_slide
+from histocodec.encoder.pipeline import EncodeSettings, encode
+from histocodec.encoder.plan import base_scale
+from histocodec.encoder.rate import SEARCH_RANGES
+from histocodec.encoder.settings import Base
+from histocodec.errors import (
+    BudgetError,
+    GeneratorError,
+    SettingsError,
+    UnknownGenerator,
+    UnsupportedResolution,
+)
+from histocodec.format.reader import Container
+from histocodec.generators.bicubic import BicubicGenerator
+from histocodec.geometry import Image, Region, Size
+from histocodec.pixels.tile_codecs import TileCodec
+from histocodec.source import Source, open_source
+from histocodec.validation import validate
+from tests.encoder.inputs import BICUBIC, QUICK, ArraySource, names
+
+
+class PackagedGenerator:
+    """Bicubic under another name, with a package: what embedding looks at, without a network."""
+
+    name, scale, halo = "packaged-x4", 4, 2
+
+    def __init__(self, size_bytes: int) -> None:
+        self.package: bytes | None = np.random.default_rng(1).bytes(size_bytes)
+        self.digest = f"sha256:{hashlib.sha256(self.package or b'').hexdigest()}"
+
+    def __call__(self, base: Image) -> Image:
+        return BICUBIC(base)
+
+
+@pytest.fixture(scope="module")
+def large_slide_path(tmp_path_factory: pytest.TempPathFactory, slide_image: Image) -> Path:
+    """1900 x 1600 px: four base tiles, the last of them glass alone."""
+    image = np.tile(slide_image, (2, 2, 1))[:1600, :1900]
+    image[1024:, 1024:] = 243
+    path = tmp_path_factory.mktemp("large") / "large.tif"
+    write_slide(path, image)
+    return path
+
+
+# The budget
+
+
+@pytest.mark.parametrize(
+    ("codec", "ratio"),
+    # JPEG's own tables do not let so small a slide reach 64.
+    [
+        (codec, ratio)
+        for codec in ("jp2k", "avif", "jpeg")
+        for ratio in (8, 16, 32, 64)
+        if (codec, ratio) != ("jpeg", 64)
+    ],
+)
+def test_the_ratio_is_kept_and_used(large_slide_path: Path, out: Path, codec: TileCodec, ratio: int) -> None:
+    settings = dataclasses.replace(QUICK, codec=codec, ratio=ratio)
+    with open_source(large_slide_path) as source:
+        report = encode(source, out, BICUBIC, settings)
+    budget = large_slide_path.stat().st_size / ratio
+    assert report.size_bytes == out.stat().st_size <= budget
+    best = SEARCH_RANGES[codec][1]
+    assert report.size_bytes >= 0.8 * budget or report.manifest.base.quality == best
+
+
+@pytest.mark.parametrize("codec", ["jp2k", "avif", "jpeg"])
+@pytest.mark.parametrize("extras", [False, True], ids=["bare", "with label and generator"])
+def test_a_ratio_that_cannot_be_met_names_one_that_can(
+    slide_image: Image, out: Path, codec: TileCodec, extras: bool
+) -> None:
+    source = ArraySource(slide_image, size_bytes=250_000)
+    generator = PackagedGenerator(60) if extras else BICUBIC
+    if extras:
+        source.associated = {"label": slide_image[:300, :300], "macro": slide_image[::2, ::2]}
+    settings = dataclasses.replace(QUICK, codec=codec, ratio=900)
+    with pytest.raises(BudgetError) as caught:
+        encode(source, out, generator, settings)
+    assert caught.value.needed_bytes > caught.value.budget_bytes == 277
+    assert not names(out.parent)
+    named = re.search(r"--ratio (\S+) can be met", str(caught.value))
+    assert named is not None
+    ratio = float(named[1])
+    report = encode(source, out, generator, dataclasses.replace(settings, ratio=ratio))
+    assert report.size_bytes <= 250_000 / ratio
+
+
+def test_a_slide_too_small_for_any_ratio_is_told_so(slide_image: Image, out: Path) -> None:
+    source = ArraySource(slide_image[:40, :40], size_bytes=900)
+    with pytest.raises(BudgetError, match="no ratio can be met, but --quality sets none"):
+        encode(source, out, BICUBIC)
+    assert encode(source, out, BICUBIC, EncodeSettings(ratio=None, quality=40)).size_bytes > 900
+
+
+@pytest.mark.parametrize(("codec", "low", "high"), [("jp2k", 24.5, 40), ("avif", 20, 80), ("jpeg", 20, 90)])
+def test_quality_decides_where_no_ratio_is_given(
+    slide: Source, out: Path, codec: TileCodec, low: float, high: float
+) -> None:
+    sizes = []
+    for quality in (low, high):
+        settings = dataclasses.replace(QUICK, codec=codec, ratio=None, quality=quality)
+        report = encode(slide, out, BICUBIC, settings, overwrite=True)
+        assert report.manifest.base.quality == quality
+        sizes.append(report.tile_bytes)
+    assert sizes[0] < sizes[1] / 2
+
+
+# The same input, the same bytes
+
+
+@pytest.mark.parametrize("codec", ["jp2k", "avif", "jpeg"])
+def test_the_same_slide_gives_the_same_bytes(slide_path: Path, out: Path, codec: TileCodec) -> None:
+    files = []
+    for workers in (1, 4):
+        settings = EncodeSettings(codec=codec, workers=workers, verify_blocks=2)
+        with open_source(slide_path) as source:
+            encode(source, out, BICUBIC, settings, overwrite=True)
+        files.append(out.read_bytes())
+    assert files[0] == files[1]
+
+
+# Unusual slides
+
+
+def test_glass_alone_costs_next_to_nothing(out: Path) -> None:
+    glass = np.random.default_rng(0).integers(240, 246, (1500, 2100, 3), dtype=np.uint8)
+    report = encode(ArraySource(glass, size_bytes=200_000), out, BICUBIC)
+    assert report.manifest.quality is None
+    assert any("no block of tissue" in note for note in report.notes)
+    assert report.tile_bytes < 300 * 6
+    assert not validate(out, deep=True)
+    with Decoder(out) as decoder:
+        assert not decoder.container.tissue_map.any()
+        whole = decoder.read(Region(0, 0, *decoder.levels[0]))
+    assert np.abs(whole.mean((0, 1)) - glass.mean((0, 1))).max() < 2.1
+    assert int(np.ptp(whole)) <= 6
+
+
+@pytest.mark.parametrize(("codec", "ratio"), [("jp2k", 16), ("jp2k", 64), ("avif", 64), ("jpeg", 16)])
+def test_glass_keeps_its_colour_beside_tissue(
+    large_slide_path: Path, out: Path, codec: TileCodec, ratio: float
+) -> None:
+    """At the tissue's quality, a glass tile is free to be coded as any grey; the seams would be seen."""
+    with open_source(large_slide_path) as source:
+        encode(source, out, BICUBIC, dataclasses.replace(QUICK, codec=codec, ratio=ratio))
+        glass = source.read(Region(1100, 1100, 700, 400)).mean((0, 1))
+    with Decoder(out) as decoder:
+        decoded = decoder.read(Region(1100, 1100, 700, 400)).mean((0, 1))
+    assert np.abs(decoded - glass).max() < 2.1
+
+
+@pytest.mark.parametrize("codec", ["jp2k", "avif", "jpeg"])
+@pytest.mark.parametrize("size", [Size(9, 1500), Size(2300, 3), Size(1, 1)], ids=str)
+def test_slides_of_a_few_pixels_across(slide_image: Image, out: Path, codec: TileCodec, size: Size) -> None:
+    image = np.resize(slide_image, (size.height, size.width, 3))
+    report = encode(ArraySource(image), out, BICUBIC, EncodeSettings(codec=codec))
+    assert report.full_size == size
+    assert not validate(out, deep=True)
+    with Decoder(out) as decoder:
+        assert decoder.levels[0] == size
+        assert decoder.read(Region(0, 0, *size)).shape == image.shape
+
+
+@pytest.mark.parametrize(
+    ("base", "mpp", "scale"),
+    [("10x", 0.18, 4), ("10x", 0.25, 4), ("10x", 0.35, 4), ("10x", 0.36, 2), ("10x", 0.7, 2), ("20x", 0.25, 2)],
+)
+def test_the_scale_brings_a_slide_to_the_base(slide_image: Image, base: Base, mpp: float, scale: int) -> None:
+    assert base_scale(ArraySource(slide_image, mpp=mpp), base) == scale
+
+
+@pytest.mark.parametrize(("base", "mpp"), [("10x", 0.17), ("10x", 0.72), ("10x", 10.0), ("20x", 0.5)])
+def test_a_resolution_out_of_range(slide_image: Image, out: Path, base: Base, mpp: float) -> None:
+    settings = EncodeSettings(base=base)
+    with pytest.raises(UnsupportedResolution, match=f"{mpp:g} um/px is out of range: a {base} base is made from"):
+        encode(ArraySource(slide_image, mpp=mpp), out, BICUBIC, settings)
+    assert not names(out.parent)
+
+
+# Generators
+
+
+def test_a_generator_of_another_scale(slide: Source, out: Path) -> None:
+    with pytest.raises(GeneratorError, match=r"bicubic-x2 enlarges 2 times, the base of slide\.tif needs 4"):
+        encode(slide, out, BicubicGenerator(2))
+    assert not names(out.parent)
+
+
+def test_a_built_in_generator_cannot_be_embedded(slide: Source, out: Path) -> None:
+    with pytest.raises(SettingsError, match="bicubic-x4 has no package that could be embedded"):
+        encode(slide, out, BICUBIC, EncodeSettings(embed_generator=True))
+    assert not names(out.parent)
+
+
+@pytest.mark.parametrize(
+    ("embed", "package_bytes", "embedded"),
+    [(None, 60, True), (None, 400, False), (True, 400, True), (False, 60, False)],
+)
+def test_a_generator_is_embedded_if_it_is_small_or_if_asked(
+    slide: Source, out: Path, embed: bool | None, package_bytes: int, embedded: bool
+) -> None:
+    generator = PackagedGenerator(package_bytes)
+    report = encode(slide, out, generator, dataclasses.replace(QUICK, embed_generator=embed))
+    assert report.manifest.prediction.generator.embedded == embedded
+    assert report.size_bytes <= slide.size_bytes / 16
+    with Container(out) as container:
+        assert container.package() == (generator.package if embedded else None)
+
+
+def test_a_file_whose_generator_is_not_at_hand_still_shows_its_base(slide: Source, out: Path) -> None:
+    encode(slide, out, PackagedGenerator(60), dataclasses.replace(QUICK, embed_generator=False))
+    with Decoder(out) as decoder:
+        assert decoder.read(Region(0, 0, 64, 64), 1).shape == (64, 64, 3)
+        with pytest.raises(UnknownGenerator, match=r"packaged-x4 sha256:.*--generator PATH"):
+            decoder.read(Region(0, 0, 64, 64), 0)
+    assert [problem.code for problem in validate(out)] == ["generator-unknown"]
+
+
+def test_verify_all_measures_every_block_of_tissue_those_at_the_edges_too(slide: Source, out: Path) -> None:
+    report = encode(slide, out, BICUBIC, EncodeSettings(ratio=None, quality=30, verify="all", verify_blocks=1))
+    assert report.manifest.quality is not None
+    assert report.manifest.quality.method == "all"
+    assert report.manifest.quality.blocks == (-(-slide.size.width // 512)) * (-(-slide.size.height // 512))

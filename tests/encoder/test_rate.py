@@ -1,0 +1,64 @@
+"""Rate control on curves that need no codec."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from histocodec.encoder.rate import NEARLY_FULL, SEARCH_RANGES, RateCurve, best_quality
+from histocodec.pixels.tile_codecs import TILE_CODECS, TileCodec
+
+
+@given(st.sampled_from(TILE_CODECS), st.floats(1, 1e9), st.floats(4, 30), st.floats(0, 0.9))
+def test_the_best_quality_fits_and_fills_the_budget_or_the_next_one_does_not_fit(
+    codec: TileCodec, budget: float, growth: float, bend: float
+) -> None:
+    low, high = SEARCH_RANGES[codec]
+    step = 0.05 if codec == "jp2k" else 1
+    calls: list[float] = []
+
+    def curve(quality: float) -> float:
+        calls.append(quality)
+        share = (quality - low) / (high - low)
+        return 1000 * math.exp(growth * (share + bend * share * (share - 1)))
+
+    quality = best_quality(curve, budget, codec)
+    assert len(calls) <= 24
+    if quality is None:
+        assert curve(low) > budget
+    else:
+        assert low <= quality <= high
+        assert curve(quality) <= budget
+        assert quality + step > high or curve(quality + step) > budget or curve(quality) >= NEARLY_FULL * budget
+
+
+def test_few_calls_suffice_on_a_curve_like_a_codecs() -> None:
+    for budget in (2e3, 2e4, 3e5):
+        calls: list[float] = []
+
+        def curve(quality: float, calls: list[float] = calls) -> float:
+            calls.append(quality)
+            return 100 * math.exp((quality - 16) / 5 + (quality - 16) ** 2 / 500)
+
+        assert best_quality(curve, budget, "jp2k") is not None
+        assert len(calls) <= 6
+
+
+def test_a_curve_with_steps_ends_within_the_calls_allowed() -> None:
+    def curve(quality: float) -> float:
+        return 10.0 if quality < 31.2 else 1e9
+
+    assert best_quality(curve, 1000, "jp2k") == pytest.approx(31.15)
+    assert best_quality(lambda quality: 5.0, 1000, "jp2k") == 50.0
+    assert best_quality(lambda quality: 5e6, 1000, "jp2k") is None
+    assert best_quality(lambda quality: 5e6, -3, "avif") is None
+
+
+def test_what_the_whole_took_corrects_the_curve() -> None:
+    curve = RateCurve(lambda quality: 100 * quality)
+    curve.correct(30, 4500)
+    assert curve(30) == 4500
+    assert curve(20) == pytest.approx(3000)

@@ -1,0 +1,78 @@
+"""A tuned decoder in the file: kept only where it is worth its bytes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from histocodec.encoder.pipeline import EncodeSettings, encode
+from histocodec.encoder.tuned_decoder import TissueBlocks, TunedGenerator
+from histocodec.errors import SettingsError
+from histocodec.generators.catalogue import load_generator
+from histocodec.generators.networks import PlainNet
+from histocodec.generators.package import Package, PackageCard
+from histocodec.generators.torch_runner import package_bytes
+from histocodec.pixels.resampler import Generator
+from histocodec.runtime.progress import Progress
+from histocodec.source import open_source
+from histocodec.training.tuning.slides import SlideTuner
+from histocodec.training.tuning.tune import TuneSettings, tune
+from tests.training.tuning.inputs import pairs, small_package
+
+
+class Pretended:
+    """A tuner whose result and claimed gain are given."""
+
+    def __init__(self, package: Package, gain_db: float) -> None:
+        self.package, self.gain_db = package, gain_db
+
+    def __call__(self, generator: Generator, tissue: TissueBlocks, progress: Progress) -> TunedGenerator:
+        return TunedGenerator(load_generator(self.package), tissue.addresses[:4], self.gain_db)
+
+
+@pytest.mark.parametrize(
+    ("gain_db", "says"), [(-0.1, "gained -0.10 dB"), (0.01, "less than its"), (0.9, "it is embedded")]
+)
+def test_without_a_budget_the_gain_must_exceed_its_price(
+    tissue_slide_path: Path, tmp_path: Path, gain_db: float, says: str
+) -> None:
+    settings = EncodeSettings(ratio=None, quality=32.0, verify="none")
+    with open_source(tissue_slide_path) as source:
+        pretended = Pretended(small_package(measured={"x": 1}), gain_db)
+        report = encode(source, tmp_path / "x.hc.tif", load_generator(small_package()), settings, tuner=pretended)
+    assert says in report.notes[0]
+    assert report.manifest.prediction.generator.embedded == (gain_db == 0.9)
+
+
+def test_under_a_budget_both_files_are_measured(tissue_slide_path: Path, tmp_path: Path) -> None:
+    """What claims a gain but is no better must not cost the base anything."""
+    settings = EncodeSettings(ratio=8)
+    better = tune(small_package(), pairs(6, 10), pairs(2, 30), TuneSettings(seconds=60, steps=40, crop=32)).package
+    with open_source(tissue_slide_path) as source:
+        start = load_generator(small_package())
+        shipped = encode(source, tmp_path / "shipped.hc.tif", start, settings)
+        no_better = Pretended(small_package(measured={"x": 1}), 0.5)
+        same = encode(source, tmp_path / "same.hc.tif", start, settings, tuner=no_better)
+        tuned = encode(source, tmp_path / "tuned.hc.tif", start, settings, tuner=Pretended(better, 0.5))
+        assert same.size_bytes == shipped.size_bytes
+        assert "small-x4 stays" in same.notes[0]
+        assert tuned.size_bytes <= source.size_bytes / 8
+        assert "with its own bytes counted; it is embedded" in tuned.notes[0]
+
+
+def test_no_room_for_a_tuned_decoder(tissue_slide_path: Path, tmp_path: Path) -> None:
+    large = PlainNet(4, 200, 2)
+    card = PackageCard("large-x4", "plain", {"scale": 4, "channels": 200, "pairs": 2}, 4, 6, "CC0-1.0")
+    with open_source(tissue_slide_path) as source:
+        tuner = Pretended(Package(package_bytes(large, card)), 0.5)
+        report = encode(source, tmp_path / "x.hc.tif", load_generator(small_package()), tuner=tuner)
+        assert "there is no room for it" in report.notes[0]
+        assert report.size_bytes <= source.size_bytes / 16
+
+
+def test_a_tuned_decoder_cannot_stay_behind(slide_path: Path, tmp_path: Path) -> None:
+    settings = EncodeSettings(embed_generator=False)
+    with open_source(slide_path) as source, pytest.raises(SettingsError, match="has to be embedded"):
+        encode(source, tmp_path / "x.hc.tif", load_generator(small_package()), settings, tuner=SlideTuner())
+    assert not (tmp_path / "x.hc.tif").exists()

@@ -1,0 +1,307 @@
+"""The specification of container v1 and the code say the same: tables, limits, schema, and the worked example."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import re
+import typing
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+import jsonschema
+import numpy as np
+import pytest
+import zstandard
+
+from histocodec.decoder import Decoder
+from histocodec.format import bigtiff, manifest
+from histocodec.format import strict_json as strictjson
+from histocodec.format import tags as layout
+from histocodec.format.manifest import Manifest, ManifestError
+from histocodec.format.quality import _OFFSETS, _STEPS
+from histocodec.generators.bicubic import _cubic_weights
+from histocodec.geometry import Region
+from histocodec.pixels import residual as enhancement
+from histocodec.pixels.tile_codecs import TILE_CODECS
+from tests.format.conformance.make_vectors.recipes import SMALLEST
+from tests.format.conformance.make_vectors.writing import VECTORS
+from tests.format.conformance.surgery import CHECKSUMS, MANIFEST, take_apart
+
+SPEC = (VECTORS.parent / "spec.md").read_text("utf-8")
+SCHEMA = json.loads((VECTORS.parent / "manifest.schema.json").read_text("utf-8"))
+ALL_LAYERS = "jp2k-x4-bounded"
+DOWNSAMPLING = "jp2k-x4-downsampling"
+DAMAGED = "jp2k-x4-damaged"
+EXAMPLE = VECTORS / "valid" / f"{SMALLEST}.hc.tif"
+
+
+def section(number: str) -> str:
+    """The text of a section, without its heading."""
+    level = number.count(".") + 2
+    found = re.search(
+        rf"^{'#' * level} {re.escape(number)}\.? .*?\n(.*?)(?=^{'#' * level} |^## |\Z)", SPEC, re.MULTILINE | re.DOTALL
+    )
+    assert found, number
+    return found[1]
+
+
+def table(text: str, column: str) -> list[list[str]]:
+    """The rows of the table whose first column is headed so."""
+    found = re.search(rf"^\| {re.escape(column)} \|.*?\n\|[-| ]+\n((?:\|.*\n)+)", text, re.MULTILINE)
+    assert found, column
+    return [[cell.strip() for cell in row.strip("|").split(" | ")] for row in found[1].splitlines()]
+
+
+def code(cell: str) -> str:
+    """A cell that is one piece of code."""
+    found = re.fullmatch(r"`(.*)`", cell)
+    assert found, cell
+    return found[1]
+
+
+# ------------------------------------------------------------------------------------------------------------ tables
+
+
+def test_problem_codes() -> None:
+    assert {code(name): meaning for name, meaning, _ in table(section("8"), "code")} == layout.PROBLEM_CODES
+
+
+def keys(kind: Any, place: str = "") -> Iterator[str]:
+    """`slide.size`, `base.levels[].size` ... of a dataclass."""
+    for item, hint in ((item, typing.get_type_hints(kind)[item.name]) for item in dataclasses.fields(kind)):
+        name = f"{place}{item.name}"
+        inner = [hint, *typing.get_args(hint)]
+        parts = next((part for part in inner if dataclasses.is_dataclass(part)), None)
+        if parts is None:
+            yield name
+        elif typing.get_origin(hint) is tuple:
+            yield name
+            yield from keys(parts, f"{name}[].")
+        else:
+            if len(inner) > 1:  # or None
+                yield name
+            yield from keys(parts, f"{name}.")
+
+
+def stated_keys() -> Iterator[str]:
+    """Those of the table, and those that a row's range names of an object."""
+    for key, kind, allowed, *_ in table(section("4"), "key"):
+        yield code(key)
+        inner = re.search(r"((?:`\w+`, )*`\w+`): ", allowed)
+        if kind.startswith("object") and inner:
+            yield from (f"{code(key)}.{name}" for name in re.findall(r"`(\w+)`", inner[1]))
+
+
+def test_manifest_table_has_every_key() -> None:
+    assert sorted(stated_keys()) == sorted(keys(Manifest))
+
+
+def schema_keys(schema: dict[str, Any], place: str = "") -> Iterator[str]:
+    while "$ref" in schema and "properties" not in schema:
+        schema = SCHEMA["$defs"][schema["$ref"].rpartition("/")[2]]
+    if "items" in schema:
+        yield from schema_keys(schema["items"], f"{place}[]")
+    for name, inner in schema.get("properties", {}).items():
+        yield f"{place}.{name}".lstrip(".")
+        yield from schema_keys(inner, f"{place}.{name}".lstrip("."))
+
+
+def test_schema_has_every_key() -> None:
+    inner = {"slide", "base", "prediction", "prediction.generator", "layers", "quality.psnr_db", "quality.ssim"}
+    assert set(schema_keys(SCHEMA)) - inner == set(keys(Manifest))
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+
+
+def test_limits() -> None:
+    stated = {row[0]: int(row[1]) for row in table(section("9"), "limit")}
+    assert stated == {
+        "directories of the main chain": bigtiff.MAX_DIRECTORIES,
+        "entries of a directory": bigtiff.MAX_ENTRIES,
+        "bytes of the manifest, compressed or not": manifest.MAX_JSON_BYTES,
+        "a side of the slide, in full pixels": manifest.MAX_SIDE,
+        "associated images": manifest.MAX_ASSOCIATED,
+        "items of an array of the manifest": strictjson.MAX_ITEMS,
+        "SubIFDs": manifest.MAX_SUBIFDS,
+        "bytes of an ImageDescription": layout.MAX_DESCRIPTION_BYTES,
+        "bytes of a tile": layout.MAX_TILE_BYTES,
+        "pixels of an associated image": layout.MAX_ASSOCIATED_PIXELS,
+        "a side of an associated image": layout.MAX_ASSOCIATED_SIDE,
+        "bytes of an associated image": layout.MAX_ASSOCIATED_BYTES,
+        "bytes of the ICC profile": layout.MAX_PROFILE_BYTES,
+        "bytes of a tile of the enhancement layer": layout.MAX_TILE_BYTES,
+        "bytes of the regions of interest, compressed or not": layout.MAX_REGIONS_BYTES,
+        "bytes of a generator's package, compressed or not": layout.MAX_PACKAGE_BYTES,
+    }
+    assert {code(row[2]) for row in table(section("9"), "limit")} <= set(layout.PROBLEM_CODES)
+
+
+def test_codecs() -> None:
+    stated = {code(row[0]): int(row[1]) for row in table(section("3"), "`base.codec`")}
+    assert stated == layout.COMPRESSION
+    assert list(stated) == list(TILE_CODECS)
+
+
+def test_private_tags() -> None:
+    assert {name: int(tag) for tag, name, *_ in table(section("11.2"), "tag") if tag.startswith("653")} == {
+        "checksums": layout.TAG_CHECKSUMS,
+        "modes": layout.TAG_TILE_MODES,
+        "regions of interest": layout.TAG_REGIONS,
+        "fingerprints": layout.TAG_FINGERPRINTS,
+    }
+
+
+def test_modes_and_tolerance() -> None:
+    text = section("11.2") + section("11.3")
+    stated = ", ".join(f"{mode.value} {mode.name.lower()}" for mode in enhancement.Mode)
+    assert f"a byte a tile: {stated}" in text
+    assert f"if *d* is above {enhancement.TOLERANCE}" in text
+    assert f"F[k] = sum over i of sign(i, k) * p[i],    k = 0 ... {enhancement.FINGERPRINT_LENGTH - 1}" in text
+
+
+def test_legend_of_the_quality_map() -> None:
+    for (number, what, _), step, less in zip(table(section("11.1"), "sample"), _STEPS, _OFFSETS, strict=True):
+        assert what.endswith(f" = (*v* - 1) / {step:g}" + (f" - {less:g}" if less else "")), number
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_bicubic_weights(scale: int) -> None:
+    rows = [row for row in table(section("6.3"), "scale") if row[0] == str(scale)]
+    weights, shift = _cubic_weights(scale)
+    assert [[int(weight) for weight in row[2].split(",")] for row in rows] == weights.tolist()
+    assert rows[0][3].endswith(f"2^{shift}")
+
+
+# ---------------------------------------------------------------------------------------------------- worked example
+
+
+def test_worked_example_bytes() -> None:
+    data = EXAMPLE.read_bytes()
+    text = section("13")
+    assert f"`vectors/valid/{EXAMPLE.name}`: {len(data)} bytes" in text
+    rows = table(text, "offset")
+    assert len(rows) > 20
+    for offset, content, meaning in rows:
+        expected = bytes.fromhex(code(content))
+        assert data[int(offset) :][: len(expected)] == expected, (offset, meaning)
+    first = take_apart(data)[0]
+    sums = np.frombuffer(first.tags[CHECKSUMS][1], "<u4")
+    stated = next(meaning for _, _, meaning in rows if meaning.startswith("CRC-32"))
+    assert re.findall(r"\b[0-9A-F]{8}\b", stated) == [f"{zlib.crc32(piece):08X}" for piece in first.pieces]
+    assert zlib.crc32(first.pieces[0]) == sums[0]
+    assert f"`{hashlib.sha256(first.tags[CHECKSUMS][1]).hexdigest()}`" in text
+    text_bytes = zstandard.decompress(first.tags[MANIFEST][1])
+    assert f"= {len(text_bytes)} bytes of JSON" in text
+    beginning = re.search(r"```json\n(.*)\n```", text)
+    assert beginning
+    assert text_bytes.decode().startswith(beginning[1])
+
+
+def test_worked_example_pixel() -> None:
+    text = section("13")
+    with Decoder(EXAMPLE) as decoder:
+        full_x, full_y, sample = 9, 6, 1
+        assert f"Full pixel ({full_x}, {full_y}), green" in text
+        base = decoder.read(Region(0, 0, *decoder.levels[1]), 1)[..., sample].astype(int)
+        pixel = int(decoder.read(Region(full_x, full_y, 1, 1))[0, 0, sample])
+    weights, shift = _cubic_weights(4)
+    down, across = weights[full_y % 4].tolist(), weights[full_x % 4].tolist()
+    rows = table(text, "row")
+    assert rows == [
+        [str(y), ", ".join(map(str, values)), str(int(values @ across))]
+        for y in range(full_y // 4 - 2, full_y // 4 + 3)
+        for values in [base[max(y, 0), full_x // 4 - 2 : full_x // 4 + 3]]
+    ]
+    t = sum(weight * int(row[2]) for weight, row in zip(down, rows, strict=True))
+    assert f"*t* = {t};" in text
+    assert f"2^{2 * shift} = {(t + 2 ** (2 * shift - 1)) / 2 ** (2 * shift):.2f}" in text
+    assert (t + 2 ** (2 * shift - 1)) >> (2 * shift) == pixel
+    assert f"the\nsample is {pixel}." in text or f"the sample is {pixel}." in text
+
+
+def test_links_within_the_specification() -> None:
+    headings = {
+        re.sub(r"[^a-z0-9 -]", "", line.lower()).strip().replace(" ", "-")
+        for line in re.findall(r"^#+ (.*)", SPEC, re.MULTILINE)
+    }
+    assert set(re.findall(r"\(#([^)]*)\)", SPEC)) <= headings
+    numbers = set(re.findall(r"^#+ ([0-9.]+[0-9]|[0-9]+)\.? ", SPEC, re.MULTILINE))
+    assert set(re.findall(r"[Ss]ections? ([0-9]+(?:\.[0-9])?)", SPEC)) <= numbers
+
+
+# -------------------------------------------------------------------------------------------------- schema and reader
+
+
+def places(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The place of every value within a JSON value."""
+    if place:
+        yield place
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in inner:
+        yield from places(item, (*place, key))
+
+
+REPLACEMENTS: list[Any] = [None, True, "", "x\n", "x|y", "thumbnail", -1, 0, 0.5, 2, 3, 256, 2**22, 2**53 + 1, 1e301]
+REPLACEMENTS += [[], [1, 1], [1, 1, 1], {}, {"x": "y"}, {"x": 1}]
+
+ACROSS_FIELDS = re.compile(
+    r"expected \d+ levels|expected the base's|expected a pixel a block|expected bicubic-x|a built-in generator has no"
+    r'|"bounded" goes with|two of base and layers in one SubIFD|an avif base lies in|expected twelve numbers for avif'
+    r"|expected that of the slide|expected one of \d+ x \d+ blocks|expected a place within"
+)
+"""How the sentences begin that are about several fields: a schema cannot know."""
+
+
+def stored_manifest(name: str) -> bytes:
+    return zstandard.decompress(take_apart((VECTORS / "valid" / f"{name}.hc.tif").read_bytes())[0].tags[MANIFEST][1])
+
+
+@pytest.mark.parametrize("name", [SMALLEST, ALL_LAYERS, DOWNSAMPLING, DAMAGED])
+def test_schema_and_reader_agree_on_every_field(name: str) -> None:
+    """Each value of a manifest, replaced by values of every kind."""
+    text = stored_manifest(name)
+    validator = jsonschema.Draft202012Validator(SCHEMA)
+    disagreements = []
+    for place in places(json.loads(text)):
+        for replacement in REPLACEMENTS:
+            value = json.loads(text)
+            target = value
+            for key in place[:-1]:
+                target = target[key]
+            target[place[-1]] = replacement
+            sentences: list[str] = []
+            try:
+                Manifest.from_json(json.dumps(value).encode())
+            except ManifestError as error:
+                sentences = [sentence for _, sentence in error.problems]
+            beyond = [sentence for sentence in sentences if ACROSS_FIELDS.match(sentence)]
+            agree = len(sentences) == len(beyond) if validator.is_valid(value) else bool(sentences)
+            if not agree:
+                disagreements.append((place, str(replacement)[:40], sentences))
+    assert disagreements == []
+
+
+@pytest.mark.parametrize("vector", [SMALLEST, ALL_LAYERS, DOWNSAMPLING, DAMAGED])
+def test_json_schema_is_strict_about_what_is_missing(vector: str) -> None:
+    """Every key that the table does not call optional is required, by schema and reader."""
+    text = stored_manifest(vector)
+    validator = jsonschema.Draft202012Validator(SCHEMA)
+    optional = {code(row[0]) for row in table(section("4"), "key") if row[2].startswith("optional")}
+    for place in places(json.loads(text)):
+        if isinstance(place[-1], int) or (place[:2] == ("slide", "properties") and len(place) == 3):
+            continue
+        value = json.loads(text)
+        target = value
+        for key in place[:-1]:
+            target = target[key]
+        del target[place[-1]]
+        name = ".".join("[]" if isinstance(key, int) else key for key in place).replace(".[]", "[]")
+        assert validator.is_valid(value) == (name in optional), name
+        try:
+            Manifest.from_json(json.dumps(value).encode())
+            taken = True
+        except ManifestError as error:
+            taken = all(ACROSS_FIELDS.match(sentence) for _, sentence in error.problems)
+        assert taken == (name in optional), name

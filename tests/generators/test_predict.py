@@ -1,0 +1,34 @@
+"""predict() on the canonical grid: blocks are parts of the whole, and edges are repeated."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from histocodec.generators.bicubic import BicubicGenerator
+from histocodec.generators.predict import predict, read_with_halo
+from histocodec.geometry import Image, Region, Size, TileGrid
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 90), st.integers(1, 90), st.integers(0, 9))
+def test_blocks_of_the_grid_are_the_whole_enlarged_at_once(width: int, height: int, seed: int) -> None:
+    base: Image = np.random.default_rng(seed).integers(0, 256, (height, width, 3)).astype(np.uint8)
+    generator = BicubicGenerator(4)
+    whole = generator(np.pad(base, ((2, 2), (2, 2), (0, 0)), mode="edge"))
+    grid = TileGrid(Size(width, height), 32)
+    for index in range(grid.count):
+        column, row = grid.address(index)
+        part = grid.covered(column, row).scaled(4)
+        block = predict(generator, lambda r: base[r.y : r.bottom, r.x : r.right], grid, column, row)
+        assert block.shape == (128, 128, 3)
+        expected = whole[part.y : part.bottom, part.x : part.right]
+        assert np.array_equal(block[: part.height, : part.width], expected)
+
+
+def test_beyond_the_base_its_edge_is_repeated() -> None:
+    base = np.arange(4 * 5 * 3, dtype=np.uint8).reshape(4, 5, 3)
+    seen = read_with_halo(lambda r: base[r.y : r.bottom, r.x : r.right], Size(5, 4), Region(3, 2, 4, 4), 2)
+    rows, columns = [0, 1, 2, 3, 3, 3, 3, 3], [1, 2, 3, 4, 4, 4, 4, 4]
+    assert np.array_equal(seen, base[rows][:, columns])
