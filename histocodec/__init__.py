@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from .comparison.compare import Comparison, compare
 from .decoder import Decoder
-from .encoder.pipeline import EncodeReport, EncodeSettings, encode
+from .encoder import EncodeReport, EncodeSettings, encode
 from .errors import HistocodecError, Problem
 from .format.quality import QualityMap
 from .format.reader import Container

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from histocodec.demo.synthetic import tissue, write_slide
-from histocodec.encoder.pipeline import encode
+from histocodec.encoder import encode
 from histocodec.generators.bicubic import BicubicGenerator
 from histocodec.geometry import Image, Size
 from histocodec.source import open_source

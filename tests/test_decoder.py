@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from histocodec.decoder import Decoder
 from histocodec.demo.synthetic import tissue, write_slide
-from histocodec.encoder.pipeline import EncodeSettings, encode
+from histocodec.encoder import EncodeSettings, encode
 from histocodec.errors import GeneratorMismatch, RegionError, UnknownGenerator
 from histocodec.generators.bicubic import BicubicGenerator
 from histocodec.generators.catalogue import load_generator

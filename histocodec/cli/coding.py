@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from ..decoder import Decoder
-from ..encoder.pipeline import EncodeSettings, encode
+from ..encoder import EncodeSettings, encode
 from ..encoder.plan import base_scale
 from ..encoder.tuned_decoder import Tuner
 from ..format.origin import check_origin, chosen_origin, scanned_part

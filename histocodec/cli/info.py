@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from ..encoder.pipeline import EncodeReport
+from ..encoder import EncodeReport
 from ..format.descriptions import NOTICE, floors_label, reconstruction_label
 from ..format.entries import spread
 from ..format.manifest import Manifest

@@ -16,7 +16,7 @@ from PIL import ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
 from ..decoder import BICUBIC, Decoder
-from ..encoder.pipeline import EncodeReport, EncodeSettings, encode
+from ..encoder import EncodeReport, EncodeSettings, encode
 from ..errors import HistocodecError
 from ..format.descriptions import NOTICE, quality_label, reconstruction_label
 from ..geometry import Image, Region, Size

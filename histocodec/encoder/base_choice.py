@@ -15,8 +15,8 @@ import numpy as np
 from ..generators.predict import reconstruct
 from ..geometry import Image, TileGrid
 from ..pixels.downsample import BLOCK, downsample, shrink
-from ..pixels.metrics import psnr
 from ..pixels.resampler import Downsampler, Generator
+from ..pixels.score import capped_psnr
 from ..pixels.tile_codecs import TileCodec
 from ..pixels.tile_coder import TileCoder
 from ..pixels.tissue import tissue_blocks
@@ -130,5 +130,5 @@ def _psnr_within(
     for patch, data in zip(patches, coded(quality), strict=True):
         side = PATCH // generator.scale
         base = coder.decode(data, height=side, width=side)
-        values.append(min(100.0, psnr(patch, reconstruct(generator, base, BLOCK))))
+        values.append(capped_psnr(patch, reconstruct(generator, base)))
     return float(np.mean(values))

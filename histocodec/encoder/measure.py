@@ -1,110 +1,112 @@
-"""Measuring a reconstruction on blocks of the slide, and what a manifest states of it."""
+"""Measuring a prediction on blocks of the slide, and what a manifest states of it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from ..format.entries import QualityEntry
 from ..format.quality import QualityMap, summarise, summarise_errors
-from ..generators.bicubic import BicubicGenerator
-from ..generators.predict import ReadBase, predict
-from ..geometry import Image, Region, Size, TileGrid
-from ..pixels.metrics import psnr
-from ..pixels.resampler import Generator
-from ..pixels.score import PSNR_CAP_DB, BlockScore, score_block
-from ..runtime.parallel import ordered_map
+from ..pixels.score import PSNR_CAP_DB, SSIM_SIDE, BlockScore
+from ..runtime.resources import Resources
+from .blocks import BlockReader
+from .coded_pyramid import CodedPyramid
+from .job import Job
+from .uncoded_pyramid import Address
 
 FEWEST_BLOCKS = 24
-"""Below that a sample's own spread says little of the slide's."""
+"""Number of blocks below which a sample's own spread says little of the slide's."""
+
+Measured = tuple[QualityEntry, QualityMap]
+"""What was measured of the prediction, summed up and block by block."""
+
+
+def measure_prediction(job: Job, coded: CodedPyramid) -> Measured | None:
+    """Predict the blocks of tissue that the settings ask for, and compare them with the source.
+
+    Returns None if nothing is asked for, or there is no tissue.
+    """
+    settings = job.settings
+    if settings.verify == "none":
+        return None
+    candidates = job.pyramid.tissue_blocks(SSIM_SIDE)
+    count = len(candidates) if settings.verify == "all" else settings.verify_blocks
+    spread = job.resources.sample(candidates, count)
+    if not spread:
+        return None
+    # In random order, so that the first ones stand for all of them.
+    addresses = [spread[k] for k in np.random.default_rng(settings.seed).permutation(len(spread))]
+    measured = measure_blocks(
+        job.blocks(coded.decoded_base().read),
+        addresses,
+        population=len(candidates),
+        within_db=settings.verify_within_db if settings.verify == "sample" else 0.0,
+        resources=job.resources,
+        stage="measuring",
+    )
+    return measured_of(job, measured, method=settings.verify, population=len(candidates))
+
+
+Scores = list[tuple[Address, BlockScore, float]]
+"""Of each measured block: its address, its score, and the PSNR of bicubic on it, capped."""
 
 
 def measure_blocks(
-    read_full: Callable[[Region], Image],
-    full_size: Size,
-    read_base: ReadBase,
-    generator: Generator,
-    blocks: TileGrid,
-    addresses: Sequence[tuple[int, int]],
+    read: BlockReader,
+    addresses: Sequence[Address],
     *,
-    method: str,
     population: int,
     within_db: float = 0.0,
-    workers: int,
-    progress: Callable[[int, int], None],
-) -> tuple[QualityEntry, QualityMap]:
-    """Reconstruct some blocks as a decoder does, and compare them with the source.
+    resources: Resources,
+    stage: str,
+) -> Scores:
+    """Predict some blocks of tissue as a decoder does, and score them on the part that lies within the slide.
 
-    read_full: regions of the source, whose size is `full_size`. read_base: regions of the *decoded* base. addresses:
-    (column, row) of blocks, at least one, in random order. Of each the part that lies within the slide is measured,
-    which has to be SSIM_SIDE px a side. method: how they were chosen, out of `population`.
-    within_db: stop once the mean PSNR of the population is known to within so much (`half_width`), which is looked at
-    after FEWEST_BLOCKS, twice as many, and so on; 0 measures all. PSNR and SSIM as `pixels.metrics` defines them,
-    PSNR at most PSNR_CAP_DB.
+    addresses: at least one, in random order, drawn out of `population`; the part within the slide has SSIM_SIDE px a
+    side at least. within_db: stop once the mean PSNR of the population is known to within so much (`half_width`),
+    which is looked at after FEWEST_BLOCKS, twice as many, and so on; 0 measures all. stage: what progress is told.
     """
-    bicubic = BicubicGenerator(generator.scale)
-    grid = TileGrid(full_size, blocks.tile * generator.scale)
 
-    def measure(address: tuple[int, int]) -> tuple[BlockScore, float]:
-        original = read_full(grid.covered(*address))
-        within = np.s_[: original.shape[0], : original.shape[1]]
-        predicted = predict(generator, read_base, blocks, *address)[within]
-        plain = predict(bicubic, read_base, blocks, *address)[within]
-        score = score_block(original, predicted, read_base(blocks.covered(*address)), generator.scale)
-        return score, min(psnr(original, plain), PSNR_CAP_DB)
+    def measure(address: Address) -> tuple[BlockScore, float]:
+        return read.score(address, read(address))
 
-    scores: list[BlockScore] = []
-    bicubic_db: list[float] = []
+    found: Scores = []
     # Looked at after every block, a sample would stop when its spread happens to seem small.
     looks = {FEWEST_BLOCKS << doubling for doubling in range(16)}
-    for score, plain_db in ordered_map(measure, addresses, workers=workers):
-        scores.append(score)
-        bicubic_db.append(plain_db)
-        progress(len(scores), len(addresses))
-        look = within_db > 0 and len(scores) in looks
-        if look and half_width([score.psnr_db for score in scores], population) <= within_db:
-            progress(len(scores), len(scores))
+    for address, (score, bicubic_db) in zip(addresses, resources.map(measure, addresses, stage), strict=False):
+        found.append((address, score, bicubic_db))
+        look = within_db > 0 and len(found) in looks
+        if look and half_width([score.psnr_db for _, score, _ in found], population) <= within_db:
+            resources.progress(stage, len(found), len(found))
             break
-    measured = list(zip(addresses, scores, strict=False))
-    facts = quality_entry(
-        measured, bicubic_db, method=method, block_size=blocks.tile * generator.scale, population=population
-    )
-    return facts, QualityMap.of(blocks, measured)
+    return found
 
 
-def quality_entry(
-    measured: Sequence[tuple[tuple[int, int], BlockScore]],
-    bicubic_db: Sequence[float],
-    *,
-    method: str,
-    block_size: int,
-    population: int,
-) -> QualityEntry:
-    """What a manifest states of measured blocks, at least one.
+def measured_of(job: Job, scores: Scores, *, method: str, population: int) -> Measured:
+    """Return what a manifest states of measured blocks, at least one, and their map.
 
-    measured: pairs of (column, row) and score. bicubic_db: PSNR of plain bicubic on the same blocks. method: how they
-    were chosen, out of `population`. block_size: full pixels a side.
+    method: how they were chosen, out of `population`.
     """
-    scores = [score for _, score in measured]
-    psnr_db = [score.psnr_db for score in scores]
-    return QualityEntry(
+    psnr_db = [score.psnr_db for _, score, _ in scores]
+    entry = QualityEntry(
         method=method,
         blocks=len(scores),
-        block_size=block_size,
+        block_size=job.pyramid.full_blocks.tile,
         psnr_db=summarise(psnr_db),
-        ssim=summarise([score.ssim for score in scores if score.ssim is not None]),
-        bicubic_psnr_db=round(float(np.mean(bicubic_db)), 4),
+        ssim=summarise([score.ssim for _, score, _ in scores if score.ssim is not None]),
+        bicubic_psnr_db=round(float(np.mean([bicubic_db for _, _, bicubic_db in scores])), 4),
         psnr_half_width_db=round(half_width(psnr_db, population), 4),
-        colour_error=summarise_errors([score.colour_error for score in scores]),
-        consistency_db=summarise([score.consistency_db for score in scores]),
-        worst_block=min(measured, key=lambda pair: pair[1].psnr_db)[0],
+        colour_error=summarise_errors([score.colour_error for _, score, _ in scores]),
+        consistency_db=summarise([score.consistency_db for _, score, _ in scores]),
+        worst_block=min(scores, key=lambda measured: measured[1].psnr_db)[0],
     )
+    return entry, QualityMap.of(job.pyramid.blocks, [(address, score) for address, score, _ in scores])
 
 
 def half_width(values: Sequence[float], population: int) -> float:
-    """Half the width of the 95 % confidence interval of a population's mean, from a random sample without replacement.
+    """Return half the width of the 95 % confidence interval of a population's mean, from a sample without replacement.
 
     Two standard errors, with the correction for a finite population (Cochran 1977, 2.8); 0 for all of it. It is less
     sure where a few blocks are far worse than the others, as in folds: a small sample may hold none of them.

@@ -16,6 +16,10 @@ Base = Literal["10x", "20x"]
 """Nominal magnification of a base."""
 
 BASE_MPP: dict[Base, float] = {"10x": 1.0, "20x": 0.5}
+"""Micrometres per base pixel that each base aims at."""
+
+EMBED_SHARE = 0.01
+"""A generator whose package takes less than this share of the output is embedded, unless told otherwise."""
 
 
 @dataclass(frozen=True)

@@ -1,39 +1,41 @@
-"""Whether a decoder that was tuned to a slide goes into its file.
+"""The stage that tunes the decoder to the slide, and keeps it if it is worth its bytes.
 
-It has to earn the bytes that it takes: under a byte budget, the base is coded more coarsely to make room for it.
+Under a byte budget, the base is coded more coarsely to make room for it.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 from ..errors import BudgetError
+from ..format.quality import summarise
 from ..generators.predict import ReadBase
 from ..geometry import Image, Region, TileGrid
 from ..pixels.resampler import Generator
 from ..runtime.progress import Progress
-from .coded_pyramid import CodedPyramid
-from .draft import Draft, code_draft_within
+from .base_coding import code_base_within
+from .coded_slide import CodedSlide
 from .measure import measure_blocks
+from .uncoded_pyramid import Address
 
 DB_PER_DOUBLING = 2.5
-"""What twice the bytes of a base gain, about, from 0.07 to 0.2 bits per full pixel (benchmarks/results). The price of a
-tuned decoder where no budget makes it give way for anything."""
+"""About the gain in dB of twice the bytes of a base, from 0.07 to 0.2 bits per full pixel (benchmarks/results). It is
+the price of a tuned decoder where no budget makes it give way for anything."""
 
 
 @dataclass(frozen=True, slots=True)
 class TunedGenerator:
-    """What a tuner gives back."""
+    """A generator that was tuned to one slide, and what that gained."""
 
     generator: Generator
     held_back: Sequence[tuple[int, int]]
-    """(column, row) of blocks that were not trained on."""
+    """(column, row) of the blocks that were not trained on."""
     gain_db: float
-    """Mean PSNR over those, above that of the generator that was started from, on the same base."""
+    """Gain in mean PSNR on those blocks, in dB, over the generator that was started from, on the same base."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +43,9 @@ class TissueBlocks:
     """The tissue of one slide, as source and as the base that its file will hold."""
 
     read_full: Callable[[Region], Image]
-    """Regions of the source."""
+    """Reads regions of the source."""
     read_base: ReadBase
-    """Regions of the decoded base."""
+    """Reads regions of the decoded base."""
     grid: TileGrid
     """The canonical grid over the base."""
     addresses: Sequence[tuple[int, int]]
@@ -56,62 +58,55 @@ class Tuner(Protocol):
     def __call__(self, generator: Generator, tissue: TissueBlocks, progress: Progress) -> TunedGenerator | None: ...
 
 
-def adopt_tuned(
-    file: Draft, coded: CodedPyramid, tuner: Tuner, budget: int | None, folder: Path, progress: Progress
-) -> tuple[Draft, CodedPyramid, str]:
-    """The file with a tuned decoder and the base coded anew beside it, or as it was; and a sentence on which, and why.
+def tissue_blocks_of(coded: CodedSlide) -> TissueBlocks:
+    """Return the tissue of a slide whose base is coded."""
+    job = coded.job
+    return TissueBlocks(
+        job.source.read, coded.base.decoded_base().read, job.pyramid.blocks, job.pyramid.whole_tissue_blocks()
+    )
 
-    Under a budget both files are measured on the blocks that the tuner held back, at equal bytes, and the better one is
+
+def with_tuned_decoder(coded: CodedSlide, tuner: Tuner) -> CodedSlide:
+    """Return the slide with a tuned decoder and the base coded anew beside it, or as it was; its notes say why.
+
+    Under a budget both are measured on the blocks that the tuner held back, at equal bytes, and the better one is
     kept. Without one, the gain has to exceed what the same bytes would gain in the base (`DB_PER_DOUBLING`).
     """
-    started_from = file.generator.name
-    pyramid = file.pyramid
-    tissue = TissueBlocks(file.source.read, coded.decoded_base().read, pyramid.blocks, pyramid.whole_tissue_blocks())
-    tuned = tuner(file.generator, tissue, progress)
+    job = coded.job
+    started_from = job.generator.name
+    tuned = tuner(job.generator, tissue_blocks_of(coded), job.resources.progress)
     if tuned is None:
-        return file, coded, f"{started_from} was not tuned: the slide has too few blocks of tissue"
+        return _noted(coded, f"{started_from} was not tuned: the slide has too few blocks of tissue")
     gained = (
         f"tuning {started_from} to the slide gained {tuned.gain_db:+.2f} dB on {len(tuned.held_back)} blocks held back"
     )
-    better = file.with_tuned(tuned.generator)
+    better = job.with_tuned(tuned.generator)
     if tuned.gain_db <= 0:
-        return file, coded, f"{gained}: {started_from} stays"
-    if budget is None:
-        share = better.package_cost / coded.total_bytes
-        if tuned.gain_db < DB_PER_DOUBLING * math.log2(1 + share):
-            return (
-                file,
-                coded,
-                f"{gained}, less than its {better.package_cost} bytes would gain in the base: {started_from} stays",
-            )
-        return better, coded, f"{gained}; it is embedded"
+        return _noted(coded, f"{gained}: {started_from} stays")
+    if job.budget is None:
+        cost = better.extras.package_cost
+        if tuned.gain_db < DB_PER_DOUBLING * math.log2(1 + cost / coded.base.total_bytes):
+            return _noted(coded, f"{gained}, less than its {cost} bytes would gain in the base: {started_from} stays")
+        return _noted(dataclasses.replace(coded, job=better), f"{gained}; it is embedded")
     try:
-        better = better.fitted(budget)
-        recoded = code_draft_within(better, budget, folder, progress)
+        better = better.fitted(job.budget)
+        recoded = dataclasses.replace(coded, job=better, base=code_base_within(better, job.budget))
     except BudgetError:
-        return file, coded, f"{gained}, but there is no room for it: {started_from} stays"
-    before_db, after_db = _mean_psnr(file, coded, tuned, progress), _mean_psnr(better, recoded, tuned, progress)
-    if after_db <= before_db:
+        return _noted(coded, f"{gained}, but there is no room for it: {started_from} stays")
+    change_db = _mean_psnr(recoded, tuned.held_back) - _mean_psnr(coded, tuned.held_back)
+    if change_db <= 0:
         recoded.close()
-        return (
-            file,
-            coded,
-            f"{gained}, and {after_db - before_db:+.2f} dB once it takes its place: {started_from} stays",
-        )
-    return better, recoded, f"{gained}, {after_db - before_db:+.2f} dB with its own bytes counted; it is embedded"
+        return _noted(coded, f"{gained}, and {change_db:+.2f} dB once it takes its place: {started_from} stays")
+    return _noted(recoded, f"{gained}, {change_db:+.2f} dB with its own bytes counted; it is embedded")
 
 
-def _mean_psnr(file: Draft, coded: CodedPyramid, tuned: TunedGenerator, progress: Progress) -> float:
-    facts, _ = measure_blocks(
-        file.source.read,
-        file.source.size,
-        coded.decoded_base().read,
-        file.generator,
-        file.pyramid.blocks,
-        tuned.held_back,
-        method="sample",
-        population=len(tuned.held_back),
-        workers=file.settings.workers,
-        progress=lambda done, total: progress("comparing", done, total),
-    )
-    return facts.psnr_db.mean
+def _noted(coded: CodedSlide, note: str) -> CodedSlide:
+    return dataclasses.replace(coded, notes=(*coded.notes, note))
+
+
+def _mean_psnr(coded: CodedSlide, addresses: Sequence[Address]) -> float:
+    """Return the mean PSNR of some blocks of tissue, in dB."""
+    job = coded.job
+    read = job.blocks(coded.base.decoded_base().read)
+    scores = measure_blocks(read, addresses, population=len(addresses), resources=job.resources, stage="comparing")
+    return summarise([score.psnr_db for _, score, _ in scores]).mean

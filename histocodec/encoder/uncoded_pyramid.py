@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,74 +10,74 @@ from numpy.typing import NDArray
 from ..format.entries import LEVEL_STEP, level_sizes
 from ..generators.predict import read_with_halo
 from ..geometry import Image, Region, Size, TileGrid
-from ..pixels.downsample import BoxDownsampler, downsample, make_base
+from ..pixels.downsample import BLOCK, downsample, make_base
 from ..pixels.resampler import Downsampler
-from ..runtime.parallel import ordered_map
-from ..runtime.progress import Progress
+from ..runtime.closing import Closing
+from ..runtime.resources import Resources
 from ..runtime.scratch import PixelSpool
 from ..source import Source
 
 _MOST_PIXELS = 1 << 20
+"""Pixels of the level that stands for the colours of the whole base, at most."""
+
 _STRIP = 32
 """Rows of a reduced level that are made at a time."""
 
+Address = tuple[int, int]
+"""Column and row of a block on the canonical grid."""
 
-class UncodedPyramid:
-    """Base and reduced levels as spools of uncoded tiles, and the tissue map. A context manager that frees the disk.
+
+class UncodedPyramid(Closing):
+    """Base and reduced levels as files of uncoded tiles, and the tissue map; closing it frees the disk.
 
     Tiles that reach beyond a level's edge repeat its last row and column.
     """
 
     def __init__(
-        self,
-        source: Source,
-        *,
-        scale: int,
-        tile: int,
-        block: int,
-        folder: Path,
-        workers: int,
-        progress: Progress,
-        downsampler: Downsampler | None = None,
+        self, source: Source, downsampler: Downsampler, resources: Resources, *, tile: int, block: int = BLOCK
     ) -> None:
-        """Reads all of `source`. Memory: a few tiles for each worker. Raises SourceReadError, OSError.
+        """Read all of a source. Memory: a few tiles for each worker. Raises SourceReadError, OSError.
 
-        tile, block: base pixels a side; a tile is whole blocks. downsampler: makes the base, with this scale; None for
-        the box average, which makes the reduced levels in any case.
+        downsampler: makes the base; the box average makes the reduced levels in any case. tile, block: base pixels a
+        side; a tile is whole blocks.
         """
-        self.downsampler: Downsampler = downsampler or BoxDownsampler(scale)
-        base_size = source.size.divided(scale)
+        self.downsampler, self.scale = downsampler, downsampler.scale
+        base_size = source.size.divided(self.scale)
         self.grids = [TileGrid(Size(*level.size), tile) for level in level_sizes(base_size, tile)]
+        """The tile grid of each level."""
         self.blocks = TileGrid(base_size, block)
+        """The canonical grid over the base."""
+        self.full_blocks = TileGrid(source.size, block * self.scale)
+        """The canonical grid over the full resolution."""
         self.tissue: NDArray[np.uint8] = np.zeros((self.blocks.shape.height, self.blocks.shape.width), np.uint8)
         """(rows, columns) uint8, one a block: 1 tissue, 0 glass."""
-        self._workers, self._scale, self._full_size = workers, scale, source.size
+        self._resources = resources
         with ExitStack() as stack:
-            self.levels: list[PixelSpool] = []
-            for grid in self.grids:
-                self.levels.append(PixelSpool(grid, folder))
-                stack.callback(self.levels[-1].close)
-            self._scan(source, progress)
+            self.levels = [stack.enter_context(PixelSpool(grid, resources.folder)) for grid in self.grids]
+            """The tiles of each level, that of the base first."""
+            self._scan(source)
             for finer, coarser in zip(self.levels[:-1], self.levels[1:], strict=True):
                 self._reduce(finer, coarser)
             self._stack = stack.pop_all()
 
-    def _scan(self, source: Source, progress: Progress) -> None:
+    def _scan(self, source: Source) -> None:
+        """Make the base and the tissue map, tile by tile."""
         spool, grid = self.levels[0], self.grids[0]
-        full_halo = self.downsampler.halo * self._scale
+        full_halo = self.downsampler.halo * self.scale
 
         def work(index: int) -> tuple[int, NDArray[np.uint8]]:
-            full_region = grid.covered(*grid.address(index)).scaled(self._scale)
+            full_region = grid.covered(*grid.address(index)).scaled(self.scale)
             image = read_with_halo(source.read, source.size, full_region, full_halo)
             base, tissue = make_base(image, self.downsampler, self.blocks.tile)
             spool.put(index, _filled(base, grid.tile))
             return index, tissue
 
-        for done, (index, tissue) in enumerate(ordered_map(work, range(grid.count), workers=self._workers), 1):
+        for index, tissue in self._resources.map(work, range(grid.count), "reading"):
             self.tissue_of(index)[:] = tissue
-            progress("reading", done, grid.count)
 
     def _reduce(self, finer: PixelSpool, coarser: PixelSpool) -> None:
+        """Make a level of the next finer one."""
+
         def work(index: int) -> None:
             made = coarser.grid.covered(*coarser.grid.address(index))
             strips = []
@@ -90,36 +88,35 @@ class UncodedPyramid:
                 strips.append(downsample(finer.read(wanted), LEVEL_STEP))
             coarser.put(index, _filled(np.concatenate(strips), coarser.grid.tile))
 
-        for _ in ordered_map(work, range(coarser.grid.count), workers=self._workers):
+        for _ in self._resources.map(work, range(coarser.grid.count)):
             pass
 
     def tissue_of(self, index: int) -> NDArray[np.uint8]:
-        """The part of the tissue map that a base tile covers, as a view."""
+        """Return the part of the tissue map that a base tile covers, as a view."""
         per_tile = self.grids[0].tile // self.blocks.tile
         column, row = self.grids[0].address(index)
         return self.tissue[row * per_tile : (row + 1) * per_tile, column * per_tile : (column + 1) * per_tile]
 
-    def whole_tissue_blocks(self) -> list[tuple[int, int]]:
-        """(column, row) of every tissue block that lies within the slide entirely, row by row."""
-        return self.tissue_blocks(self.blocks.tile * self._scale)
+    def whole_tissue_blocks(self) -> list[Address]:
+        """List the tissue blocks that lie within the slide entirely, row by row."""
+        return self.tissue_blocks(self.full_blocks.tile)
 
-    def tissue_blocks(self, least: int) -> list[tuple[int, int]]:
-        """(column, row) of every tissue block of which at least so many full pixels a side lie within the slide."""
-        grid = TileGrid(self._full_size, self.blocks.tile * self._scale)
+    def tissue_blocks(self, least: int) -> list[Address]:
+        """List the tissue blocks of which at least so many full pixels a side lie within the slide, row by row."""
         return [
-            (int(column), int(row))
-            for row, column in np.argwhere(self.tissue)
-            if min(grid.covered(column, row).width, grid.covered(column, row).height) >= least
+            address
+            for address in addresses_where(self.tissue > 0)
+            if min((part := self.full_blocks.covered(*address)).width, part.height) >= least
         ]
 
     def pixels_all_over(self) -> NDArray[np.uint8]:
-        """Some pixels of the whole base, tissue and glass: (n, 3) uint8 RGB, about a million at most."""
+        """Return pixels of the whole base, tissue and glass: (n, 3) uint8 RGB, about a million at most."""
         level = next(k for k, grid in enumerate(self.grids) if grid.size.area <= _MOST_PIXELS or grid is self.grids[-1])
         size = self.grids[level].size
         return self.levels[level].read(Region(0, 0, size.width, size.height)).reshape(-1, 3)
 
     def coarsest(self) -> Image:
-        """The last level, which fits into one tile, as (height, width, 3) uint8 RGB."""
+        """Return the last level, which fits into one tile, as (height, width, 3) uint8 RGB."""
         size = self.grids[-1].size
         return self.levels[-1].read(Region(0, 0, size.width, size.height))
 
@@ -127,15 +124,12 @@ class UncodedPyramid:
         """Free the disk."""
         self._stack.close()
 
-    def __enter__(self) -> UncodedPyramid:
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+def addresses_where(chosen: NDArray[np.bool_]) -> list[Address]:
+    """List the blocks that are True in a (rows, columns) array, row by row."""
+    return [(int(column), int(row)) for row, column in np.argwhere(chosen)]
 
 
 def _filled(image: Image, side: int) -> Image:
-    """Extended to `side` x `side` by repeating the last row and column: costs the codec next to nothing."""
+    """Extend to `side` x `side` by repeating the last row and column: it costs the codec next to nothing."""
     return np.pad(image, ((0, side - image.shape[0]), (0, side - image.shape[1]), (0, 0)), mode="edge")

@@ -34,9 +34,9 @@ class Resources:
         stage: the name that progress is told as results are consumed; None tells nothing.
         """
         for done, result in enumerate(ordered_map(work, items, workers=self.workers), 1):
-            yield result
             if stage is not None:
                 self.progress(stage, done, len(items))
+            yield result
 
     def sample(self, items: Sequence[A], count: int) -> list[A]:
         """Draw at most `count` of the items, spread over them; the same ones every time."""

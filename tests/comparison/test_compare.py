@@ -27,7 +27,7 @@ from histocodec.comparison.pictures import histograms_picture, map_picture, wors
 from histocodec.comparison.sheet import MARGIN, MARK, WIDTH
 from histocodec.decoder import BICUBIC, Decoder
 from histocodec.demo.synthetic import tissue, write_slide
-from histocodec.encoder.pipeline import EncodeSettings, encode
+from histocodec.encoder import EncodeSettings, encode
 from histocodec.errors import PairMismatch, SettingsError, SourceReadError
 from histocodec.format.manifest import LossyStep
 from histocodec.generators.bicubic import BicubicGenerator

@@ -12,7 +12,7 @@ from PIL import Image as PILImage
 
 from histocodec.demo import run as demo
 from histocodec.demo.run import SPOT, ZOOM, nuclei_rich_spot, run_demo
-from histocodec.encoder.pipeline import encode
+from histocodec.encoder import encode
 from histocodec.errors import HistocodecError, MissingResolution, OutputError, OutputExists, UnreadableSource
 from histocodec.generators.bicubic import BicubicGenerator
 from histocodec.geometry import Image, Region, Size

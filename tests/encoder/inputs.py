@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
-from histocodec.encoder.pipeline import EncodeSettings
+from histocodec.encoder import EncodeSettings
 from histocodec.errors import (
     SourceReadError,
 )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from histocodec.demo.synthetic import tissue, write_slide
-from histocodec.encoder.pipeline import EncodeSettings, encode
+from histocodec.encoder import EncodeSettings, encode
 from histocodec.encoder.settings import Base
 from histocodec.errors import BudgetError, SettingsError
 from histocodec.generators.bicubic import BicubicGenerator

@@ -14,7 +14,7 @@ import tifffile
 
 from histocodec.decoder import Decoder
 from histocodec.demo.synthetic import tissue, write_slide
-from histocodec.encoder.pipeline import EncodeSettings, encode
+from histocodec.encoder import EncodeSettings, encode
 from histocodec.generators.bicubic import BicubicGenerator
 from histocodec.geometry import Image, Region, Size
 from histocodec.pixels.downsample import downsample

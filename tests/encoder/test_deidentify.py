@@ -19,8 +19,8 @@ from PIL import ImageCms
 
 from histocodec.cli.info import container_info
 from histocodec.decoder import Decoder
+from histocodec.encoder import EncodeReport, EncodeSettings, encode
 from histocodec.encoder.deidentify import deidentified_profile, deidentified_properties
-from histocodec.encoder.pipeline import EncodeReport, EncodeSettings, encode
 from histocodec.format.descriptions import history_label, stated_reconstruction
 from histocodec.format.entries import LossyStep
 from histocodec.format.reader import Container

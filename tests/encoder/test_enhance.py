@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from histocodec.decoder import BICUBIC, Decoder
 from histocodec.demo.synthetic import tissue, write_slide
+from histocodec.encoder import EncodeReport, EncodeSettings, encode
 from histocodec.encoder.measure import half_width
-from histocodec.encoder.pipeline import EncodeReport, EncodeSettings, encode
 from histocodec.errors import BudgetError, CorruptContainer, RoiError, SettingsError
 from histocodec.format.regions import RegionsOfInterest
 from histocodec.generators.bicubic import BicubicGenerator

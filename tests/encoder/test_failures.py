@@ -17,7 +17,7 @@ from typing import IO
 
 import pytest
 
-from histocodec.encoder.pipeline import encode
+from histocodec.encoder import encode
 from histocodec.errors import (
     NoSpace,
     OutputError,
@@ -103,6 +103,7 @@ def test_a_slide_is_never_replaced_by_its_own_container(slide_path: Path, tmp_pa
 
 ENCODE_SLOWLY = """
     import importlib, io, sys, time
+    from histocodec.encoder import encode
     from histocodec.format.writer import write_container
     from histocodec.generators.bicubic import BicubicGenerator
     from histocodec.source import open_source
@@ -119,10 +120,9 @@ ENCODE_SLOWLY = """
             time.sleep(60)
         write_container(file, *arguments, **options)
 
-    importlib.import_module("histocodec.encoder.draft").write_container = write_slowly
-    module = importlib.import_module("histocodec.encoder.pipeline")  # the package's attribute is the function
+    importlib.import_module("histocodec.encoder.contents").write_container = write_slowly
     with open_source(sys.argv[1]) as source:
-        module.encode(source, sys.argv[2], BicubicGenerator(4), progress=progress)
+        encode(source, sys.argv[2], BicubicGenerator(4), progress=progress)
 """
 
 
@@ -159,7 +159,7 @@ def test_a_disk_that_fills_up_while_reading(slide: Source, out: Path, limit: int
 
 
 def test_a_disk_that_fills_up_while_writing(slide: Source, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    module = importlib.import_module("histocodec.encoder.draft")
+    module = importlib.import_module("histocodec.encoder.contents")
     real = module.write_container
 
     def write_half(file: IO[bytes], *arguments: object, **options: object) -> None:
@@ -204,7 +204,7 @@ def test_too_little_room_is_noticed_before_reading(
 FILL_DISKS = """
     import subprocess, sys
     from pathlib import Path
-    from histocodec.encoder.pipeline import EncodeSettings, encode
+    from histocodec.encoder import EncodeSettings, encode
     from histocodec.errors import NoSpace
     from histocodec.generators.bicubic import BicubicGenerator
     from histocodec.source import open_source

@@ -12,7 +12,7 @@ import pytest
 
 from histocodec.decoder import Decoder
 from histocodec.demo.synthetic import write_slide
-from histocodec.encoder.pipeline import EncodeSettings, encode
+from histocodec.encoder import EncodeSettings, encode
 from histocodec.encoder.plan import base_scale
 from histocodec.encoder.rate import SEARCH_RANGES
 from histocodec.encoder.settings import Base

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from histocodec.encoder.pipeline import EncodeSettings, encode
+from histocodec.encoder import EncodeSettings, encode
 from histocodec.encoder.tuned_decoder import TissueBlocks, TunedGenerator
 from histocodec.errors import SettingsError
 from histocodec.generators.catalogue import load_generator

@@ -15,7 +15,7 @@ import histocodec
 from histocodec.cli import app
 from histocodec.decoder import Decoder
 from histocodec.demo.synthetic import tissue
-from histocodec.encoder.pipeline import EncodeSettings, encode
+from histocodec.encoder import EncodeSettings, encode
 from histocodec.errors import HistocodecError, RoiError
 from histocodec.format.origin import bounds_corner, chosen_origin, scanned_part
 from histocodec.format.regions import RegionsOfInterest

@@ -10,7 +10,7 @@ import pytest
 
 from histocodec.decoder import Decoder
 from histocodec.demo.synthetic import tissue, write_slide
-from histocodec.encoder.pipeline import EncodeSettings, encode
+from histocodec.encoder import EncodeSettings, encode
 from histocodec.errors import CorruptContainer, OutputError, OutputExists, PairMismatch, SettingsError
 from histocodec.format.descriptions import decoded_description
 from histocodec.format.reader import Container

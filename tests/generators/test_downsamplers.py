@@ -20,7 +20,7 @@ from histocodec.comparison.compare import compare
 from histocodec.comparison.heatmap import quality_picture
 from histocodec.decoder import Decoder
 from histocodec.demo.synthetic import tissue, write_slide
-from histocodec.encoder.pipeline import EncodeSettings, encode
+from histocodec.encoder import EncodeSettings, encode
 from histocodec.encoder.uncoded_pyramid import UncodedPyramid
 from histocodec.errors import InvalidPackage, SettingsError
 from histocodec.format.manifest import DownsamplingEntry
@@ -38,6 +38,7 @@ from histocodec.pixels.downsample import BoxDownsampler, downsample, make_base, 
 from histocodec.pixels.resampler import Downsampler
 from histocodec.pixels.tile_codecs import TileCodec
 from histocodec.runtime.files import atomic_output
+from histocodec.runtime.resources import Resources
 from histocodec.source import open_source
 from histocodec.validation import validate
 from histocodec.views.export import export_tiff
@@ -243,13 +244,9 @@ def test_the_base_is_the_whole_slide_downsampled_at_once(odd_slide: Path, tmp_pa
             open_source(odd_slide) as source,
             UncodedPyramid(
                 source,
-                scale=4,
+                downsampler or BoxDownsampler(4),
+                Resources(tmp_path, workers, seed=0, progress=lambda *_: None),
                 tile=tile,
-                block=128,
-                folder=tmp_path,
-                workers=workers,
-                progress=lambda *_: None,
-                downsampler=downsampler,
             ) as pyramid,
         ):
             whole = source.read(Region(0, 0, *source.size))

@@ -11,7 +11,7 @@ import pytest
 from benchmarks import fidelity
 from benchmarks.generators import RESULTS, downsampler_card, fast_packages, model_card
 from histocodec.demo.synthetic import tissue, write_slide
-from histocodec.encoder.pipeline import EncodeSettings, encode
+from histocodec.encoder import EncodeSettings, encode
 from histocodec.generators.catalogue import DEFAULTS, FOR_AVIF, default_generator, load_generator
 from histocodec.generators.downsamplers import downsampler_for, load_downsampler
 from histocodec.generators.package import MODELS_FOLDER, shipped_downsamplers, shipped_packages

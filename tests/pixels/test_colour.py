@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from histocodec.decoder import Decoder
 from histocodec.demo.synthetic import tissue, write_slide
-from histocodec.encoder.pipeline import EncodeSettings, encode
+from histocodec.encoder import EncodeSettings, encode
 from histocodec.format.reader import Container
 from histocodec.generators.bicubic import BicubicGenerator
 from histocodec.geometry import Image, Region, Size

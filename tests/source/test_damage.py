@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from histocodec.cli import app
 from histocodec.decoder import Decoder
 from histocodec.demo.synthetic import tissue
-from histocodec.encoder.pipeline import EncodeSettings, encode
+from histocodec.encoder import EncodeSettings, encode
 from histocodec.errors import SettingsError, SourceReadError, UnreadableSource
 from histocodec.format.reader import Container
 from histocodec.generators.bicubic import BicubicGenerator

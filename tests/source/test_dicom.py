@@ -15,7 +15,7 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import UID, generate_uid
 
 from histocodec.demo.synthetic import tissue
-from histocodec.encoder.pipeline import EncodeSettings, encode
+from histocodec.encoder import EncodeSettings, encode
 from histocodec.errors import UnreadableSource
 from histocodec.generators.bicubic import BicubicGenerator
 from histocodec.geometry import Image, Region, Size

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from histocodec.cli import app
 from histocodec.demo.synthetic import tissue, write_slide
-from histocodec.encoder.pipeline import EncodeSettings, encode
+from histocodec.encoder import EncodeSettings, encode
 from histocodec.errors import (
     GeneratorError,
     HistocodecError,

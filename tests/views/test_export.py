@@ -18,7 +18,7 @@ from PIL import ImageCms
 
 from histocodec.decoder import Decoder
 from histocodec.demo.synthetic import write_slide
-from histocodec.encoder.pipeline import EncodeSettings, encode
+from histocodec.encoder import EncodeSettings, encode
 from histocodec.errors import NoSpace, OutputError, RegionError, SettingsError
 from histocodec.format.manifest import LossyStep
 from histocodec.generators.bicubic import BicubicGenerator

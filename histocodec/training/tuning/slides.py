@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...encoder.pipeline import EncodeSettings, encode
+from ...encoder import EncodeSettings, encode
 from ...encoder.tuned_decoder import TissueBlocks, TunedGenerator
 from ...errors import SettingsError
 from ...generators.package import Package

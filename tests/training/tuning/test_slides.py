@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from histocodec.cli import app
 from histocodec.decoder import Decoder
-from histocodec.encoder.pipeline import EncodeSettings, encode
+from histocodec.encoder import EncodeSettings, encode
 from histocodec.errors import SettingsError
 from histocodec.format.reader import Container
 from histocodec.generators.catalogue import load_generator

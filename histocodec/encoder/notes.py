@@ -1,0 +1,64 @@
+"""What a user should know of a file that was encoded, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..format.descriptions import RECONSTRUCTION
+from ..format.entries import OVERVIEW_CODEC
+from ..format.manifest import Manifest
+from ..generators.catalogue import known_names
+from .coded_pyramid import OVERVIEW_QUALITY
+from .job import Job
+
+
+def notes_on(job: Job, manifest: Manifest, path: Path) -> Iterator[str]:
+    """Yield a sentence for everything in a file that its user might not expect."""
+    yield from _on_source(job, manifest)
+    yield from _on_pixels(job, manifest)
+    yield from _on_identity(job, path)
+    if job.settings.verify != "none" and manifest.quality is None:
+        yield "nothing was measured: there is no block of tissue"
+
+
+def _on_source(job: Job, manifest: Manifest) -> Iterator[str]:
+    source, regions = job.source, job.settings.regions
+    if regions is not None:
+        yield from regions.notes
+        if outside := regions.outside:
+            yield f"{outside} of {len(regions.features)} regions of interest lie outside the slide"
+    yield from source.notes
+    if job.extras.associated_note:
+        yield job.extras.associated_note
+    if source.damaged:
+        count = len(source.damaged)
+        yield f"places of the slide that could not be read, and hold the background: {count}; info lists them"
+    if any(step.method == RECONSTRUCTION for step in manifest.slide.lossy_history):
+        yield "the source is itself a reconstruction: what was measured is the distance to that, not to the slide"
+
+
+def _on_pixels(job: Job, manifest: Manifest) -> Iterator[str]:
+    codec, overview, generator = job.settings.codec, job.overview, job.generator
+    wanted = OVERVIEW_QUALITY[OVERVIEW_CODEC[codec]][0]
+    if overview.quality != wanted:
+        yield f"reduced levels coded at quality {overview.quality:g} in place of {wanted:g}, to fit the budget"
+    if manifest.base.downsampling and codec != "avif":
+        yield (
+            f"the base, which other readers open, was made by {manifest.base.downsampling.name}: "
+            "they show its pixels sharpened (downsampling box: the plain average)"
+        )
+    if generator.digest.startswith("builtin:"):
+        yield f"no learned generator: the full resolution is enlarged by {generator.name}, an interpolation"
+
+
+def _on_identity(job: Job, path: Path) -> Iterator[str]:
+    source, extras, name = job.source, job.extras, job.generator.name
+    if not job.settings.deidentify:
+        return
+    if extras.icc_profile is None and source.icc_profile:
+        yield "the ICC profile left out: it could not be freed of what identifies the scanner"
+    if source.path.stem.casefold().removesuffix(".ome") in path.name.casefold():
+        yield f"the slide's own name is still in the name of the file, {path.name}"
+    if extras.package and name.removesuffix("-tuned") not in known_names():
+        yield f"the file holds the generator {name}: see that its name and card identify nobody"

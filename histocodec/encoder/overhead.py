@@ -1,0 +1,57 @@
+"""How many bytes a file takes beside its tiles: it is written, with tiles of one byte, and weighed."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+
+import numpy as np
+
+from ..format.entries import EnhancementLayer, ErrorSummary, QualityEntry, Summary
+from ..format.layers import EnhancementPieces
+from ..format.quality import MAP_CHANNELS, QualityMap
+from .contents import checksums_of, manifest_of, write_contents
+from .job import Job
+from .measure import Measured
+
+_SLACK = 512
+"""Bytes by which numbers in the manifest may be longer than those that stand in for them."""
+
+_LAYER_SLACK = 96
+"""The slack where the layer is known: a budget with a floor is to be filled to half a percent."""
+
+
+def overhead_bytes(job: Job, layer: tuple[EnhancementLayer, EnhancementPieces] | None = None) -> int:
+    """Return the bytes of everything but the tiles, and a little slack.
+
+    layer: what is stated of an enhancement layer, in as many digits as it will have, and its pieces.
+    """
+    counts = [grid.count for grid in job.pyramid.grids]
+    tiles = [[b"\0"] * count for count in counts]
+    checksums = checksums_of(job, tiles)
+    out, measured = io.BytesIO(), _stand_in(job)
+    entry, pieces, slack = None, None, _SLACK
+    if layer is not None:
+        entry, pieces, slack = layer[0], dataclasses.replace(layer[1], tile=lambda index: b"\0"), _LAYER_SLACK
+        counts.append(entry.tiles)
+    manifest = manifest_of(job, 99.99, job.source.size.area // 10 + 1, checksums, measured, entry)
+    write_contents(out, job, manifest, tiles, checksums, measured, pieces)
+    return len(out.getvalue()) - sum(counts) + slack
+
+
+def _stand_in(job: Job) -> Measured | None:
+    """Return what takes as many bytes as whatever will be measured."""
+    settings, tissue_map = job.settings, job.pyramid.tissue
+    if settings.verify == "none":
+        return None
+    high, low = Summary(99.9999, 99.9999, 99.9999), Summary(-0.9999, -0.9999, -0.9999)
+    error = ErrorSummary(99.9999, 99.9999, 99.9999)
+    entry = QualityEntry("sample", 9999, 9999, high, low, 99.9999, 99.9999, error, high, (0, 0))
+    # Random numbers stand in: measured ones compress a little.
+    values = np.zeros((*tissue_map.shape, MAP_CHANNELS), np.uint16)
+    tissue = np.argwhere(tissue_map)
+    rng = np.random.default_rng(0)
+    every = settings.verify == "all" or settings.has_floor
+    some = tissue if every else rng.permutation(tissue)[: settings.verify_blocks]
+    values[some[:, 0], some[:, 1]] = rng.integers(0, 1 << 16, (len(some), MAP_CHANNELS))
+    return entry, QualityMap(values)
