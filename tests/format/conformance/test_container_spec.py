@@ -69,6 +69,12 @@ def test_problem_codes() -> None:
     assert {code(name): meaning for name, meaning, _ in table(section("8"), "code")} == layout.PROBLEM_CODES
 
 
+def test_the_reader_in_pseudocode_names_every_code_and_only_keys_that_exist() -> None:
+    text = section("14")
+    assert [code for code in layout.PROBLEM_CODES if code not in text] == []
+    assert set(re.findall(r"\bm\.([\w.]*\w)", text)) <= {*keys(Manifest), "prediction.generator"}
+
+
 def keys(kind: Any, place: str = "") -> Iterator[str]:
     """`slide.size`, `base.levels[].size` ... of a dataclass."""
     for item, hint in ((item, typing.get_type_hints(kind)[item.name]) for item in dataclasses.fields(kind)):
