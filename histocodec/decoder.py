@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from .errors import CorruptContainer, GeneratorMismatch, Problem, RegionError, UnknownGenerator
-from .format.manifest import GeneratorEntry
+from .format.entries import GeneratorEntry
 from .format.reader import Container, FilePath
 from .generators.bicubic import BicubicGenerator
 from .generators.catalogue import load_generator

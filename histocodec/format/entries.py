@@ -5,12 +5,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from ..pixels.tile_codecs import TileCodec
 
 OVERVIEW_CODEC: dict[TileCodec, TileCodec] = {"jp2k": "jp2k", "avif": "jp2k", "jpeg": "jpeg"}
 """Of the reduced levels, by that of the base."""
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+ -]{0,63}")
+"""Names of generators and associated images: they stand in labels, where other readers look for `|` and line ends."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from .tags import (
     COMPRESSION,
     COMPRESSION_ZSTD,
     MAX_REGIONS_BYTES,
+    MAX_SUBIFDS,
     MAX_TILE_BYTES,
     TAG_CHECKSUMS,
     TAG_FINGERPRINTS,
@@ -30,8 +31,6 @@ from .tags import (
     TAG_TILE_MODES,
 )
 from .zstd import compressed, decompressed
-
-MAX_SUBIFDS = 16
 
 
 def crc_table(pieces: Iterable[bytes]) -> bytes:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
@@ -16,15 +15,12 @@ from typing import Literal
 from ..errors import HistocodecError
 from ..version import __version__
 from .entries import (
+    NAME,
     BaseEntry,
-    DownsamplingEntry,
     EnhancementLayer,
     ErrorSummary,
-    GeneratorEntry,
     Layer,
     Layers,
-    Level,
-    LossyStep,
     PredictionEntry,
     QualityEntry,
     QualityMapLayer,
@@ -33,46 +29,11 @@ from .entries import (
     level_sizes,
 )
 from .strict_json import MAX_WHOLE, load_json, parsed
-
-__all__ = [
-    "FORMAT",
-    "KNOWN_FEATURES",
-    "MAX_JSON_BYTES",
-    "NAME",
-    "SOFTWARE",
-    "VERSION",
-    "BaseEntry",
-    "DownsamplingEntry",
-    "EnhancementLayer",
-    "ErrorSummary",
-    "GeneratorEntry",
-    "LaterVersion",
-    "Layer",
-    "Layers",
-    "Level",
-    "LossyStep",
-    "Manifest",
-    "ManifestError",
-    "PredictionEntry",
-    "QualityEntry",
-    "QualityMapLayer",
-    "SlideEntry",
-    "Summary",
-    "level_sizes",
-]
+from .tags import MAX_ASSOCIATED, MAX_COLOUR, MAX_HALO, MAX_SIDE, MAX_SUBIFDS
 
 FORMAT = "histocodec"
 SOFTWARE = f"histocodec {__version__}"
 VERSION = 1
-MAX_SIDE = 1 << 22
-"""Pixels a side that a slide may have: four times what any scanner makes, and small enough for every sum in int64."""
-MAX_JSON_BYTES = 16 << 20
-MAX_HALO = 64
-MAX_COLOUR = 1 << 26
-MAX_SUBIFDS = 16
-MAX_ASSOCIATED = 16
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+ -]{0,63}")
-"""Names of generators and associated images: they stand in labels, where other readers look for `|` and line ends."""
 
 KNOWN_FEATURES: frozenset[str] = frozenset()
 """What a file may list under `requires` and this version understands: nothing so far."""

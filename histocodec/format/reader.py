@@ -28,7 +28,7 @@ from ..pixels.tile_coder import TileCoder
 from .bigtiff import BigTiffError, Directory, read_directories
 from .descriptions import described_numbers
 from .layers import StoredEnhancement, read_quality_map, sub_directory
-from .manifest import MAX_JSON_BYTES, LaterVersion, Manifest, ManifestError
+from .manifest import LaterVersion, Manifest, ManifestError
 from .quality import QualityMap
 from .regions import RegionsOfInterest
 from .tags import (
@@ -38,6 +38,7 @@ from .tags import (
     MAX_ASSOCIATED_PIXELS,
     MAX_ASSOCIATED_SIDE,
     MAX_DESCRIPTION_BYTES,
+    MAX_JSON_BYTES,
     MAX_PACKAGE_BYTES,
     MAX_PROFILE_BYTES,
     MAX_TILE_BYTES,

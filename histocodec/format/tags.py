@@ -16,6 +16,13 @@ COMPRESSION: dict[TileCodec, int] = {"jp2k": 33005, "avif": 65310, "jpeg": 7}
 """TIFF compression of the base tiles. 33005: JPEG 2000 as Aperio writes it; TIFF has no number for AVIF."""
 COMPRESSION_ZSTD = 50000
 
+MAX_SIDE = 1 << 22
+"""Pixels a side that a slide may have: four times what any scanner makes, and small enough for every sum in int64."""
+MAX_JSON_BYTES = 16 << 20
+MAX_HALO = 64
+MAX_COLOUR = 1 << 26
+MAX_SUBIFDS = 16
+MAX_ASSOCIATED = 16
 MAX_PACKAGE_BYTES = 256 << 20
 MAX_PROFILE_BYTES = 64 << 20
 MAX_TILE_BYTES = 16 << 20

@@ -18,11 +18,12 @@ from ..geometry import Size
 from ..pixels.tile_codecs import TileCodec
 from .descriptions import associated_description, enhancement_description, stored_description
 from .layers import EnhancementPieces, coded_quality_map, crc_table
-from .manifest import MAX_JSON_BYTES, Manifest, ManifestError
+from .manifest import Manifest, ManifestError
 from .quality import MAP_CHANNELS, MAP_LEGEND, QualityMap
 from .tags import (
     COMPRESSION,
     COMPRESSION_ZSTD,
+    MAX_JSON_BYTES,
     TAG_CHECKSUMS,
     TAG_FINGERPRINTS,
     TAG_GENERATOR,

@@ -17,9 +17,7 @@ import pytest
 import zstandard
 
 from histocodec.decoder import Decoder
-from histocodec.format import bigtiff, manifest
-from histocodec.format import strict_json as strictjson
-from histocodec.format import tags as layout
+from histocodec.format import bigtiff, strict_json, tags
 from histocodec.format.manifest import Manifest, ManifestError
 from histocodec.format.quality import _OFFSETS, _STEPS
 from histocodec.generators.bicubic import _cubic_weights
@@ -66,12 +64,12 @@ def code(cell: str) -> str:
 
 
 def test_problem_codes() -> None:
-    assert {code(name): meaning for name, meaning, _ in table(section("8"), "code")} == layout.PROBLEM_CODES
+    assert {code(name): meaning for name, meaning, _ in table(section("8"), "code")} == tags.PROBLEM_CODES
 
 
 def test_the_reader_in_pseudocode_names_every_code_and_only_keys_that_exist() -> None:
     text = section("14")
-    assert [code for code in layout.PROBLEM_CODES if code not in text] == []
+    assert [code for code in tags.PROBLEM_CODES if code not in text] == []
     assert set(re.findall(r"\bm\.([\w.]*\w)", text)) <= {*keys(Manifest), "prediction.generator"}
 
 
@@ -126,36 +124,36 @@ def test_limits() -> None:
     assert stated == {
         "directories of the main chain": bigtiff.MAX_DIRECTORIES,
         "entries of a directory": bigtiff.MAX_ENTRIES,
-        "bytes of the manifest, compressed or not": manifest.MAX_JSON_BYTES,
-        "a side of the slide, in full pixels": manifest.MAX_SIDE,
-        "associated images": manifest.MAX_ASSOCIATED,
-        "items of an array of the manifest": strictjson.MAX_ITEMS,
-        "SubIFDs": manifest.MAX_SUBIFDS,
-        "bytes of an ImageDescription": layout.MAX_DESCRIPTION_BYTES,
-        "bytes of a tile": layout.MAX_TILE_BYTES,
-        "pixels of an associated image": layout.MAX_ASSOCIATED_PIXELS,
-        "a side of an associated image": layout.MAX_ASSOCIATED_SIDE,
-        "bytes of an associated image": layout.MAX_ASSOCIATED_BYTES,
-        "bytes of the ICC profile": layout.MAX_PROFILE_BYTES,
-        "bytes of a tile of the enhancement layer": layout.MAX_TILE_BYTES,
-        "bytes of the regions of interest, compressed or not": layout.MAX_REGIONS_BYTES,
-        "bytes of a generator's package, compressed or not": layout.MAX_PACKAGE_BYTES,
+        "bytes of the manifest, compressed or not": tags.MAX_JSON_BYTES,
+        "a side of the slide, in full pixels": tags.MAX_SIDE,
+        "associated images": tags.MAX_ASSOCIATED,
+        "items of an array of the manifest": strict_json.MAX_ITEMS,
+        "SubIFDs": tags.MAX_SUBIFDS,
+        "bytes of an ImageDescription": tags.MAX_DESCRIPTION_BYTES,
+        "bytes of a tile": tags.MAX_TILE_BYTES,
+        "pixels of an associated image": tags.MAX_ASSOCIATED_PIXELS,
+        "a side of an associated image": tags.MAX_ASSOCIATED_SIDE,
+        "bytes of an associated image": tags.MAX_ASSOCIATED_BYTES,
+        "bytes of the ICC profile": tags.MAX_PROFILE_BYTES,
+        "bytes of a tile of the enhancement layer": tags.MAX_TILE_BYTES,
+        "bytes of the regions of interest, compressed or not": tags.MAX_REGIONS_BYTES,
+        "bytes of a generator's package, compressed or not": tags.MAX_PACKAGE_BYTES,
     }
-    assert {code(row[2]) for row in table(section("9"), "limit")} <= set(layout.PROBLEM_CODES)
+    assert {code(row[2]) for row in table(section("9"), "limit")} <= set(tags.PROBLEM_CODES)
 
 
 def test_codecs() -> None:
     stated = {code(row[0]): int(row[1]) for row in table(section("3"), "`base.codec`")}
-    assert stated == layout.COMPRESSION
+    assert stated == tags.COMPRESSION
     assert list(stated) == list(TILE_CODECS)
 
 
 def test_private_tags() -> None:
     assert {name: int(tag) for tag, name, *_ in table(section("11.2"), "tag") if tag.startswith("653")} == {
-        "checksums": layout.TAG_CHECKSUMS,
-        "modes": layout.TAG_TILE_MODES,
-        "regions of interest": layout.TAG_REGIONS,
-        "fingerprints": layout.TAG_FINGERPRINTS,
+        "checksums": tags.TAG_CHECKSUMS,
+        "modes": tags.TAG_TILE_MODES,
+        "regions of interest": tags.TAG_REGIONS,
+        "fingerprints": tags.TAG_FINGERPRINTS,
     }
 
 
