@@ -6,8 +6,8 @@ exports. They go out as they came: features are kept as text, and geometries are
 
 from __future__ import annotations
 
+import codecs
 import json
-from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +22,7 @@ from ..errors import RoiError
 from ..geometry import Region, Size, TileGrid
 from .geojson import mended, unpacked
 from .origin import CORNER, moved
+from .strict_json import JsonError, NotANumber, TooDeep, check_nesting, load_json, shortened
 
 MAX_BYTES = 64 << 20
 """Of GeoJSON, as it is read and as it is written."""
@@ -234,34 +235,16 @@ def _rectangles(left: _Edges, top: _Edges, right: _Edges, bottom: _Edges) -> tup
 
 
 def _json(data: bytes) -> object:
-    """The value of a JSON text (RFC 8259), strictly: no key twice, no NaN."""
-    if len(data) > MAX_BYTES:
-        raise RoiError(f"expected at most {MAX_BYTES} bytes, found more")
+    """Return the value of a strict JSON text. Raises RoiError."""
     try:
-        return json.loads(data.decode("utf-8-sig"), object_pairs_hook=_unique_keys, parse_constant=_no_constant)
-    except RecursionError:
-        raise _too_deep() from None
-    except ValueError as error:  # also for numbers of too many digits
-        raise RoiError(f"expected GeoJSON, found what is not JSON: {error}") from error
-
-
-def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    members = dict(pairs)
-    if len(members) < len(pairs):
-        ((twice, _),) = Counter(key for key, _ in pairs).most_common(1)
-        raise RoiError(f"expected every key once in an object, found {_shortened(twice)} more than once")
-    return members
-
-
-def _no_constant(name: str) -> object:
-    raise RoiError(
-        f"expected JSON, found {name}, which is not; if it is among measurements, export without them "
-        "(QuPath: Exclude measurements)"
-    )
-
-
-def _too_deep() -> RoiError:
-    return RoiError(f"arrays and objects are nested more than {MAX_NESTING} deep")
+        return load_json(data.removeprefix(codecs.BOM_UTF8), MAX_BYTES)
+    except TooDeep:
+        raise RoiError(f"arrays and objects are nested more than {MAX_NESTING} deep") from None
+    except NotANumber as error:
+        hint = "if it is among measurements, export without them (QuPath: Exclude measurements)"
+        raise RoiError(f"{error}; {hint}") from error
+    except JsonError as error:
+        raise RoiError(str(error)) from error
 
 
 def _features(document: object) -> list[object]:
@@ -286,7 +269,10 @@ def _feature(given: object, origin: tuple[int, int]) -> Feature:
         raise RoiError(f"expected an object of type Feature, found {_described(given)}")
     if not isinstance(given.get("properties"), dict | None):
         raise RoiError(f"expected an object as properties, found {_described(given['properties'])}")
-    _check_nesting(given)
+    try:
+        check_nesting(given, MAX_NESTING)
+    except TooDeep as error:
+        raise RoiError(str(error)) from None
     shapes = tuple(_shapes(given.get("geometry"), 1))
     if origin != CORNER:
         given = moved(given, origin)
@@ -301,22 +287,6 @@ def _feature(given: object, origin: tuple[int, int]) -> Feature:
 
 def _text(feature: dict[str, object]) -> bytes:
     return json.dumps(feature, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
-
-
-def _check_nesting(feature: object) -> None:
-    """Raises RoiError if it is too deep, before anything recurses into it."""
-    level = [feature]
-    for _ in range(MAX_NESTING):
-        level = [inner for outer in level for inner in _inner(outer)]
-        if not level:
-            return
-    raise _too_deep()
-
-
-def _inner(value: object) -> list[object]:
-    """The arrays and objects in an array or object."""
-    values = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return [inner for inner in values if isinstance(inner, dict | list)]
 
 
 def _shapes(geometry: object, depth: int) -> list[_Shape]:
@@ -380,7 +350,7 @@ def _coordinate(given: object) -> float:
     if not isinstance(given, int | float) or isinstance(given, bool):
         raise RoiError(f"expected numbers x and y in a position, found {_described(given)}")
     if abs(given) > FARTHEST:  # also infinity, as which JSON numbers of over 1.8e308 are read
-        raise RoiError(f"expected coordinates of at most {FARTHEST:.0f} pixels, found {_shortened(given)}")
+        raise RoiError(f"expected coordinates of at most {FARTHEST:.0f} pixels, found {shortened(given)}")
     return float(given)
 
 
@@ -401,13 +371,7 @@ def _described(value: object) -> str:
         case list():
             return "an array"
         case {"type": str(kind)}:
-            return f"an object of type {_shortened(kind)}"
+            return f"an object of type {shortened(kind)}"
         case dict():
             return "an object without a type"
-    return _shortened(value)
-
-
-def _shortened(value: object) -> str:
-    """A number, truth value or text as JSON has it, made harmless and short."""
-    text = json.dumps(value)
-    return text if len(text) <= 40 else f"{text[:40]}..."
+    return shortened(value)

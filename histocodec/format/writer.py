@@ -18,12 +18,11 @@ from ..geometry import Size
 from ..pixels.tile_codecs import TileCodec
 from .descriptions import associated_description, enhancement_description, stored_description
 from .layers import EnhancementPieces, coded_quality_map, crc_table
-from .manifest import Manifest, ManifestError
+from .manifest import Manifest
 from .quality import MAP_CHANNELS, MAP_LEGEND, QualityMap
 from .tags import (
     COMPRESSION,
     COMPRESSION_ZSTD,
-    MAX_JSON_BYTES,
     TAG_CHECKSUMS,
     TAG_FINGERPRINTS,
     TAG_GENERATOR,
@@ -85,8 +84,6 @@ def write_container(
     """
     base = manifest.base
     json_bytes = manifest.to_json()
-    if len(json_bytes) > MAX_JSON_BYTES:
-        raise ManifestError([("manifest", f"{len(json_bytes)} bytes of JSON, at most {MAX_JSON_BYTES} are allowed")])
     Manifest.from_json(json_bytes)
     private = [(TAG_MANIFEST, compressed(json_bytes)), (TAG_CHECKSUMS, checksums)]
     if package is not None:

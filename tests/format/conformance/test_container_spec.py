@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import re
+import types
 import typing
 import zlib
 from collections.abc import Iterator
@@ -117,6 +119,81 @@ def test_schema_has_every_key() -> None:
     inner = {"slide", "base", "prediction", "prediction.generator", "layers", "quality.psnr_db", "quality.ssim"}
     assert set(schema_keys(SCHEMA)) - inner == set(keys(Manifest))
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
+
+
+Limits = dict[str, set[tuple[Any, ...]]]
+"""By place, without the index in an array: what numbers and texts may be there."""
+
+
+def field_limits(hint: Any, place: str = "", rules: tuple[Any, ...] = ()) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    """What the fields of the dataclasses say."""
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Annotated:
+        yield from field_limits(inner[0], place, (*rules, *inner[1:]))
+    elif origin in (types.UnionType, typing.Union):
+        yield from field_limits(inner[0], place, rules)
+    elif origin is tuple:
+        for part in inner:
+            yield from field_limits(part, f"{place}[]", rules)
+    elif dataclasses.is_dataclass(hint):
+        hints = typing.get_type_hints(hint, include_extras=True)
+        for item in dataclasses.fields(hint):
+            yield from field_limits(hints[item.name], f"{place}.{item.name}".lstrip("."), rules)
+    elif origin is typing.Literal:
+        yield place, ("one of", *inner)
+    elif hint in (int, float):
+        most = strict_json.MAX_WHOLE if hint is int else math.inf
+        limit: tuple[Any, ...] = ("from", -most, "to", most)
+        for rule in rules:
+            match rule:
+                case strict_json.Range(low, high):
+                    limit = ("from", low, "to", high)
+                case strict_json.Above(low):
+                    limit = ("above", low, "to", most)
+                case strict_json.OneOf():
+                    limit = ("one of", *rule.allowed)
+        yield place, limit
+    elif hint is str:
+        for rule in rules:
+            yield place, ("like", rule.form)
+
+
+def schema_limits(schema: dict[str, Any], place: str = "") -> Iterator[tuple[str, tuple[Any, ...]]]:
+    """What the schema says of the same places."""
+    stated = [schema]
+    while "$ref" in stated[-1]:
+        stated.append(SCHEMA["$defs"][stated[-1]["$ref"].rpartition("/")[2]])
+    whole: dict[str, Any] = {key: value for part in reversed(stated) for key, value in part.items()}
+    kinds = whole.get("type", [])
+    for name, inner in whole.get("properties", {}).items():
+        yield from schema_limits(inner, f"{place}.{name}".lstrip("."))
+    for inner in [*whole.get("prefixItems", []), *([whole["items"]] if "items" in whole else [])]:
+        yield from schema_limits(inner, f"{place}[]")
+    if "enum" in whole:
+        yield place, ("one of", *whole["enum"])
+    elif "const" not in whole and ("integer" in kinds or "number" in kinds):
+        most = strict_json.MAX_WHOLE if "integer" in kinds else math.inf
+        high = whole.get("maximum", most)
+        if "exclusiveMinimum" in whole:
+            yield place, ("above", whole["exclusiveMinimum"], "to", high)
+        else:
+            yield place, ("from", whole.get("minimum", -most), "to", high)
+    elif "pattern" in whole:
+        yield place, ("like", re.sub(r"^\^\(?|\)?\$$", "", whole["pattern"]))
+
+
+def collected(limits: Iterator[tuple[str, tuple[Any, ...]]]) -> Limits:
+    found: Limits = {}
+    for place, limit in limits:
+        found.setdefault(place, set()).add(limit)
+    return found
+
+
+def test_schema_and_fields_state_the_same_ranges() -> None:
+    fields, schema = collected(field_limits(Manifest)), collected(schema_limits(SCHEMA))
+    assert fields.pop("version")  # 1, says the schema; what a reader makes of others is section 12's
+    assert len(fields) > 60
+    assert fields == schema
 
 
 def test_limits() -> None:
