@@ -33,8 +33,9 @@ from ..format.entries import (
     Summary,
     level_sizes,
 )
-from ..format.layers import EnhancementPieces, coded_quality_map, crc_table
+from ..format.layers import EnhancementPieces, coded_quality_map
 from ..format.manifest import SOFTWARE, Manifest
+from ..format.pieces import crc_table
 from ..format.quality import MAP_CHANNELS, QualityMap
 from ..format.writer import AssociatedImage, checksum_table, write_container
 from ..format.zstd import compressed

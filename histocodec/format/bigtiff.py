@@ -8,11 +8,12 @@ and a tag's value is read when it is asked for, by a caller who knows how long i
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from .pieces import HEADER_BYTES, Damaged, ReadAt
 
 MAX_DIRECTORIES = 64
 MAX_ENTRIES = 64
@@ -23,11 +24,8 @@ _RATIONAL = 5
 _BYTES = (1, 2, 7)
 """BYTE, ASCII, UNDEFINED."""
 
-ReadAt = Callable[[int, int], bytes]
-"""(offset, length) -> that many bytes; fewer at the file's end."""
 
-
-class BigTiffError(ValueError):
+class BigTiffError(Damaged):
     """The bytes are not a BigTIFF of the kind that is read here."""
 
 
@@ -107,8 +105,8 @@ class Directory:
 
 def read_directories(read_at: ReadAt) -> list[Directory]:
     """The main chain of directories of a little-endian BigTIFF. Raises BigTiffError."""
-    head = read_at(0, 16)
-    if len(head) < 16 or head[:8] != b"II\x2b\0\x08\0\0\0":
+    head = read_at(0, HEADER_BYTES)
+    if len(head) < HEADER_BYTES or head[:8] != b"II\x2b\0\x08\0\0\0":
         raise BigTiffError("not a little-endian BigTIFF")
     (offset,) = struct.unpack_from("<Q", head, 8)
     directories: list[Directory] = []
@@ -123,7 +121,7 @@ def read_directories(read_at: ReadAt) -> list[Directory]:
 def read_directory(read_at: ReadAt, offset: int) -> tuple[Directory, int]:
     """The directory at `offset`, and the offset of the next one (0: none). Raises BigTiffError."""
     head = read_at(offset, 8)
-    if offset < 16 or len(head) < 8:
+    if offset < HEADER_BYTES or len(head) < 8:
         raise BigTiffError(f"a directory at {offset} lies outside the file")
     (count,) = struct.unpack("<Q", head)
     if not 1 <= count <= MAX_ENTRIES:

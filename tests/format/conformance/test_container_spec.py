@@ -227,10 +227,22 @@ def test_codecs() -> None:
 
 def test_private_tags() -> None:
     assert {name: int(tag) for tag, name, *_ in table(section("11.2"), "tag") if tag.startswith("653")} == {
-        "checksums": tags.TAG_CHECKSUMS,
-        "modes": tags.TAG_TILE_MODES,
-        "regions of interest": tags.TAG_REGIONS,
-        "fingerprints": tags.TAG_FINGERPRINTS,
+        "checksums": tags.Tag.Checksums,
+        "modes": tags.Tag.TileModes,
+        "regions of interest": tags.Tag.Regions,
+        "fingerprints": tags.Tag.Fingerprints,
+    }
+
+
+def test_tags_have_the_names_of_the_specification() -> None:
+    stated: dict[int, str] = {}
+    for numbers, names, *_ in table(section("2.3"), "tag") + table(section("2.4"), "tag"):
+        if not names.startswith("private") and names:
+            stated |= zip(map(int, numbers.split(", ")), names.split(", "), strict=True)
+    assert {tag.value: tag.name for tag in tags.Tag if tag < 65301} == {
+        number: name
+        for number, name in stated.items()
+        if number != 278  # RowsPerStrip, which no reader needs
     }
 
 
