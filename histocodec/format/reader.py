@@ -11,13 +11,13 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import Any, TypeVar
 
 from ..errors import CorruptContainer, MissingFile, Problem, RoiError, file_error
 from ..geometry import Image, Size
 from ..pixels.residual import Mode
 from ..pixels.tile_codecs import TileError, decode_tile
+from ..runtime.closing import Closing
 from .parts import read_parts
 from .pieces import Damaged
 from .regions import RegionsOfInterest
@@ -30,7 +30,7 @@ FilePath = str | bytes | os.PathLike[Any]
 T = TypeVar("T")
 
 
-class Container:
+class Container(Closing):
     """A histocodec file that is open for reading. Safe to use from several threads; a context manager.
 
     A pickle of it holds the path alone, and opens the file again.
@@ -167,14 +167,6 @@ class Container:
     def close(self) -> None:
         """Release the file; reading afterwards raises ValueError."""
         self._file.close()
-
-    def __enter__(self) -> Container:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class _OpenFile:
