@@ -1,4 +1,4 @@
-"""Regions of interest: what a pathologist has drawn on a slide, and which tiles it touches.
+"""Regions of interest, which a pathologist has drawn on a slide, and the tiles that they touch.
 
 They come as GeoJSON (RFC 7946) in pixels of the full resolution instead of degrees, x right and y down: what QuPath
 exports. They go out as they came: features are kept as text, and geometries are only ever derived from it.
@@ -25,7 +25,7 @@ from .origin import CORNER, moved
 from .strict_json import JsonError, NotANumber, TooDeep, check_nesting, load_json, shortened
 
 MAX_BYTES = 64 << 20
-"""Of GeoJSON, as it is read and as it is written."""
+"""Bytes of GeoJSON that may be read, and written."""
 
 MAX_FEATURES = 100_000
 MAX_POSITIONS = 1_000_000
@@ -90,13 +90,13 @@ class RegionsOfInterest:
     slide_size: Size
     """Full pixels."""
     notes: tuple[str, ...] = field(default=(), compare=False)
-    """What a user should know about how they were read."""
+    """Sentences that a user should know about how they were read."""
     origin: tuple[int, int] | None = field(default=None, compare=False)
     """Full pixels from the slide's corner to where they were counted from as they were given; None if nobody said."""
 
     @classmethod
     def read(cls, path: Path, slide_size: Size, *, origin: tuple[int, int] | None = None) -> RegionsOfInterest:
-        """The regions of a GeoJSON file, which an error names. slide_size: full pixels. origin: see `from_geojson`.
+        """Read a GeoJSON file, which an error names. slide_size: full pixels. origin: see `from_geojson`.
 
         Raises RoiError: see `from_geojson`; also if the file cannot be read.
         """
@@ -113,14 +113,15 @@ class RegionsOfInterest:
 
     @classmethod
     def from_geojson(cls, data: bytes, slide_size: Size, *, origin: tuple[int, int] | None = None) -> RegionsOfInterest:
-        """A FeatureCollection, an array of Features, a Feature or a geometry, from anywhere, also as gzip.
-        origin: full pixels from the slide's corner to where the coordinates are counted from; None if nobody knows,
-        which is taken for the corner, and refused by `encode` where a slide has another one as well (`origin`).
+        """Read a FeatureCollection, an array of Features, a Feature or a geometry, from anywhere, also as gzip.
 
-        slide_size: full pixels. Of a FeatureCollection only its features are kept; third coordinates are kept and
-        ignored. A feature without a geometry is left out, and a ring that does not end where it began is closed;
-        `notes` says so. Takes time linear in the bytes: what may not be, such as untangling outlines that cross
-        themselves, waits until it is asked for.
+        slide_size: full pixels. origin: full pixels from the slide's corner to the point that the coordinates are
+        counted from; None if nobody knows, which is taken for the corner, and refused by `encode` where a slide has
+        another one as well (`format.origin`).
+
+        Only the features of a FeatureCollection are kept; third coordinates are kept and ignored. A feature without a
+        geometry is left out, and a ring that does not end where it began is closed; `notes` says so. Takes time linear
+        in the bytes: slower work, such as untangling outlines that cross themselves, waits until it is asked for.
 
         Raises RoiError, and nothing else: not JSON or not GeoJSON, more than the limits of this module, no geometry at
         all, one that is too far away, or the bounds of every region outside the slide.
@@ -146,7 +147,7 @@ class RegionsOfInterest:
         return regions
 
     def to_geojson(self, origin: tuple[int, int] = CORNER) -> bytes:
-        """A FeatureCollection in UTF-8, without spaces, from which `from_geojson` makes the same regions again.
+        """Return a FeatureCollection in UTF-8, without spaces, from which `from_geojson` makes the same regions again.
 
         origin: full pixels from the slide's corner to where its coordinates are counted from.
         """
@@ -157,7 +158,7 @@ class RegionsOfInterest:
         return b'{"type":"FeatureCollection","features":[%b]}' % b",".join(features)
 
     def without_properties(self) -> RegionsOfInterest:
-        """The geometries alone: names, notes and identifiers can carry identity."""
+        """Return the geometries alone: names, notes and identifiers can carry identity."""
         bare = []
         for feature in self.features:
             parts = [shapely.geometry.mapping(shape) for shape in feature.shapes]  # x and y alone
@@ -168,18 +169,18 @@ class RegionsOfInterest:
 
     @property
     def outside(self) -> int:
-        """How many features touch nothing of the slide."""
+        """Number of features that touch nothing of the slide."""
         areas, marks = self._touching(Region(0, 0, *self.slide_size))
         inside = np.union1d(self._drawn.areas_of[areas], self._drawn.marks_of[marks])
         return len(self.features) - len(inside)
 
     def touches(self, region: Region) -> bool:
-        """Whether a region of interest touches a rectangle of full pixels."""
+        """Return True if a region of interest touches a rectangle of full pixels."""
         areas, marks = self._touching(region)
         return bool(areas.any() or marks.any())
 
     def tiles(self, grid: TileGrid) -> set[tuple[int, int]]:
-        """(column, row) of every tile that a region touches within the slide.
+        """Return (column, row) of every tile that a region touches within the slide.
 
         grid: tiles of full pixels. For tiles of the base, those times the scale: the columns and rows are the same.
         """
@@ -197,7 +198,7 @@ class RegionsOfInterest:
         return {grid.address(index) for index in np.flatnonzero(touched).tolist()}
 
     def _touching(self, region: Region) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Which of the areas, and which of the marks, touch a rectangle."""
+        """Return (n,) True for the areas, and for the marks, that touch a rectangle."""
         edges = (region.x, region.y, region.right, region.bottom)
         closed, half_open = _rectangles(*(np.array([edge]) for edge in edges))
         areas = shapely.intersects(self._drawn.areas, closed)
@@ -216,7 +217,7 @@ class RegionsOfInterest:
         return _Drawn(shapes[area], owners[area], shapes[~area], owners[~area])
 
     def _check_bounds(self) -> None:
-        """Raises RoiError if all regions lie outside the slide, going by their bounds alone."""
+        """Raise RoiError if all regions lie outside the slide, going by their bounds alone."""
         bounds = shapely.bounds([shape for feature in self.features for shape in feature.shapes])
         width, height = self.slide_size
         if not ((bounds[:, :2] < self.slide_size) & (bounds[:, 2:] >= 0)).all(1).any():
@@ -229,7 +230,7 @@ class RegionsOfInterest:
 
 
 def _rectangles(left: _Edges, top: _Edges, right: _Edges, bottom: _Edges) -> tuple[_Shapes, _Shapes]:
-    """(n,) rectangles with all their edges, and without the right and bottom ones: up to the last number before."""
+    """Return (n,) rectangles with all edges, and without the right and bottom ones: up to the last number before."""
     last_x, last_y = np.nextafter(right, -np.inf), np.nextafter(bottom, -np.inf)
     return shapely.box(left, top, right, bottom), shapely.box(left, top, last_x, last_y)
 
@@ -248,7 +249,7 @@ def _json(data: bytes) -> object:
 
 
 def _features(document: object) -> list[object]:
-    """The Features of whatever GeoJSON it is."""
+    """Return the Features of GeoJSON of any kind."""
     match document:
         case {"type": "FeatureCollection", **members}:
             return _array(members.get("features"), "features")
@@ -290,7 +291,7 @@ def _text(feature: dict[str, object]) -> bytes:
 
 
 def _shapes(geometry: object, depth: int) -> list[_Shape]:
-    """The points, lines and polygons of a GeoJSON geometry. depth: GeometryCollections up to it, itself included."""
+    """Return the points, lines and polygons of a GeoJSON geometry. depth: 1, and 1 more within each collection."""
     if not isinstance(geometry, dict):
         raise RoiError(f"expected a geometry, found {_described(geometry)}")
     given = geometry.get("coordinates")
@@ -341,7 +342,7 @@ def _ring(given: object) -> list[tuple[float, float]]:
 
 
 def _position(given: object) -> tuple[float, float]:
-    """Full pixels. Whatever follows x and y is ignored."""
+    """Return x and y in full pixels; further numbers are ignored."""
     x, y = (*_array(given, "a position"), None)[:2]
     return _coordinate(x), _coordinate(y)
 
@@ -355,7 +356,7 @@ def _coordinate(given: object) -> float:
 
 
 def _array(given: object, what: str) -> list[object]:
-    """An array that is not empty."""
+    """Return a value that must be an array with items. what: its name in messages."""
     if not isinstance(given, list):
         raise RoiError(f"expected an array as {what}, found {_described(given)}")
     if not given:
@@ -364,7 +365,7 @@ def _array(given: object, what: str) -> list[object]:
 
 
 def _described(value: object) -> str:
-    """What a JSON value is, in few words."""
+    """Return a few words on a JSON value."""
     match value:
         case None:
             return "null or nothing"

@@ -1,4 +1,4 @@
-"""Strict JSON: text to values, and values to frozen dataclasses. What a file states about itself may be anything.
+"""Strict JSON: text to values, and values to frozen dataclasses, whatever a file states about itself.
 
 A field says itself what it may hold, as `halo: Annotated[int, Range(0, 64)]`; `parsed` reads that, and reports every
 problem.

@@ -113,7 +113,7 @@ def write_container(
 
 
 class _Images:
-    """The images of a container, written one after the other."""
+    """Writes the images of a container, one after the other."""
 
     def __init__(self, tiff: tifffile.TiffWriter, manifest: Manifest) -> None:
         self._tiff = tiff
@@ -134,6 +134,7 @@ class _Images:
         )
 
     def write_associated(self, image: AssociatedImage) -> None:
+        """Write an associated image as one strip."""
         description = associated_description(self._manifest, image.name, *image.size)
         self._write([image.jpeg], description, **associated_image(image.name, image.size))
 
