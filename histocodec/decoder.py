@@ -7,7 +7,8 @@ from functools import partial
 from pathlib import Path
 
 from .errors import CorruptContainer, GeneratorMismatch, Problem, RegionError, UnknownGenerator
-from .format.manifest import GeneratorEntry
+from .format.descriptions import Rendition
+from .format.entries import GeneratorEntry
 from .format.reader import Container, FilePath
 from .generators.bicubic import BicubicGenerator
 from .generators.catalogue import load_generator
@@ -104,6 +105,11 @@ class Decoder(Closing):
     def is_enhanced(self) -> bool:
         """True if an enhancement layer is applied."""
         return self._enhancement is not None
+
+    @property
+    def rendition(self) -> Rendition:
+        """What this decoder makes of level 0: files and pictures of its pixels say it of themselves."""
+        return Rendition(self.manifest, bicubic=self.is_bicubic, enhanced=self.is_enhanced)
 
     @property
     def generator(self) -> Generator:

@@ -30,7 +30,7 @@
         ├── GeneratorMismatch     a generator, but not the one that the file names
         └── InvalidPackage        a model package that cannot be trusted
 
-Every message says what was expected, what was found, and where. The same facts are attributes.
+Every message says what was expected, what was found, and where. Attributes hold the same for programs.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class MissingFile(FileError, FileNotFoundError):
 
 
 def file_error(path: str | Path, error: OSError) -> FileError:
-    """What the operating system says of a file that it cannot open or read."""
+    """Build the error for a file that the operating system cannot open or read, with what it says."""
     if not isinstance(error, FileNotFoundError):
         found = FileError(path, f"cannot be read: {error.strerror or error}")
     elif os.path.islink(path):  # noqa: PTH114  (Path.is_link would raise where this says no)
@@ -182,9 +182,9 @@ class Problem:
     code: str
     """One of the codes that the format's specification lists."""
     place: str
-    """Where: a manifest field, `directory 2`, `level 0 tile 17` ..."""
+    """A manifest field, `directory 2`, `level 0 tile 17` ..."""
     sentence: str
-    """What was expected, and what was found."""
+    """A sentence on what was expected, and what was found."""
 
     def __str__(self) -> str:
         return f"{self.place}: {self.sentence} [{self.code}]"
@@ -200,7 +200,7 @@ class ContainerError(_PathError):
 
     @property
     def code(self) -> str:
-        """The code of the first problem."""
+        """Code of the first problem."""
         return self.problems[0].code
 
 

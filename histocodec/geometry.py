@@ -33,10 +33,11 @@ class Size(NamedTuple):
 
     @property
     def area(self) -> int:
+        """Number of pixels or tiles."""
         return self.width * self.height
 
     def divided(self, by: int) -> Size:
-        """Both sides divided, rounded up."""
+        """Return both sides divided, rounded up."""
         return Size(-(-self.width // by), -(-self.height // by))
 
 
@@ -55,28 +56,30 @@ class Region:
 
     @property
     def right(self) -> int:
+        """x of the first column beyond."""
         return self.x + self.width
 
     @property
     def bottom(self) -> int:
+        """y of the first row beyond."""
         return self.y + self.height
 
     def clipped(self, size: Size) -> Region | None:
-        """The part within an image of `size`, or None."""
+        """Return the part within an image of `size`, or None."""
         x, y = max(self.x, 0), max(self.y, 0)
         right, bottom = min(self.right, size.width), min(self.bottom, size.height)
         return Region(x, y, right - x, bottom - y) if right > x and bottom > y else None
 
     def within(self, size: Size) -> bool:
-        """Whether all of it lies in an image of `size`."""
+        """Return True if all of it lies in an image of `size`."""
         return self.x >= 0 and self.y >= 0 and self.right <= size.width and self.bottom <= size.height
 
     def scaled(self, scale: int) -> Region:
-        """The same area in a frame that is `scale` times finer."""
+        """Return this area in the pixels of a frame that is `scale` times finer."""
         return Region(self.x * scale, self.y * scale, self.width * scale, self.height * scale)
 
     def grown(self, by: int) -> Region:
-        """`by` pixels more on every side."""
+        """Return the region with `by` pixels more on every side."""
         return Region(self.x - by, self.y - by, self.width + 2 * by, self.height + 2 * by)
 
 
@@ -90,35 +93,36 @@ class TileGrid:
 
     @property
     def shape(self) -> Size:
-        """Columns and rows."""
+        """Number of columns and rows."""
         return self.size.divided(self.tile)
 
     @property
     def count(self) -> int:
+        """Number of tiles."""
         return self.shape.area
 
     def index(self, column: int, row: int) -> int:
-        """Position in row-major order, as TIFF counts tiles."""
+        """Return the position in row-major order, as TIFF counts tiles."""
         return row * self.shape.width + column
 
     def address(self, index: int) -> tuple[int, int]:
-        """(column, row) of a position."""
+        """Return (column, row) of a position in row-major order."""
         row, column = divmod(index, self.shape.width)
         return column, row
 
     def region(self, column: int, row: int) -> Region:
-        """The whole tile, also where it reaches beyond the image."""
+        """Return the whole tile, also where it reaches beyond the image."""
         return Region(column * self.tile, row * self.tile, self.tile, self.tile)
 
     def covered(self, column: int, row: int) -> Region:
-        """The part of the tile that lies within the image."""
+        """Return the part of a tile that lies within the image. Raises RegionError for a tile that does not exist."""
         part = self.region(column, row).clipped(self.size)
         if part is None:
             raise RegionError(f"no tile {column}, {row} in a grid of {self.shape.width} x {self.shape.height}")
         return part
 
     def touching(self, region: Region) -> Iterator[tuple[int, int]]:
-        """(column, row) of every tile that shares a pixel with `region`, row by row."""
+        """Yield (column, row) of every tile that shares a pixel with `region`, row by row."""
         part = region.clipped(self.size)
         if part is None:
             return

@@ -1,4 +1,4 @@
-"""validate(): every problem of a file, each with its code."""
+"""Every problem of a file, each with its code."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .runtime.parallel import core_count, ordered_map
 def validate(
     path: str | Path, *, deep: bool = False, progress: Callable[[int, int], None] = lambda done, total: None
 ) -> list[Problem]:
-    """The problems of a file; none for a good one. Codes as in `format.tags.PROBLEM_CODES` and the specification.
+    """Return the problems of a file; none for a good one. Their codes are those of `format.tags.PROBLEM_CODES`.
 
     Checks the structure and the manifest, every checksum, and that the generator is at hand and is the one that is
     named. deep: decodes every stored tile and image as well, and predicts each block that has a residual, to see
@@ -34,7 +34,7 @@ def validate(
         layer = container.enhancement
 
         def check(piece: tuple[int, int] | int | str) -> Sequence[Problem]:
-            """A tile by level and index, one of the enhancement layer by index, or an associated image by name."""
+            """Check a tile by level and index, one of the enhancement layer by index, an associated image by name."""
             try:
                 if isinstance(piece, int):
                     _check_enhancement(decoder, piece, deep=deep)
@@ -70,7 +70,7 @@ def validate(
 
 
 def _check_enhancement(decoder: Decoder, index: int, *, deep: bool) -> None:
-    """Raises CorruptContainer for a tile of the enhancement layer that cannot be used."""
+    """Raise CorruptContainer for a tile of the enhancement layer that cannot be used."""
     layer = decoder.container.enhancement
     assert layer is not None
     if not deep:

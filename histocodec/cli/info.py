@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from ..encoder import EncodeReport
-from ..format.descriptions import NOTICE, floors_label, reconstruction_label
+from ..format.descriptions import NOTICE, Rendition, floors_label
 from ..format.entries import spread
 from ..format.manifest import Manifest
 from ..format.reader import Container
@@ -58,7 +58,7 @@ def encode_info(report: EncodeReport) -> dict[str, object]:
         **_sizes(manifest, report.size_bytes),
         "base": _base(manifest),
         "downsampling": _downsampling(manifest),
-        "level_0": reconstruction_label(manifest),
+        "level_0": Rendition(manifest).label,
         **_quality(manifest),
     }
     if report.notes:
@@ -87,7 +87,7 @@ def container_info(container: Container) -> dict[str, object]:
         "reduced_levels_bytes": sum(container.tile_bytes(level) for level in levels[1:]),
         "blocks": container.tissue_map.size,
         "tissue_share": round(float(container.tissue_map.mean()), 4),
-        "level_0": reconstruction_label(manifest),
+        "level_0": Rendition(manifest).label,
         "generator": dataclasses.asdict(manifest.prediction.generator),
         **_quality(manifest),
         "quality_map": None if container.quality_map is None else f"{int(container.quality_map.measured.sum())} blocks",

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..decoder import Decoder
 from ..errors import PairMismatch, SettingsError
-from ..format.descriptions import NOTICE, enhancement_label, reconstruction_label, stated_reconstruction
+from ..format.descriptions import NOTICE, stated_reconstruction
 from ..format.entries import ErrorSummary, Summary, spread
 from ..format.quality import summarise, summarise_errors
 from ..geometry import Region, TileGrid
@@ -242,12 +242,7 @@ def compare(
     return Comparison(
         slide=source.path,
         file=decoder.path,
-        label=", ".join(
-            [
-                reconstruction_label(decoder.manifest, bicubic=decoder.is_bicubic),
-                *enhancement_label(decoder.manifest, applied=decoder.is_enhanced),
-            ]
-        ),
+        label=", ".join([decoder.rendition.label, *decoder.rendition.enhancement_labels]),
         grid=grid,
         selection=tiles,
         candidates=len(candidates),

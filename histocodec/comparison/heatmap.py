@@ -14,7 +14,7 @@ from PIL import ImageDraw
 
 from ..decoder import Decoder
 from ..errors import SettingsError
-from ..format.descriptions import NOTICE, floors_label, quality_label, reconstruction_label
+from ..format.descriptions import NOTICE, Rendition, floors_label
 from ..geometry import Image, Region, Size, TileGrid
 from .sheet import (
     FAINT,
@@ -104,13 +104,13 @@ def quality_picture(decoder: Decoder) -> PILImage.Image:
             FAINT,
         ),
         *wrapped(f"The lowest, by their corner in full-resolution pixels: {'; '.join(worst)}.", FAINT),
-        *wrapped(f"Level 0 is {reconstruction_label(manifest)}. {NOTICE.capitalize()}.", RED),
+        *wrapped(f"Level 0 is {Rendition(manifest).label}. {NOTICE.capitalize()}.", RED),
     ]
     layer = manifest.layers.enhancement
     if layer is not None:
         corrected = f"Drawn without the enhancement layer, which corrects {layer.tiles} blocks; with it "
         promised = "".join(f"; {floor}" for floor in floors_label(layer))
-        text += wrapped(f"{corrected}{quality_label(manifest)}{promised}.", RED)
+        text += wrapped(f"{corrected}{Rendition(manifest).quality_label}{promised}.", RED)
     return heat_map(decoder, grid, psnr_db, text, outlined)
 
 

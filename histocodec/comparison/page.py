@@ -11,7 +11,7 @@ from html import escape
 from PIL import Image as PILImage
 
 from ..decoder import Decoder
-from ..format.descriptions import NOTICE, quality_label
+from ..format.descriptions import NOTICE
 from ..format.entries import LossyStep
 from ..geometry import Image, Region
 from ..pixels.floors import square_side
@@ -238,7 +238,7 @@ def _subject(source: Source, decoder: Decoder, comparison: Comparison) -> str:
         "Stored": f"1/{base.scale} of the resolution, {manifest.base_mpp:.4g} µm/px, "
         f"as {base.codec} of quality {base.quality:g}",
         "Compared": f"{comparison.method}, of {comparison.grid.tile} px a side",
-        "When it was made": quality_label(manifest, bicubic=decoder.is_bicubic, enhanced=decoder.is_enhanced),
+        "When it was made": decoder.rendition.quality_label,
         "Written by": manifest.software,
     }
     listed = "".join(f"<dt>{name}</dt><dd><bdi>{escape(value)}</bdi></dd>" for name, value in rows.items())

@@ -18,7 +18,7 @@ from PIL.PngImagePlugin import PngInfo
 from ..decoder import BICUBIC, Decoder
 from ..encoder import EncodeReport, EncodeSettings, encode
 from ..errors import HistocodecError
-from ..format.descriptions import NOTICE, quality_label, reconstruction_label
+from ..format.descriptions import NOTICE, Rendition
 from ..geometry import Image, Region, Size
 from ..pixels.metrics import psnr, ssim
 from ..runtime.files import atomic_output, check_output
@@ -77,7 +77,7 @@ def run_demo(
             panels = _panels(source, file)
         facts = _facts(report, encode_s, decode_s, decoded.stat().st_size)
         text, coded = PngInfo(), io.BytesIO()
-        text.add_itxt("Description", f"{_caption(report)} Quality: {quality_label(report.manifest)}.")
+        text.add_itxt("Description", f"{_caption(report)} Quality: {Rendition(report.manifest).quality_label}.")
         _draw(panels, facts, _caption(report)).save(coded, "PNG", pnginfo=text)
         with atomic_output(output, overwrite=overwrite) as out:
             out.write(coded.getbuffer())
@@ -157,7 +157,7 @@ def _facts(report: EncodeReport, encode_s: float, decode_s: float, decoded_bytes
 
 
 def _caption(report: EncodeReport) -> str:
-    return f"Level 0 is {reconstruction_label(report.manifest)}. {NOTICE.capitalize()}."
+    return f"Level 0 is {Rendition(report.manifest).label}. {NOTICE.capitalize()}."
 
 
 def _draw(panels: list[_Panel], facts: dict[str, object], caption: str) -> PILImage.Image:

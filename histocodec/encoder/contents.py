@@ -23,8 +23,9 @@ from ..format.entries import (
     SlideEntry,
     level_sizes,
 )
-from ..format.layers import EnhancementPieces, coded_quality_map, crc_table
+from ..format.layers import EnhancementPieces, coded_quality_map
 from ..format.manifest import SOFTWARE, Manifest
+from ..format.pieces import crc_table
 from ..format.writer import checksum_table, write_container
 from ..generators.catalogue import known_names
 from ..pixels.downsample import BoxDownsampler

@@ -1,4 +1,4 @@
-"""Label, macro and thumbnail of a slide: coded to fit their share of a byte budget, and as a file has them."""
+"""Label, macro and thumbnail of a slide: coded to fit their share of a byte budget, or taken from a file."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ from .reader import Container
 from .writer import AssociatedImage
 
 NAMES = ("thumbnail", "label", "macro")
-"""Kept, in this order: readers of Aperio files take the first associated image for the thumbnail."""
+"""Names of the images that are kept, in this order: readers of Aperio files take the first one for the thumbnail."""
 
 MAX_SIDE = 8192
-"""Larger images are stored smaller: a reader need not ask for more memory than two of these sides."""
+"""Pixels a side above which an image is stored smaller: a reader need not ask for memory of more than its square."""
 
 BUDGET_SHARE = 0.125
-"""Tissue is what a slide is for."""
+"""Share of a byte budget that these images may take: tissue is what a slide is for."""
 
 _ATTEMPTS = [(shrink, quality) for shrink in (1, 2, 4) for quality in (80, 65, 50, 35)]
+"""Factor by which an image is shrunk, and its codec quality, best first."""
 
 
 def code_associated(
     images: dict[str, Image], *, deidentify: bool, fallback_thumbnail: Image, budget_bytes: int | None
 ) -> tuple[list[AssociatedImage], str | None]:
-    """The images as JPEG at the best quality and size that take at most an eighth of the budget.
+    """Code the images as JPEG at the best quality and size that take at most an eighth of the budget.
 
     images: name -> (height, width, 3) uint8 RGB. Returns them in file order, and a note for the user if anything had to
     give way.
@@ -49,7 +50,7 @@ def code_associated(
 
 
 def stored_associated(container: Container, *, thumbnail: Image | None = None) -> list[AssociatedImage]:
-    """Those of a file, as they are stored and in file order, so the thumbnail first.
+    """Return the images of a file as they are stored and in file order, so the thumbnail first.
 
     thumbnail: (height, width, 3) uint8 RGB to put in place of the file's; None keeps it. Raises CorruptContainer.
     """

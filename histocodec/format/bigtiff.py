@@ -8,11 +8,12 @@ and a tag's value is read when it is asked for, by a caller who knows how long i
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from .pieces import HEADER_BYTES, Damaged, ReadAt
 
 MAX_DIRECTORIES = 64
 MAX_ENTRIES = 64
@@ -23,16 +24,15 @@ _RATIONAL = 5
 _BYTES = (1, 2, 7)
 """BYTE, ASCII, UNDEFINED."""
 
-ReadAt = Callable[[int, int], bytes]
-"""(offset, length) -> that many bytes; fewer at the file's end."""
 
-
-class BigTiffError(ValueError):
+class BigTiffError(Damaged):
     """The bytes are not a BigTIFF of the kind that is read here."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
+    """An entry of a directory, as it is stored."""
+
     kind: int
     count: int
     inline: bytes
@@ -48,17 +48,17 @@ class Directory:
     _read_at: ReadAt
 
     def number(self, tag: int, default: int | None = None) -> int:
-        """The value of a tag that holds one whole number; `default` if there is no such tag."""
+        """Return the value of a tag that holds one whole number; `default` if there is no such tag."""
         if default is not None and tag not in self._entries:
             return default
         return self.numbers(tag, 1)[0]
 
     def numbers(self, tag: int, count: int) -> tuple[int, ...]:
-        """The `count` whole numbers of a tag."""
+        """Return the `count` whole numbers of a tag."""
         return tuple(self.array(tag, count).tolist())
 
     def rational(self, tag: int) -> tuple[int, int]:
-        """Numerator and denominator of a tag that holds one rational."""
+        """Return numerator and denominator of a tag that holds one rational."""
         entry = self._entry(tag)
         if entry.kind != _RATIONAL or entry.count != 1:
             raise self._unexpected(tag, entry, "one rational")
@@ -66,11 +66,11 @@ class Directory:
         return top, bottom
 
     def count(self, tag: int) -> int:
-        """How many values a tag says that it holds; 0 if there is no such tag."""
+        """Return the number of values that a tag says it holds; 0 if there is no such tag."""
         return self._entries[tag].count if tag in self._entries else 0
 
     def array(self, tag: int, count: int) -> NDArray[np.uint64]:
-        """`numbers` as an array, for the long ones."""
+        """Return the `count` whole numbers of a tag as an array of (count,) uint64."""
         entry = self._entry(tag)
         if entry.kind not in _NUMBERS or entry.count != count:
             raise self._unexpected(tag, entry, f"{count} whole numbers")
@@ -78,7 +78,7 @@ class Directory:
         return np.frombuffer(self._value(tag, entry, element.itemsize), element).astype(np.uint64)
 
     def data(self, tag: int, limit: int) -> bytes | None:
-        """The value of an ASCII, BYTE or UNDEFINED tag of at most `limit` bytes; None if there is no such tag."""
+        """Return the value of an ASCII, BYTE or UNDEFINED tag, at most `limit` bytes; None without such a tag."""
         if tag not in self._entries:
             return None
         entry = self._entry(tag)
@@ -106,9 +106,9 @@ class Directory:
 
 
 def read_directories(read_at: ReadAt) -> list[Directory]:
-    """The main chain of directories of a little-endian BigTIFF. Raises BigTiffError."""
-    head = read_at(0, 16)
-    if len(head) < 16 or head[:8] != b"II\x2b\0\x08\0\0\0":
+    """Return the main chain of directories of a little-endian BigTIFF. Raises BigTiffError."""
+    head = read_at(0, HEADER_BYTES)
+    if len(head) < HEADER_BYTES or head[:8] != b"II\x2b\0\x08\0\0\0":
         raise BigTiffError("not a little-endian BigTIFF")
     (offset,) = struct.unpack_from("<Q", head, 8)
     directories: list[Directory] = []
@@ -121,9 +121,9 @@ def read_directories(read_at: ReadAt) -> list[Directory]:
 
 
 def read_directory(read_at: ReadAt, offset: int) -> tuple[Directory, int]:
-    """The directory at `offset`, and the offset of the next one (0: none). Raises BigTiffError."""
+    """Return the directory at `offset`, and the offset of the next one (0: none). Raises BigTiffError."""
     head = read_at(offset, 8)
-    if offset < 16 or len(head) < 8:
+    if offset < HEADER_BYTES or len(head) < 8:
         raise BigTiffError(f"a directory at {offset} lies outside the file")
     (count,) = struct.unpack("<Q", head)
     if not 1 <= count <= MAX_ENTRIES:

@@ -1,16 +1,54 @@
 """The parts of a manifest: what a file states about slide, base, prediction, layers and measured quality.
 
-`formats/container/v1/spec.md` is normative.
+Each field says at its place what it may hold; what fields must say together is in `manifest_rules`.
+`formats/container/v1/spec.md`, section 4, is normative, and `manifest.schema.json` states the same ranges.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import Annotated
 
 from ..pixels.tile_codecs import TileCodec
+from .strict_json import MAX_WHOLE, Above, OneOf, Pattern, Range
+from .tags import MAX_COLOUR, MAX_HALO, MAX_SIDE, MAX_SUBIFDS
 
 OVERVIEW_CODEC: dict[TileCodec, TileCodec] = {"jp2k": "jp2k", "avif": "jp2k", "jpeg": "jpeg"}
-"""Of the reduced levels, by that of the base."""
+"""Codec of the reduced levels, by that of the base."""
+
+LEVEL_STEP = 8
+"""Pixels of a level per pixel of the next, each axis."""
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+ -]{0,63}")
+"""Names of generators and associated images: they stand in labels, where other readers look for `|` and line ends."""
+
+_SHA256 = "[0-9a-f]{64}"
+_DIGEST = f"sha256:{_SHA256}"
+
+Name = Annotated[str, Pattern(NAME.pattern, "1 to 64 letters, digits and ._+-")]
+Sha256 = Annotated[str, Pattern(_SHA256, "64 hexadecimal digits")]
+Digest = Annotated[str, Pattern(_DIGEST, "sha256: and 64 hexadecimal digits")]
+GeneratorDigest = Annotated[
+    str,
+    Pattern(
+        f"{_DIGEST}|builtin:bicubic-x[24]",
+        "sha256: and 64 hexadecimal digits, or builtin:bicubic-x2 or builtin:bicubic-x4",
+    ),
+]
+Scale = Annotated[int, OneOf(2, 4)]
+Count = Annotated[int, Range(0, MAX_WHOLE)]
+SubIfd = Annotated[int, Range(0, MAX_SUBIFDS - 1)]
+"""Position in the SubIFDs tag of the first directory, from 0."""
+Corner = Annotated[int, Range(0, MAX_SIDE - 1)]
+Side = Annotated[int, Range(1, MAX_SIDE)]
+Sides = Annotated[tuple[int, int], Range(1, MAX_SIDE)]
+"""Width and height."""
+Place = tuple[Corner, Corner, Side, Side]
+"""x, y, width and height in full pixels."""
+Colours = Annotated[tuple[int, ...], Range(-MAX_COLOUR, MAX_COLOUR)]
+DECIBELS = Range(0, 100)
+Decibels = Annotated[float, DECIBELS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,32 +57,35 @@ class LossyStep:
 
     method: str
     """`ISO_10918_1` JPEG, `ISO_15444_1` JPEG 2000, `ISO_23000_22` AVIF, or a sentence where DICOM has no term."""
-    ratio: float | None
+    ratio: Annotated[float, Range(0, float("inf"))] | None
     """Uncompressed 24-bit bytes of the full-resolution slide over compressed bytes; None if unknown."""
     derivation: str
-    """What was done, in words."""
+    """The step in words."""
 
 
 @dataclass(frozen=True, slots=True)
 class SlideEntry:
-    """What the file says about the slide that it was made from."""
+    """The slide that the file was made from."""
 
-    size: tuple[int, int]
+    size: Sides
     """Width and height in full pixels."""
-    mpp: float
+    mpp: Annotated[float, Range(0.01, 100)]
     """Micrometres per full pixel."""
-    objective_power: float | None
+    objective_power: Annotated[float, Above(0)] | None
+    """Magnification of the scanner's objective; None if unknown."""
     vendor: str
-    background: tuple[int, int, int]
+    """The scanner's vendor, as the source's reader names it."""
+    background: Annotated[tuple[int, int, int], Range(0, 255)]
     """RGB of areas that were transparent or missing."""
-    source_bytes: int
+    source_bytes: Count
     """Bytes of the source's files."""
     deidentified: bool
+    """True if everything that can carry identity was left out."""
     properties: dict[str, str]
     """The vendor's properties, as the source's reader gave them."""
     lossy_history: tuple[LossyStep, ...]
-    """Oldest first; the last step is this file's own."""
-    damaged: tuple[tuple[int, int, int, int], ...] | None = None
+    """Lossy steps, oldest first; the last step is this file's own."""
+    damaged: tuple[Place, ...] | None = None
     """x, y, width and height in full pixels of the places that could not be read from the source, where the background
     stands instead; None if there are none."""
 
@@ -53,17 +94,18 @@ class SlideEntry:
 class Level:
     """One stored level of the base pyramid."""
 
-    size: tuple[int, int]
-    downsample: int
+    size: Sides
+    """Width and height in pixels."""
+    downsample: Annotated[int, Range(1, MAX_WHOLE)]
     """Base pixels per pixel of this level, each axis: 1, 8, 64 ..."""
 
 
 @dataclass(frozen=True, slots=True)
 class DownsamplingEntry:
-    """What made the base, where it was not the box average. Nothing that a decoder does depends on it."""
+    """The downsampler that made the base, where it was not the box average. No decoder depends on it."""
 
-    name: str
-    digest: str
+    name: Name
+    digest: Digest
     """`sha256:` and the hexadecimal SHA-256 of its package."""
 
 
@@ -71,37 +113,42 @@ class DownsamplingEntry:
 class BaseEntry:
     """How the base is stored."""
 
-    scale: int
+    scale: Scale
     """Full pixels per base pixel, each axis."""
     codec: TileCodec
-    quality: float
-    """On the codec's own scale."""
-    tile: int
+    quality: Annotated[float, Range(0, 100)]
+    """Codec quality: on the codec's own scale."""
+    tile: Annotated[int, OneOf(128, 256, 512, 1024)]
     """Pixels a side of a stored tile, at every level."""
     levels: tuple[Level, ...]
-    subifd: int | None = None
-    """Of the first directory: which one holds the base. None: the first directory itself does."""
-    colour: tuple[int, ...] | None = None
+    """The stored levels, the base first."""
+    subifd: SubIfd | None = None
+    """SubIFD of the first directory that holds the base; None if the first directory itself does."""
+    colour: Colours | None = None
     """The numbers of `pixels.colour.ColourTransform`; None if tiles are coded in RGB."""
     downsampling: DownsamplingEntry | None = None
-    """None: the box average."""
+    """The downsampler that made the base; None for the box average."""
 
     @property
     def level_codecs(self) -> tuple[TileCodec, ...]:
-        """Of each level. What no other reader knows is left to the base: the reduced levels are for all of them."""
+        """Codec of each level. A codec that no other reader knows is the base's alone: others show reduced levels."""
         reduced: TileCodec = OVERVIEW_CODEC[self.codec]
         return (self.codec, *[reduced] * (len(self.levels) - 1))
 
 
 @dataclass(frozen=True, slots=True)
 class GeneratorEntry:
-    """Which generator predicts the full resolution."""
+    """The generator that predicts the full resolution."""
 
-    name: str
-    digest: str
-    scale: int
-    halo: int
+    name: Name
+    digest: GeneratorDigest
+    """`sha256:` and the hexadecimal SHA-256 of its package, or the digest of one that the format defines."""
+    scale: Scale
+    """Full pixels per base pixel, each axis."""
+    halo: Annotated[int, Range(0, MAX_HALO)]
+    """Base pixels around a block that it sees, on each side."""
     embedded: bool
+    """True if the file holds its package."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +156,7 @@ class PredictionEntry:
     """How the full resolution is predicted."""
 
     generator: GeneratorEntry
-    block: int
+    block: Annotated[int, OneOf(64, 128, 256)]
     """Base pixels a side of a block of the canonical grid."""
 
 
@@ -117,10 +164,9 @@ class PredictionEntry:
 class Layer:
     """An image in a SubIFD of the first directory."""
 
-    subifd: int
-    """Its position in the SubIFDs tag, from 0."""
-    size: tuple[int, int]
-    """Pixels."""
+    subifd: SubIfd
+    size: Sides
+    """Width and height in pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +176,7 @@ class Summary:
     mean: float
     percentile_5: float
     worst: float
-    """The lowest that was measured."""
+    """The lowest value that was measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,35 +186,20 @@ class ErrorSummary:
     mean: float
     percentile_95: float
     worst: float
-    """The highest that was measured."""
+    """The highest value that was measured."""
 
 
-def spread(
-    summary: Summary | ErrorSummary | None, count: int | None, *, complete: bool
-) -> dict[str, float | int | None] | None:
-    """A summary as JSON values: only what was measured of all that there is has a `worst`.
-
-    count: of how many values it is, None if nobody knows. complete: whether those are all.
-    """
-    match summary:
-        case None:
-            return None
-        case Summary(mean, percentile, extreme):
-            names = ("percentile_5", "lowest")
-        case ErrorSummary(mean, percentile, extreme):
-            names = ("percentile_95", "highest")
-    values: dict[str, float | int | None] = {"mean": mean, names[0]: percentile}
-    return {**values, "worst": extreme if complete else None, names[1]: extreme, "of": count}
+SummaryInDecibels = Annotated[Summary, DECIBELS]
 
 
 @dataclass(frozen=True, slots=True)
 class QualityMapLayer:
-    """What was measured, block by block; see `format.quality.QualityMap`."""
+    """The layer that holds what was measured, block by block; see `format.quality.QualityMap`."""
 
-    subifd: int
-    size: tuple[int, int]
-    """Blocks."""
-    checksums_sha256: str
+    subifd: SubIfd
+    size: Sides
+    """Columns and rows of blocks."""
+    checksums_sha256: Sha256
     """Hexadecimal SHA-256 of the layer's own checksum table."""
 
 
@@ -176,30 +207,31 @@ class QualityMapLayer:
 class EnhancementLayer:
     """Tiles at full resolution that correct the prediction, and what holds with them."""
 
-    subifd: int
-    size: tuple[int, int]
-    """Full pixels: that of the slide."""
-    checksums_sha256: str
+    subifd: SubIfd
+    size: Sides
+    """Width and height in full pixels: those of the slide."""
+    checksums_sha256: Sha256
+    """Hexadecimal SHA-256 of the layer's own checksum table."""
     codec: TileCodec
-    tiles: int
-    """Of them that are there."""
-    min_psnr_db: float | None = None
-    """No square of the decoded file is below; None: no such promise."""
-    roi_psnr_db: float | None = None
-    """No square of a block that touches a region of interest is below."""
-    psnr_db: Summary | None = None
-    """Of all blocks of the decoded file, tissue and glass, on the parts within the slide."""
-    colour: tuple[int, ...] | None = None
+    tiles: Count
+    """Number of tiles that are present: of a mode other than `ABSENT`."""
+    min_psnr_db: Decibels | None = None
+    """Floor of every square of the decoded file; None without such a promise."""
+    roi_psnr_db: Decibels | None = None
+    """Floor of every square of a block that touches a region of interest; None without such a promise."""
+    psnr_db: SummaryInDecibels | None = None
+    """PSNR of all blocks of the decoded file, tissue and glass, on the parts within the slide."""
+    colour: Colours | None = None
     """The numbers of two colour transforms, for residual and for native tiles; None if none is transformed."""
-    square: int | None = None
+    square: Side | None = None
     """Full pixels a side of the squares of a block on which the floors hold; None: on whole blocks."""
-    lowest_db: float | None = None
-    """PSNR of the square of the decoded file that is worst."""
-    tissue_psnr_db: Summary | None = None
-    """Of all its blocks of tissue."""
-    rest_loss_db: ErrorSummary | None = None
-    """What its blocks of tissue outside the regions of interest lose against the same file without regions."""
-    regions_origin: tuple[int, int] | None = None
+    lowest_db: Decibels | None = None
+    """PSNR of the worst square of the decoded file."""
+    tissue_psnr_db: SummaryInDecibels | None = None
+    """PSNR of all blocks of tissue of the decoded file."""
+    rest_loss_db: Annotated[ErrorSummary, Range(-100, 100)] | None = None
+    """PSNR that blocks of tissue outside the regions of interest lose against the same file without regions."""
+    regions_origin: Annotated[tuple[int, int], Range(-MAX_SIDE, MAX_SIDE)] | None = None
     """Full pixels from the slide's corner to the point that the regions were counted from as they were given."""
 
 
@@ -213,7 +245,7 @@ class Layers:
 
     @property
     def present(self) -> tuple[Layer | QualityMapLayer | EnhancementLayer, ...]:
-        """Those that the file has."""
+        """The layers that the file has."""
         return tuple(layer for layer in (self.tissue_map, self.quality_map, self.enhancement) if layer is not None)
 
 
@@ -223,37 +255,78 @@ class QualityEntry:
 
     method: str
     """`sample`: blocks of tissue drawn at random; `all`: all of them. At the slide's edges, of what lies within it."""
-    blocks: int
-    block_size: int
+    blocks: Annotated[int, Range(1, MAX_WHOLE)]
+    """Number of blocks that were measured."""
+    block_size: Side
     """Full pixels a side."""
-    psnr_db: Summary
-    ssim: Summary
-    bicubic_psnr_db: float
-    """Mean PSNR of plain bicubic enlargement of the same base on the same blocks."""
-    psnr_half_width_db: float | None = None
+    psnr_db: SummaryInDecibels
+    ssim: Annotated[Summary, Range(-1, 1)]
+    bicubic_psnr_db: Decibels
+    """Mean PSNR of bicubic enlargement of the same base on the same blocks."""
+    psnr_half_width_db: Decibels | None = None
     """The mean PSNR of all tissue is within this of the sample's, with 95 % confidence; 0 if all of it was measured."""
-    colour_error: ErrorSummary | None = None
+    colour_error: Annotated[ErrorSummary, Range(0, 1000)] | None = None
     """`pixels.metrics.colour_error` of both averaged down to the base's resolution."""
-    consistency_db: Summary | None = None
+    consistency_db: SummaryInDecibels | None = None
     """PSNR of the prediction, averaged down to the base's resolution, against the decoded base."""
-    worst_block: tuple[int, int] | None = None
+    worst_block: Annotated[tuple[int, int], Range(0, MAX_SIDE)] | None = None
     """Column and row of the block of the lowest PSNR."""
 
     @property
     def complete(self) -> bool:
-        """Whether all of the tissue was measured."""
+        """True if all of the tissue was measured."""
         return self.method == "all" or self.psnr_half_width_db == 0
 
 
-LEVEL_STEP = 8
-"""Pixels of a level per pixel of the next, each axis."""
+@dataclass(frozen=True, slots=True)
+class SubIfds:
+    """Positions in the SubIFDs tag of the first directory, from 0; None for what is not there."""
+
+    base: int | None
+    tissue_map: int | None
+    quality_map: int | None
+    enhancement: int | None
+
+    @property
+    def count(self) -> int:
+        """Number of SubIFDs."""
+        return sum(place is not None for place in (self.base, self.tissue_map, self.quality_map, self.enhancement))
+
+
+def number_subifds(
+    codec: TileCodec, *, tissue_map: bool = True, quality_map: bool = False, enhancement: bool = False
+) -> SubIfds:
+    """Return where a writer puts an AVIF base, which other readers cannot show, and the layers that are there.
+
+    codec: that of the base.
+    """
+    present = (codec == "avif", tissue_map, quality_map, enhancement)
+    return SubIfds(*(sum(present[:place]) if there else None for place, there in enumerate(present)))
 
 
 def level_sizes(base_size: tuple[int, int], tile: int) -> tuple[Level, ...]:
-    """The levels of a base pyramid: each an eighth of the last, until one fits into a tile; two at least."""
+    """Return the levels of a base pyramid: each an eighth of the last, until one fits into a tile; two at least."""
     levels = [Level(base_size, 1)]
     while max(levels[-1].size) > tile or len(levels) < 2:
         width, height = levels[-1].size
         size = -(-width // LEVEL_STEP), -(-height // LEVEL_STEP)
         levels.append(Level(size, levels[-1].downsample * LEVEL_STEP))
     return tuple(levels)
+
+
+def spread(
+    summary: Summary | ErrorSummary | None, count: int | None, *, complete: bool
+) -> dict[str, float | int | None] | None:
+    """Return a summary as JSON values; only a measure of all that there is has a `worst`.
+
+    count: number of values, None if nobody knows. complete: True if those are all.
+    """
+    match summary:
+        case None:
+            return None
+        case Summary(mean, percentile, extreme):
+            names = ("percentile_5", "lowest")
+        case ErrorSummary(mean, percentile, extreme):
+            names = ("percentile_95", "highest")
+    values: dict[str, float | int | None] = {"mean": mean, names[0]: percentile}
+    return {**values, "worst": extreme if complete else None, names[1]: extreme, "of": count}

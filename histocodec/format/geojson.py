@@ -1,4 +1,4 @@
-"""What exports of regions leave open, mended: compression, features without a geometry, rings that do not end."""
+"""Mending what exports of regions leave open: compression, features without a geometry, rings that do not end."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_DEPTH = 64
 
 
 def unpacked(data: bytes, most: int) -> bytes:
-    """The bytes, decompressed if they are gzip, as QuPath writes `.geojson.gz`; at most one byte more than `most`.
+    """Return the bytes, decompressed if they are gzip (QuPath's `.geojson.gz`); at most one byte more than `most`.
 
     Raises RoiError if they are gzip and damaged.
     """
@@ -30,9 +30,9 @@ def unpacked(data: bytes, most: int) -> bytes:
 
 
 def mended(features: Iterable[object]) -> tuple[list[object], tuple[str, ...]]:
-    """The features that have a geometry, every ring closed; and a note of each kind on what was done.
+    """Return the features that have a geometry, every ring closed; and a note of each kind on what was done.
 
-    A geometry that is null or has no coordinates is none (RFC 7946, 3.1 and 3.2). What is no GeoJSON is left as it is.
+    A geometry that is null or has no coordinates is none (RFC 7946, 3.1 and 3.2). Anything but GeoJSON is left alone.
     """
     kept: list[object] = []
     left_out = closed = 0
@@ -60,9 +60,9 @@ def _counted(count: int, what: str) -> str:
 
 
 def _mended(geometry: Any, depth: int = 0) -> tuple[Any, int]:
-    """The geometry, itself if there is nothing to mend, or None if it is empty; and how many rings were closed.
+    """Return the geometry, itself if there is nothing to mend, None if it is empty; and how many rings were closed.
 
-    What is nested too deep is refused elsewhere.
+    A geometry that is nested too deep is refused elsewhere.
     """
     match geometry:
         case {"type": "GeometryCollection", "geometries": list(parts)} if depth < MAX_DEPTH:
@@ -86,7 +86,7 @@ def _mended(geometry: Any, depth: int = 0) -> tuple[Any, int]:
 
 
 def _has_no_position(coordinates: object, depth: int = 4) -> bool:
-    """Whether these are only empty arrays within each other, as deep as coordinates go."""
+    """Return True if these are only empty arrays within each other, as deep as coordinates go."""
     return isinstance(coordinates, list) and depth > 0 and all(_has_no_position(c, depth - 1) for c in coordinates)
 
 
@@ -97,6 +97,6 @@ def _closed_rings(rings: list[Any]) -> tuple[list[Any], int]:
 
 
 def _place(position: object) -> tuple[float, ...]:
-    """x and y; of what is no position, nothing: it is refused elsewhere."""
+    """Return x and y; nothing for what is no position, which is refused elsewhere."""
     xy = position[:2] if isinstance(position, list) else []
     return tuple(xy) if all(isinstance(value, int | float) for value in xy) else ()

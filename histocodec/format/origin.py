@@ -1,4 +1,4 @@
-"""Where the coordinates of regions of interest are counted from: the slide's corner, or that of its scanned part.
+"""The point that coordinates of regions of interest are counted from: the slide's corner, or its scanned part's.
 
 Some formats (MIRAX, Leica SCN, Ventana BIF) hold a glass of which a part was scanned, and say which by OpenSlide's
 `openslide.bounds-*`. QuPath shows that part alone and counts from its corner; OpenSlide counts from the slide's. A file
@@ -18,10 +18,14 @@ Origin = Literal["bounds", "slide"]
 
 ORIGINS: tuple[Origin, ...] = get_args(Origin)
 CORNER = (0, 0)
+"""Full pixels from the slide's corner to itself."""
+
+BOUNDS = ("bounds-x", "bounds-y", "bounds-width", "bounds-height")
+"""Properties of the scanned part, without OpenSlide's prefix."""
 
 
 def scanned_part(properties: Mapping[str, str]) -> tuple[int, int, int, int] | None:
-    """x, y, width and height of the scanned part in full pixels; None where a slide does not say."""
+    """Return x, y, width and height of the scanned part in full pixels; None where a slide does not say."""
     for prefix in ("openslide", "aperio.openslide"):  # the latter is how OpenSlide shows what `decode` wrote
         try:
             x, y, width, height = (int(properties[f"{prefix}.{name}"]) for name in BOUNDS)
@@ -31,17 +35,14 @@ def scanned_part(properties: Mapping[str, str]) -> tuple[int, int, int, int] | N
     return None
 
 
-BOUNDS = ("bounds-x", "bounds-y", "bounds-width", "bounds-height")
-
-
 def bounds_corner(properties: Mapping[str, str]) -> tuple[int, int]:
-    """Full pixels from the slide's corner to that of its scanned part; (0, 0) where a slide does not say."""
+    """Return full pixels from the slide's corner to that of its scanned part; (0, 0) where a slide does not say."""
     part = scanned_part(properties)
     return CORNER if part is None else part[:2]
 
 
 def chosen_origin(properties: Mapping[str, str], choice: Origin | None) -> tuple[int, int] | None:
-    """Full pixels from the slide's corner to the origin that was chosen; None if it matters, and nobody chose."""
+    """Return full pixels from the slide's corner to the chosen origin; None if it matters, and nobody chose."""
     corner = bounds_corner(properties)
     if choice is None and corner != CORNER:
         return None
@@ -60,9 +61,9 @@ def check_origin(origin: tuple[int, int] | None, properties: Mapping[str, str]) 
 
 
 def moved(feature: dict[str, Any], by: tuple[int, int]) -> dict[str, Any]:
-    """A GeoJSON Feature, already checked, with its geometries elsewhere; what it has beside them stays as it is.
+    """Return a GeoJSON Feature, already checked, with its geometries moved; its other members stay as they are.
 
-    by: pixels. Coordinates that were written in decimals come back as they were when they are moved there and back.
+    by: pixels, x and y. Coordinates in decimals come back exactly when they are moved there and back.
     """
     if by == CORNER:
         return feature
@@ -88,14 +89,14 @@ def _moved(geometry: dict[str, Any], by: tuple[int, int]) -> dict[str, Any]:
 
 
 def _positions(values: list[Any], by: tuple[int, int]) -> list[Any]:
-    """A position, or arrays of them to any depth."""
+    """Return a position, or arrays of positions to any depth, moved."""
     if values and all(_is_number(value) for value in values):
         return [_sum(value, step) for value, step in zip(values, by, strict=False)] + values[2:]
     return [_positions(value, by) if isinstance(value, list) else value for value in values]
 
 
 def _with_bounding_box(members: dict[str, Any], by: tuple[int, int]) -> dict[str, Any]:
-    """RFC 7946, section 5: the least of each axis, then the greatest."""
+    """Move the bounding box of an object: the least of each axis, then the greatest (RFC 7946, section 5)."""
     box = members.get("bbox")
     if isinstance(box, list) and len(box) in (4, 6) and all(_is_number(value) for value in box):
         half = len(box) // 2
@@ -108,5 +109,5 @@ def _is_number(value: object) -> bool:
 
 
 def _sum(value: float, step: int) -> float:
-    """In decimals: 0.1 + 2048 - 2048 is 0.1."""
+    """Return the sum, computed in decimals: 0.1 + 2048 - 2048 is 0.1."""
     return value + step if isinstance(value, int) else float(Decimal(repr(value)) + step)

@@ -13,6 +13,7 @@ from ..pixels.score import BlockScore
 from .entries import ErrorSummary, Summary
 
 MAP_CHANNELS = 4
+"""Measures of a block: PSNR, SSIM, colour error, consistency."""
 MAP_LEGEND = (
     "0 not measured, else PSNR dB = (v - 1) / 500; SSIM = (v - 1) / 30000 - 1; colour error = (v - 1) / 500; "
     "consistency dB = (v - 1) / 500"
@@ -24,14 +25,14 @@ _HIGHEST = 65534
 
 @dataclass(frozen=True, eq=False)
 class QualityMap:
-    """What was measured of each block of the canonical grid, as it is stored."""
+    """Measured fidelity of each block of the canonical grid, as it is stored."""
 
     values: NDArray[np.uint16]
     """(rows, columns, 4) uint16: PSNR, SSIM, colour error, consistency, by MAP_LEGEND. All 0: not measured."""
 
     @classmethod
     def of(cls, blocks: TileGrid, scores: Iterable[tuple[tuple[int, int], BlockScore]]) -> QualityMap:
-        """scores: pairs of (column, row) and what was measured there."""
+        """Build a map from pairs of (column, row) of a block and its score; other blocks count as not measured."""
         values = np.zeros((blocks.shape.height, blocks.shape.width, MAP_CHANNELS), np.uint16)
         for (column, row), score in scores:
             assert score.ssim is not None  # slivers are not in the map
@@ -41,28 +42,28 @@ class QualityMap:
 
     @property
     def measured(self) -> NDArray[np.bool_]:
-        """(rows, columns): where something was measured."""
+        """(rows, columns) bool: True where something was measured."""
         found: NDArray[np.bool_] = self.values[..., 0] > 0
         return found
 
     @property
     def psnr_db(self) -> NDArray[np.float64]:
-        """(rows, columns) in dB, to 1/500; NaN where nothing was measured."""
+        """(rows, columns) PSNR in dB, to 1/500; NaN where nothing was measured."""
         return self._channel(0)
 
     @property
     def ssim(self) -> NDArray[np.float64]:
-        """(rows, columns), -1 to 1, to 1/30000; NaN where nothing was measured."""
+        """(rows, columns) SSIM, -1 to 1, to 1/30000; NaN where nothing was measured."""
         return self._channel(1)
 
     @property
     def colour_error(self) -> NDArray[np.float64]:
-        """(rows, columns) in delta E*ab, to 1/500; NaN where nothing was measured."""
+        """(rows, columns) colour error in delta E*ab, to 1/500; NaN where nothing was measured."""
         return self._channel(2)
 
     @property
     def consistency_db(self) -> NDArray[np.float64]:
-        """(rows, columns) in dB, to 1/500; NaN where nothing was measured."""
+        """(rows, columns) consistency in dB, to 1/500; NaN where nothing was measured."""
         return self._channel(3)
 
     def _channel(self, number: int) -> NDArray[np.float64]:
@@ -71,7 +72,7 @@ class QualityMap:
 
 
 def summarise(values: Sequence[float]) -> Summary:
-    """Mean, 5th percentile (linear between ranks) and lowest of a measure where higher is better."""
+    """Return mean, 5th percentile (linear between ranks) and lowest of a measure where higher is better."""
     array = np.array(values, np.float64)
     return Summary(
         mean=round(float(array.mean()), 4),
@@ -81,7 +82,7 @@ def summarise(values: Sequence[float]) -> Summary:
 
 
 def summarise_errors(values: Sequence[float]) -> ErrorSummary:
-    """Mean, 95th percentile (linear between ranks) and highest of a measure where lower is better."""
+    """Return mean, 95th percentile (linear between ranks) and highest of a measure where lower is better."""
     array = np.array(values, np.float64)
     return ErrorSummary(
         mean=round(float(array.mean()), 4),

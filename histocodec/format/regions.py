@@ -1,4 +1,4 @@
-"""Regions of interest: what a pathologist has drawn on a slide, and which tiles it touches.
+"""Regions of interest, which a pathologist has drawn on a slide, and the tiles that they touch.
 
 They come as GeoJSON (RFC 7946) in pixels of the full resolution instead of degrees, x right and y down: what QuPath
 exports. They go out as they came: features are kept as text, and geometries are only ever derived from it.
@@ -6,8 +6,8 @@ exports. They go out as they came: features are kept as text, and geometries are
 
 from __future__ import annotations
 
+import codecs
 import json
-from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -22,9 +22,10 @@ from ..errors import RoiError
 from ..geometry import Region, Size, TileGrid
 from .geojson import mended, unpacked
 from .origin import CORNER, moved
+from .strict_json import JsonError, NotANumber, TooDeep, check_nesting, load_json, shortened
 
 MAX_BYTES = 64 << 20
-"""Of GeoJSON, as it is read and as it is written."""
+"""Bytes of GeoJSON that may be read, and written."""
 
 MAX_FEATURES = 100_000
 MAX_POSITIONS = 1_000_000
@@ -89,13 +90,13 @@ class RegionsOfInterest:
     slide_size: Size
     """Full pixels."""
     notes: tuple[str, ...] = field(default=(), compare=False)
-    """What a user should know about how they were read."""
+    """Sentences that a user should know about how they were read."""
     origin: tuple[int, int] | None = field(default=None, compare=False)
     """Full pixels from the slide's corner to where they were counted from as they were given; None if nobody said."""
 
     @classmethod
     def read(cls, path: Path, slide_size: Size, *, origin: tuple[int, int] | None = None) -> RegionsOfInterest:
-        """The regions of a GeoJSON file, which an error names. slide_size: full pixels. origin: see `from_geojson`.
+        """Read a GeoJSON file, which an error names. slide_size: full pixels. origin: see `from_geojson`.
 
         Raises RoiError: see `from_geojson`; also if the file cannot be read.
         """
@@ -112,14 +113,15 @@ class RegionsOfInterest:
 
     @classmethod
     def from_geojson(cls, data: bytes, slide_size: Size, *, origin: tuple[int, int] | None = None) -> RegionsOfInterest:
-        """A FeatureCollection, an array of Features, a Feature or a geometry, from anywhere, also as gzip.
-        origin: full pixels from the slide's corner to where the coordinates are counted from; None if nobody knows,
-        which is taken for the corner, and refused by `encode` where a slide has another one as well (`origin`).
+        """Read a FeatureCollection, an array of Features, a Feature or a geometry, from anywhere, also as gzip.
 
-        slide_size: full pixels. Of a FeatureCollection only its features are kept; third coordinates are kept and
-        ignored. A feature without a geometry is left out, and a ring that does not end where it began is closed;
-        `notes` says so. Takes time linear in the bytes: what may not be, such as untangling outlines that cross
-        themselves, waits until it is asked for.
+        slide_size: full pixels. origin: full pixels from the slide's corner to the point that the coordinates are
+        counted from; None if nobody knows, which is taken for the corner, and refused by `encode` where a slide has
+        another one as well (`format.origin`).
+
+        Only the features of a FeatureCollection are kept; third coordinates are kept and ignored. A feature without a
+        geometry is left out, and a ring that does not end where it began is closed; `notes` says so. Takes time linear
+        in the bytes: slower work, such as untangling outlines that cross themselves, waits until it is asked for.
 
         Raises RoiError, and nothing else: not JSON or not GeoJSON, more than the limits of this module, no geometry at
         all, one that is too far away, or the bounds of every region outside the slide.
@@ -145,7 +147,7 @@ class RegionsOfInterest:
         return regions
 
     def to_geojson(self, origin: tuple[int, int] = CORNER) -> bytes:
-        """A FeatureCollection in UTF-8, without spaces, from which `from_geojson` makes the same regions again.
+        """Return a FeatureCollection in UTF-8, without spaces, from which `from_geojson` makes the same regions again.
 
         origin: full pixels from the slide's corner to where its coordinates are counted from.
         """
@@ -156,7 +158,7 @@ class RegionsOfInterest:
         return b'{"type":"FeatureCollection","features":[%b]}' % b",".join(features)
 
     def without_properties(self) -> RegionsOfInterest:
-        """The geometries alone: names, notes and identifiers can carry identity."""
+        """Return the geometries alone: names, notes and identifiers can carry identity."""
         bare = []
         for feature in self.features:
             parts = [shapely.geometry.mapping(shape) for shape in feature.shapes]  # x and y alone
@@ -167,18 +169,18 @@ class RegionsOfInterest:
 
     @property
     def outside(self) -> int:
-        """How many features touch nothing of the slide."""
+        """Number of features that touch nothing of the slide."""
         areas, marks = self._touching(Region(0, 0, *self.slide_size))
         inside = np.union1d(self._drawn.areas_of[areas], self._drawn.marks_of[marks])
         return len(self.features) - len(inside)
 
     def touches(self, region: Region) -> bool:
-        """Whether a region of interest touches a rectangle of full pixels."""
+        """Return True if a region of interest touches a rectangle of full pixels."""
         areas, marks = self._touching(region)
         return bool(areas.any() or marks.any())
 
     def tiles(self, grid: TileGrid) -> set[tuple[int, int]]:
-        """(column, row) of every tile that a region touches within the slide.
+        """Return (column, row) of every tile that a region touches within the slide.
 
         grid: tiles of full pixels. For tiles of the base, those times the scale: the columns and rows are the same.
         """
@@ -196,7 +198,7 @@ class RegionsOfInterest:
         return {grid.address(index) for index in np.flatnonzero(touched).tolist()}
 
     def _touching(self, region: Region) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Which of the areas, and which of the marks, touch a rectangle."""
+        """Return (n,) True for the areas, and for the marks, that touch a rectangle."""
         edges = (region.x, region.y, region.right, region.bottom)
         closed, half_open = _rectangles(*(np.array([edge]) for edge in edges))
         areas = shapely.intersects(self._drawn.areas, closed)
@@ -215,7 +217,7 @@ class RegionsOfInterest:
         return _Drawn(shapes[area], owners[area], shapes[~area], owners[~area])
 
     def _check_bounds(self) -> None:
-        """Raises RoiError if all regions lie outside the slide, going by their bounds alone."""
+        """Raise RoiError if all regions lie outside the slide, going by their bounds alone."""
         bounds = shapely.bounds([shape for feature in self.features for shape in feature.shapes])
         width, height = self.slide_size
         if not ((bounds[:, :2] < self.slide_size) & (bounds[:, 2:] >= 0)).all(1).any():
@@ -228,44 +230,26 @@ class RegionsOfInterest:
 
 
 def _rectangles(left: _Edges, top: _Edges, right: _Edges, bottom: _Edges) -> tuple[_Shapes, _Shapes]:
-    """(n,) rectangles with all their edges, and without the right and bottom ones: up to the last number before."""
+    """Return (n,) rectangles with all edges, and without the right and bottom ones: up to the last number before."""
     last_x, last_y = np.nextafter(right, -np.inf), np.nextafter(bottom, -np.inf)
     return shapely.box(left, top, right, bottom), shapely.box(left, top, last_x, last_y)
 
 
 def _json(data: bytes) -> object:
-    """The value of a JSON text (RFC 8259), strictly: no key twice, no NaN."""
-    if len(data) > MAX_BYTES:
-        raise RoiError(f"expected at most {MAX_BYTES} bytes, found more")
+    """Return the value of a strict JSON text. Raises RoiError."""
     try:
-        return json.loads(data.decode("utf-8-sig"), object_pairs_hook=_unique_keys, parse_constant=_no_constant)
-    except RecursionError:
-        raise _too_deep() from None
-    except ValueError as error:  # also for numbers of too many digits
-        raise RoiError(f"expected GeoJSON, found what is not JSON: {error}") from error
-
-
-def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    members = dict(pairs)
-    if len(members) < len(pairs):
-        ((twice, _),) = Counter(key for key, _ in pairs).most_common(1)
-        raise RoiError(f"expected every key once in an object, found {_shortened(twice)} more than once")
-    return members
-
-
-def _no_constant(name: str) -> object:
-    raise RoiError(
-        f"expected JSON, found {name}, which is not; if it is among measurements, export without them "
-        "(QuPath: Exclude measurements)"
-    )
-
-
-def _too_deep() -> RoiError:
-    return RoiError(f"arrays and objects are nested more than {MAX_NESTING} deep")
+        return load_json(data.removeprefix(codecs.BOM_UTF8), MAX_BYTES)
+    except TooDeep:
+        raise RoiError(f"arrays and objects are nested more than {MAX_NESTING} deep") from None
+    except NotANumber as error:
+        hint = "if it is among measurements, export without them (QuPath: Exclude measurements)"
+        raise RoiError(f"{error}; {hint}") from error
+    except JsonError as error:
+        raise RoiError(str(error)) from error
 
 
 def _features(document: object) -> list[object]:
-    """The Features of whatever GeoJSON it is."""
+    """Return the Features of GeoJSON of any kind."""
     match document:
         case {"type": "FeatureCollection", **members}:
             return _array(members.get("features"), "features")
@@ -286,7 +270,10 @@ def _feature(given: object, origin: tuple[int, int]) -> Feature:
         raise RoiError(f"expected an object of type Feature, found {_described(given)}")
     if not isinstance(given.get("properties"), dict | None):
         raise RoiError(f"expected an object as properties, found {_described(given['properties'])}")
-    _check_nesting(given)
+    try:
+        check_nesting(given, MAX_NESTING)
+    except TooDeep as error:
+        raise RoiError(str(error)) from None
     shapes = tuple(_shapes(given.get("geometry"), 1))
     if origin != CORNER:
         given = moved(given, origin)
@@ -303,24 +290,8 @@ def _text(feature: dict[str, object]) -> bytes:
     return json.dumps(feature, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
-def _check_nesting(feature: object) -> None:
-    """Raises RoiError if it is too deep, before anything recurses into it."""
-    level = [feature]
-    for _ in range(MAX_NESTING):
-        level = [inner for outer in level for inner in _inner(outer)]
-        if not level:
-            return
-    raise _too_deep()
-
-
-def _inner(value: object) -> list[object]:
-    """The arrays and objects in an array or object."""
-    values = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return [inner for inner in values if isinstance(inner, dict | list)]
-
-
 def _shapes(geometry: object, depth: int) -> list[_Shape]:
-    """The points, lines and polygons of a GeoJSON geometry. depth: GeometryCollections up to it, itself included."""
+    """Return the points, lines and polygons of a GeoJSON geometry. depth: 1, and 1 more within each collection."""
     if not isinstance(geometry, dict):
         raise RoiError(f"expected a geometry, found {_described(geometry)}")
     given = geometry.get("coordinates")
@@ -371,7 +342,7 @@ def _ring(given: object) -> list[tuple[float, float]]:
 
 
 def _position(given: object) -> tuple[float, float]:
-    """Full pixels. Whatever follows x and y is ignored."""
+    """Return x and y in full pixels; further numbers are ignored."""
     x, y = (*_array(given, "a position"), None)[:2]
     return _coordinate(x), _coordinate(y)
 
@@ -380,12 +351,12 @@ def _coordinate(given: object) -> float:
     if not isinstance(given, int | float) or isinstance(given, bool):
         raise RoiError(f"expected numbers x and y in a position, found {_described(given)}")
     if abs(given) > FARTHEST:  # also infinity, as which JSON numbers of over 1.8e308 are read
-        raise RoiError(f"expected coordinates of at most {FARTHEST:.0f} pixels, found {_shortened(given)}")
+        raise RoiError(f"expected coordinates of at most {FARTHEST:.0f} pixels, found {shortened(given)}")
     return float(given)
 
 
 def _array(given: object, what: str) -> list[object]:
-    """An array that is not empty."""
+    """Return a value that must be an array with items. what: its name in messages."""
     if not isinstance(given, list):
         raise RoiError(f"expected an array as {what}, found {_described(given)}")
     if not given:
@@ -394,20 +365,14 @@ def _array(given: object, what: str) -> list[object]:
 
 
 def _described(value: object) -> str:
-    """What a JSON value is, in few words."""
+    """Return a few words on a JSON value."""
     match value:
         case None:
             return "null or nothing"
         case list():
             return "an array"
         case {"type": str(kind)}:
-            return f"an object of type {_shortened(kind)}"
+            return f"an object of type {shortened(kind)}"
         case dict():
             return "an object without a type"
-    return _shortened(value)
-
-
-def _shortened(value: object) -> str:
-    """A number, truth value or text as JSON has it, made harmless and short."""
-    text = json.dumps(value)
-    return text if len(text) <= 40 else f"{text[:40]}..."
+    return shortened(value)

@@ -1,21 +1,60 @@
-"""Facts of the container that its writer and its reader must agree on: tags, compressions, limits, problem codes."""
+"""Tags, compressions, limits and problem codes, on which the container's writer and its reader must agree."""
 
 from __future__ import annotations
 
+import enum
+
 from ..pixels.tile_codecs import TileCodec
 
-TAG_MANIFEST = 65301
-TAG_GENERATOR = 65302
-TAG_CHECKSUMS = 65303
-TAG_TILE_MODES = 65304
-TAG_REGIONS = 65305
-TAG_FINGERPRINTS = 65306
-TAG_ICC_PROFILE = 34675
+
+class Tag(enum.IntEnum):
+    """Tags of a TIFF directory, by the names that TIFF 6.0 gives them; from 65301 on private ones of this format."""
+
+    NewSubfileType = 254
+    ImageWidth = 256
+    ImageLength = 257
+    BitsPerSample = 258
+    Compression = 259
+    PhotometricInterpretation = 262
+    ImageDescription = 270
+    StripOffsets = 273
+    SamplesPerPixel = 277
+    StripByteCounts = 279
+    XResolution = 282
+    YResolution = 283
+    PlanarConfiguration = 284
+    ResolutionUnit = 296
+    TileWidth = 322
+    TileLength = 323
+    TileOffsets = 324
+    TileByteCounts = 325
+    SubIFDs = 330
+    InterColorProfile = 34675
+    Manifest = 65301
+    Generator = 65302
+    Checksums = 65303
+    TileModes = 65304
+    Regions = 65305
+    Fingerprints = 65306
+
+
+RGB, YCBCR = 2, 6
+"""Values of PhotometricInterpretation."""
+CENTIMETRE = 3
+"""Value of ResolutionUnit."""
 
 COMPRESSION: dict[TileCodec, int] = {"jp2k": 33005, "avif": 65310, "jpeg": 7}
 """TIFF compression of the base tiles. 33005: JPEG 2000 as Aperio writes it; TIFF has no number for AVIF."""
 COMPRESSION_ZSTD = 50000
+COMPRESSION_JPEG = COMPRESSION["jpeg"]
 
+MAX_SIDE = 1 << 22
+"""Pixels a side that a slide may have: four times what any scanner makes, and small enough for every sum in int64."""
+MAX_JSON_BYTES = 16 << 20
+MAX_HALO = 64
+MAX_COLOUR = 1 << 26
+MAX_SUBIFDS = 16
+MAX_ASSOCIATED = 16
 MAX_PACKAGE_BYTES = 256 << 20
 MAX_PROFILE_BYTES = 64 << 20
 MAX_TILE_BYTES = 16 << 20

@@ -12,11 +12,12 @@ from pathlib import Path
 
 from ..errors import PairMismatch, SettingsError
 from ..runtime.files import atomic_output, check_output
+from .associated import stored_associated
 from .entries import Layers
 from .layers import EnhancementPieces
 from .manifest import Manifest
 from .reader import Container
-from .writer import AssociatedImage, write_container
+from .writer import write_container
 
 Progress = Callable[[int, int], None]
 
@@ -47,8 +48,8 @@ def enhance(
 ) -> int:
     """Put the enhancement layer of `full` on `small`, atomically; return the bytes of what was written.
 
-    small: a file as `strip` makes it of `full`, or of another file with the very same base. Of a stripped file and the
-    one that it was made of comes that one, byte for byte. Raises SettingsError if `small` has a layer already or `full`
+    small: a file as `strip` makes it of `full`, or of another file with the very same base. A stripped file and the one
+    that it was made of give that one, byte for byte. Raises SettingsError if `small` has a layer already or `full`
     has none, PairMismatch if they are not of one encoding, ContainerError, OutputError.
     """
     small, full, output = Path(small), Path(full), Path(output)
@@ -66,7 +67,7 @@ def enhance(
 
 
 def without_enhancement(manifest: Manifest) -> Manifest:
-    """What a manifest says once the layer is gone."""
+    """Return what a manifest says once the layer is gone."""
     layers = Layers(manifest.layers.tissue_map, manifest.layers.quality_map)
     return dataclasses.replace(manifest, tier="reconstructed", layers=layers)
 
@@ -83,7 +84,7 @@ def _first_difference(found: Manifest, expected: Manifest) -> str:
 def _rewritten(
     container: Container, manifest: Manifest, donor: Container | None, output: Path, overwrite: bool, progress: Progress
 ) -> int:
-    """The pieces of `container` under another manifest, with the layer of `donor`."""
+    """Write the pieces of `container` under another manifest, with the layer of `donor`; return the bytes written."""
     grids = container.grids
     total = sum(grid.count for grid in grids) + (donor.enhancement.grid.count if donor and donor.enhancement else 0)
     done = 0
@@ -107,7 +108,6 @@ def _rewritten(
 
         return dataclasses.replace(donor.enhancement.pieces(), tile=tile)
 
-    associated = [_associated(container, name) for name in manifest.associated]
     has_map = manifest.layers.tissue_map is not None
     with atomic_output(output, overwrite=overwrite) as out:
         write_container(
@@ -118,12 +118,8 @@ def _rewritten(
             tissue_map=container.tissue_map if has_map else None,
             icc_profile=container.icc_profile,
             package=container.package(),
-            associated=associated,
+            associated=stored_associated(container),
             quality_map=container.quality_map,
             enhancement=None if donor is None else layer_of(donor),
         )
         return out.seek(0, io.SEEK_END)
-
-
-def _associated(container: Container, name: str) -> AssociatedImage:
-    return AssociatedImage(name, container.associated_size(name), container.associated_jpeg(name))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 import tifffile
@@ -17,20 +17,17 @@ from numpy.typing import NDArray
 from ..geometry import Size
 from ..pixels.tile_codecs import TileCodec
 from .descriptions import associated_description, enhancement_description, stored_description
-from .layers import EnhancementPieces, coded_quality_map, crc_table
-from .manifest import MAX_JSON_BYTES, Manifest, ManifestError
+from .directories import level_grids
+from .entries import number_subifds
+from .layers import EnhancementPieces, coded_quality_map, coded_tissue_map
+from .manifest import Manifest
+from .pieces import crc_table
 from .quality import MAP_CHANNELS, MAP_LEGEND, QualityMap
-from .tags import (
-    COMPRESSION,
-    COMPRESSION_ZSTD,
-    TAG_CHECKSUMS,
-    TAG_FINGERPRINTS,
-    TAG_GENERATOR,
-    TAG_MANIFEST,
-    TAG_REGIONS,
-    TAG_TILE_MODES,
-)
+from .tags import COMPRESSION, Tag
+from .tiff_keywords import SUBSAMPLING_420, SUBSAMPLING_444, associated_image, map_image, private_tags, tiled_image
 from .zstd import compressed
+
+TISSUE_LEGEND = "1 tissue, 0 glass"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +45,14 @@ def checksum_table(
     tissue_map: NDArray[np.uint8] | None,
     icc_profile: bytes | None,
 ) -> bytes:
-    """CRC-32 of every piece of the file that has no checksum of its own, as little-endian uint32.
+    """Return the CRC-32 of every piece of the file that has no checksum of its own, as little-endian uint32.
 
     In order: the tiles, level after level in TIFF order; the associated images; the tissue map; the ICC profile. One of
     the last two that is not there counts as no bytes, whose CRC-32 is 0.
     """
-    tissue = b"" if tissue_map is None else _coded_tissue_map(tissue_map)
+    tissue = b"" if tissue_map is None else coded_tissue_map(tissue_map)
     pieces = chain(chain.from_iterable(level_tiles), (image.jpeg for image in associated), (tissue, icc_profile or b""))
     return crc_table(pieces)
-
-
-def _coded_tissue_map(tissue_map: NDArray[np.uint8]) -> bytes:
-    return compressed(np.ascontiguousarray(tissue_map).tobytes())
 
 
 def write_container(
@@ -79,162 +72,130 @@ def write_container(
 
     level_tiles: for each level of the manifest its coded tiles in TIFF order. checksums: `checksum_table` of the same.
     tissue_map: (rows, columns) uint8, one a block, 1 tissue, 0 glass. package: the generator to embed. The layers are
-    SubIFDs in the order tissue map, quality map, enhancement, as far as they are there.
+    SubIFDs in the order of `number_subifds`, as far as they are there.
     Raises ManifestError for a manifest that no reader would take.
     """
-    base = manifest.base
     json_bytes = manifest.to_json()
-    if len(json_bytes) > MAX_JSON_BYTES:
-        raise ManifestError([("manifest", f"{len(json_bytes)} bytes of JSON, at most {MAX_JSON_BYTES} are allowed")])
     Manifest.from_json(json_bytes)
-    private = [(TAG_MANIFEST, compressed(json_bytes)), (TAG_CHECKSUMS, checksums)]
-    if package is not None:
-        private.append((TAG_GENERATOR, compressed(package)))
-    private.sort()
-    apart = base.subifd is not None
-    subifds = apart + sum(layer is not None for layer in (tissue_map, quality_map, enhancement))
-    first = int(apart)
-    """The level that begins the main chain."""
-
+    of_file = [
+        (Tag.Manifest, compressed(json_bytes)),
+        (Tag.Generator, None if package is None else compressed(package)),
+        (Tag.Checksums, checksums),
+    ]
+    subifds = number_subifds(
+        manifest.base.codec,
+        tissue_map=tissue_map is not None,
+        quality_map=quality_map is not None,
+        enhancement=enhancement is not None,
+    )
+    first = 0 if subifds.base is None else 1
     with tifffile.TiffWriter(file, bigtiff=True, byteorder="<") as tiff:
-
-        def write_level(index: int) -> None:
-            level, codec = base.levels[index], base.level_codecs[index]
-            mpp = manifest.base_mpp * level.downsample
-            tiff.write(
-                iter(level_tiles[index]),
-                shape=(level.size[1], level.size[0], 3),
-                dtype=np.uint8,
-                tile=(base.tile, base.tile),
-                photometric="ycbcr" if codec == "jpeg" else "rgb",
-                subsampling=((1, 1) if index else (2, 2)) if codec == "jpeg" else None,
-                planarconfig="contig",
-                compression=_tifffile_compression(codec),
-                subfiletype=1 if index > first else 0,
-                subifds=subifds if index == first else 0,
-                description=stored_description(manifest, index),
-                resolution=(10000 / mpp, 10000 / mpp),
-                resolutionunit="CENTIMETER",
-                software=manifest.software,
-                iccprofile=icc_profile if index == first else None,
-                extratags=[_private(tag, data) for tag, data in private] if index == first else (),
-                metadata=None,
-            )
-
-        def write_associated(image: AssociatedImage) -> None:
-            tiff.write(
-                iter([image.jpeg]),
-                shape=(image.size.height, image.size.width, 3),
-                dtype=np.uint8,
-                rowsperstrip=image.size.height,
-                photometric="ycbcr",
-                subsampling=(2, 2),
-                planarconfig="contig",
-                compression=7,
-                subfiletype={"label": 1, "macro": 9}.get(image.name, 0),
-                description=associated_description(manifest, image.name, *image.size),
-                software=manifest.software,
-                metadata=None,
-            )
-
-        def write_enhancement(layer: EnhancementPieces, codec: TileCodec) -> None:
-            tags = [
-                (TAG_CHECKSUMS, layer.checksums),
-                (TAG_TILE_MODES, layer.modes.tobytes()),
-                *([(TAG_REGIONS, layer.regions)] if layer.regions is not None else []),
-                (TAG_FINGERPRINTS, layer.fingerprints),
-            ]
-            mpp = manifest.slide.mpp
-            tiff.write(
-                iter(layer.tiles()),
-                shape=(layer.grid.size.height, layer.grid.size.width, 3),
-                dtype=np.uint8,
-                tile=(layer.grid.tile, layer.grid.tile),
-                photometric="ycbcr" if codec == "jpeg" else "rgb",
-                subsampling=(2, 2) if codec == "jpeg" else None,
-                planarconfig="contig",
-                compression=_tifffile_compression(codec),
-                description=enhancement_description(manifest),
-                resolution=(10000 / mpp, 10000 / mpp),
-                resolutionunit="CENTIMETER",
-                software=manifest.software,
-                extratags=[_private(tag, data) for tag, data in tags],
-                metadata=None,
-            )
-
-        write_level(first)
-        if apart:
-            write_level(0)
+        images = _Images(tiff, manifest)
+        images.write_level(
+            first, level_tiles[first], subifds=subifds.count, iccprofile=icc_profile, extratags=private_tags(of_file)
+        )
+        if subifds.base is not None:
+            images.write_level(0, level_tiles[0])
         if tissue_map is not None:
-            tiff.write(
-                iter([_coded_tissue_map(tissue_map)]),
-                shape=tissue_map.shape,
-                dtype=np.uint8,
-                photometric="minisblack",
-                compression=COMPRESSION_ZSTD,
-                rowsperstrip=tissue_map.shape[0],
-                description="histocodec tissue map: 1 tissue, 0 glass",
-                software=manifest.software,
-                metadata=None,
-            )
+            images.write_tissue_map(tissue_map)
         if quality_map is not None:
-            strip = coded_quality_map(quality_map)
-            tiff.write(
-                iter([strip]),
-                shape=quality_map.values.shape,
-                dtype=np.uint16,
-                photometric="minisblack",
-                planarconfig="contig",
-                extrasamples=["unspecified"] * (MAP_CHANNELS - 1),
-                compression=COMPRESSION_ZSTD,
-                rowsperstrip=quality_map.values.shape[0],
-                description=f"histocodec quality map: {MAP_LEGEND}",
-                software=manifest.software,
-                extratags=[_private(TAG_CHECKSUMS, crc_table([strip]))],
-                metadata=None,
-            )
+            images.write_quality_map(quality_map)
         if enhancement is not None:
-            assert manifest.layers.enhancement is not None
-            write_enhancement(enhancement, manifest.layers.enhancement.codec)
+            images.write_enhancement(enhancement)
         # Readers of Aperio files take the second directory for the thumbnail.
         for image in associated[:1]:
-            write_associated(image)
-        for index in range(first + 1, len(base.levels)):
-            write_level(index)
+            images.write_associated(image)
+        for level in range(first + 1, len(level_tiles)):
+            images.write_level(level, level_tiles[level])
         for image in associated[1:]:
-            write_associated(image)
-
-    layer = manifest.layers.enhancement
-    _correct_compression(
-        file,
-        [
-            subifd
-            for codec, subifd in ((base.codec, base.subifd), (layer.codec, layer.subifd) if layer else ("", None))
-            if codec == "avif" and subifd is not None
-        ],
-    )
+            images.write_associated(image)
+    _correct_compression(file, manifest)
 
 
-def _private(tag: int, data: bytes) -> tuple[int, int, int, bytes, bool]:
-    """As tifffile takes a tag of type UNDEFINED."""
-    return tag, 7, len(data), data, True
+class _Images:
+    """Writes the images of a container, one after the other."""
+
+    def __init__(self, tiff: tifffile.TiffWriter, manifest: Manifest) -> None:
+        self._tiff = tiff
+        self._manifest = manifest
+
+    def write_level(self, level: int, tiles: Iterable[bytes], **of_first: Any) -> None:
+        """Write a stored level. of_first: further keywords of the first directory."""
+        base = self._manifest.base
+        mpp = self._manifest.base_mpp * base.levels[level].downsample
+        compression = _tifffile_compression(base.level_codecs[level])
+        subsampling = SUBSAMPLING_444 if level else SUBSAMPLING_420
+        self._write(
+            tiles,
+            stored_description(self._manifest, level),
+            **tiled_image(level_grids(self._manifest)[level], compression, mpp=mpp, subsampling=subsampling),
+            subfiletype=1 if level > (0 if base.subifd is None else 1) else 0,
+            **of_first,
+        )
+
+    def write_associated(self, image: AssociatedImage) -> None:
+        """Write an associated image as one strip."""
+        description = associated_description(self._manifest, image.name, *image.size)
+        self._write([image.jpeg], description, **associated_image(image.name, image.size))
+
+    def write_tissue_map(self, tissue_map: NDArray[np.uint8]) -> None:
+        """Write the SubIFD of the tissue map. tissue_map: (rows, columns) uint8."""
+        keywords = map_image(tissue_map.shape, np.uint8)
+        self._write([coded_tissue_map(tissue_map)], f"histocodec tissue map: {TISSUE_LEGEND}", **keywords)
+
+    def write_quality_map(self, quality_map: QualityMap) -> None:
+        """Write the SubIFD of the quality map, with its checksum."""
+        strip = coded_quality_map(quality_map)
+        self._write(
+            [strip],
+            f"histocodec quality map: {MAP_LEGEND}",
+            **map_image(quality_map.values.shape, np.uint16),
+            planarconfig="contig",
+            extrasamples=["unspecified"] * (MAP_CHANNELS - 1),
+            extratags=private_tags([(Tag.Checksums, crc_table([strip]))]),
+        )
+
+    def write_enhancement(self, layer: EnhancementPieces) -> None:
+        """Write the SubIFD of the enhancement layer, with its checksums, modes, fingerprints and regions."""
+        stated = self._manifest.layers.enhancement
+        assert stated is not None
+        tags = [
+            (Tag.Checksums, layer.checksums),
+            (Tag.TileModes, layer.modes.tobytes()),
+            (Tag.Regions, layer.regions),
+            (Tag.Fingerprints, layer.fingerprints),
+        ]
+        self._write(
+            layer.tiles(),
+            enhancement_description(self._manifest),
+            **tiled_image(layer.grid, _tifffile_compression(stated.codec), mpp=self._manifest.slide.mpp),
+            extratags=private_tags(tags),
+        )
+
+    def _write(self, pieces: Iterable[bytes], description: str, **keywords: Any) -> None:
+        software = self._manifest.software
+        self._tiff.write(iter(pieces), description=description, software=software, metadata=None, **keywords)
 
 
 def _tifffile_compression(codec: TileCodec) -> int:
-    """tifffile knows no number for AVIF: it is told of JPEG 2000, and `_correct_compression` sets it right."""
+    """Return the number to give to tifffile, which refuses AVIF's: JPEG 2000's, until `_correct_compression`."""
     return COMPRESSION["jp2k" if codec == "avif" else codec]
 
 
-def _correct_compression(file: IO[bytes], subifds: Sequence[int]) -> None:
-    """Set the compression tag of some SubIFDs to AVIF's."""
-    if not subifds:
+def _correct_compression(file: IO[bytes], manifest: Manifest) -> None:
+    """Set the compression of the SubIFDs that hold AVIF, which tifffile has written as JPEG 2000."""
+    places = [(manifest.base.codec, manifest.base.subifd)]
+    if manifest.layers.enhancement is not None:
+        places.append((manifest.layers.enhancement.codec, manifest.layers.enhancement.subifd))
+    wrong = [subifd for codec, subifd in places if codec == "avif" and subifd is not None]
+    if not wrong:
         return
     file.seek(0)  # tifffile takes the position for the file's beginning
     with tifffile.TiffFile(file, mode="r+") as tiff:
-        first = tiff.pages.first
-        assert first.pages is not None
-        for subifd in subifds:
-            page = first.pages[subifd]
+        pages = tiff.pages.first.pages
+        assert pages is not None
+        for subifd in wrong:
+            page = pages[subifd]
             assert isinstance(page, tifffile.TiffPage)
             page.tags["Compression"].overwrite(COMPRESSION["avif"])
     file.seek(0, 2)

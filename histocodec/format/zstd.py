@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import zstandard
 
+from .pieces import Damaged
+
 
 def compressed(data: bytes) -> bytes:
-    """One frame of `data`."""
+    """Return one frame of `data`."""
     return zstandard.ZstdCompressor(level=19, write_checksum=True).compress(data)
 
 
 def decompressed(data: bytes, limit: int) -> bytes:
-    """The content of exactly one frame, with its checksum and its content's size, which is at most `limit`.
+    """Return the content of exactly one frame, with its checksum and its content's size, which is at most `limit`.
 
-    Raises zstandard.ZstdError.
+    Raises Damaged.
     """
-    frame = zstandard.get_frame_parameters(data)
-    if not frame.has_checksum or not frame.content_size <= limit:
-        raise zstandard.ZstdError(
-            f"expected a frame with a checksum and of at most {limit} bytes, found one of {frame.content_size} bytes "
-            f"{'with' if frame.has_checksum else 'without'} a checksum"
-        )
-    return zstandard.ZstdDecompressor().decompress(data, max_output_size=limit, allow_extra_data=False)
+    try:
+        frame = zstandard.get_frame_parameters(data)
+        if not frame.has_checksum or not frame.content_size <= limit:
+            raise Damaged(
+                f"expected a frame with a checksum and of at most {limit} bytes, found one of {frame.content_size} "
+                f"bytes {'with' if frame.has_checksum else 'without'} a checksum"
+            )
+        return zstandard.ZstdDecompressor().decompress(data, max_output_size=limit, allow_extra_data=False)
+    except zstandard.ZstdError as error:
+        raise Damaged(str(error)) from error

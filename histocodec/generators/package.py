@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InvalidPackage, SettingsError, UnknownGenerator
-from ..format.manifest import NAME
+from ..format.entries import NAME
 from ..format.tags import MAX_PACKAGE_BYTES
 
 METADATA_KEY = "histocodec"

@@ -12,7 +12,7 @@ import numpy as np
 import tifffile
 
 from ..errors import HistocodecError, UnreadableSource
-from ..format.tags import TAG_MANIFEST
+from ..format.tags import Tag
 from ..geometry import Image, Size
 from ._codestream import jpeg_2000_facts, jpeg_facts
 from ._ome import read_ome
@@ -119,7 +119,7 @@ def read_tiff(path: Path, vendor: str | None, series: int | None, *, is_whole: b
     try:
         with tifffile.TiffFile(path) as tiff:
             pages = [page for page in tiff.pages if isinstance(page, tifffile.TiffPage)]
-            if TAG_MANIFEST in pages[0].tags:
+            if Tag.Manifest in pages[0].tags:
                 raise UnreadableSource(path, "already a histocodec file; decode it first")
             return _facts(path, tiff, pages, vendor, series, is_whole=is_whole)
     except HistocodecError:

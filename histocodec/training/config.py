@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from ..errors import SettingsError
-from ..format.manifest import NAME
+from ..format.entries import NAME
 from ..pixels.tile_codecs import QUALITY_SCALES, TileCodec
 
 Share = Annotated[float, Meta(ge=0)]

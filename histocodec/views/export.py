@@ -17,7 +17,7 @@ from PIL.PngImagePlugin import PngInfo
 from ..decoder import Decoder
 from ..errors import RegionError, SettingsError
 from ..format.associated import stored_associated
-from ..format.descriptions import associated_description, decoded_description
+from ..format.descriptions import associated_description
 from ..format.manifest import SOFTWARE
 from ..format.origin import scanned_part
 from ..format.writer import AssociatedImage
@@ -222,15 +222,8 @@ def _parts(decoder: Decoder, level: int, region: Region | None) -> list[_Part]:
 def _description(decoder: Decoder, part: _Part, written_as: str, *, has_thumbnail: bool = False) -> str:
     region = part.region
     where = f"region {region.x},{region.y},{region.width},{region.height} of level {part.level}"
-    return decoded_description(
-        decoder.manifest,
-        part.downsample,
-        where,
-        written_as=written_as,
-        bounds=_bounds(decoder, part),
-        bicubic=decoder.is_bicubic,
-        enhanced=decoder.is_enhanced,
-        has_thumbnail=has_thumbnail,
+    return decoder.rendition.description(
+        part.downsample, where, written_as=written_as, bounds=_bounds(decoder, part), has_thumbnail=has_thumbnail
     )
 
 

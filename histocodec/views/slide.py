@@ -16,11 +16,8 @@ from ..decoder import Decoder
 from ..errors import ContainerError, FileError, HistocodecError, NotAContainer
 from ..format.descriptions import (
     NOTICE,
-    enhancement_label,
     history_label,
     is_stored_description,
-    quality_label,
-    reconstruction_label,
 )
 from ..format.reader import FilePath
 from ..geometry import Image, Region
@@ -169,7 +166,7 @@ class _AssociatedImages(Mapping[str, PILImage.Image]):
 
 def _properties(decoder: Decoder) -> dict[str, str]:
     manifest = decoder.manifest
-    slide, generator, bicubic = manifest.slide, manifest.prediction.generator, decoder.is_bicubic
+    slide, generator, rendition = manifest.slide, manifest.prediction.generator, decoder.rendition
     # The source's geometry would contradict ours; its own properties under the vendor's prefix stay.
     properties = {k: v for k, v in slide.properties.items() if not k.startswith("openslide.level")}
     properties |= {
@@ -180,10 +177,10 @@ def _properties(decoder: Decoder) -> dict[str, str]:
         "openslide.level-count": str(len(decoder.levels)),
         "histocodec.tier": manifest.tier,
         "histocodec.notice": NOTICE,
-        "histocodec.level[0]": reconstruction_label(manifest, bicubic=bicubic),
+        "histocodec.level[0]": rendition.label,
         "histocodec.generator": generator.name,
         "histocodec.generator-digest": generator.digest,
-        "histocodec.quality": quality_label(manifest, bicubic=bicubic, enhanced=decoder.is_enhanced),
+        "histocodec.quality": rendition.quality_label,
         "histocodec.lossy-history": history_label(manifest),
         "histocodec.base-codec": manifest.base.codec,
         "histocodec.base-quality": f"{manifest.base.quality:g}",
@@ -192,7 +189,7 @@ def _properties(decoder: Decoder) -> dict[str, str]:
     }
     if slide.objective_power is not None:
         properties[openslide.PROPERTY_NAME_OBJECTIVE_POWER] = f"{slide.objective_power:g}"
-    for label in enhancement_label(manifest, applied=decoder.is_enhanced):
+    for label in rendition.enhancement_labels:
         properties["histocodec.enhancement"] = label
     for level, (size, downsample) in enumerate(zip(decoder.levels, decoder.downsamples, strict=True)):
         tile = decoder.block_size if level == 0 else manifest.base.tile

@@ -29,7 +29,7 @@ from histocodec.decoder import BICUBIC, Decoder
 from histocodec.demo.synthetic import tissue, write_slide
 from histocodec.encoder import EncodeSettings, encode
 from histocodec.errors import PairMismatch, SettingsError, SourceReadError
-from histocodec.format.manifest import LossyStep
+from histocodec.format.entries import LossyStep
 from histocodec.generators.bicubic import BicubicGenerator
 from histocodec.geometry import Image, Region, Size
 from histocodec.source import Source, open_source

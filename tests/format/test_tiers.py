@@ -12,7 +12,7 @@ from histocodec.decoder import Decoder
 from histocodec.demo.synthetic import tissue, write_slide
 from histocodec.encoder import EncodeSettings, encode
 from histocodec.errors import CorruptContainer, OutputError, OutputExists, PairMismatch, SettingsError
-from histocodec.format.descriptions import decoded_description
+from histocodec.format.descriptions import Rendition
 from histocodec.format.reader import Container
 from histocodec.format.tiers import enhance, strip
 from histocodec.generators.bicubic import BicubicGenerator
@@ -120,9 +120,9 @@ def test_a_layer_on_a_base_that_was_changed_is_found(make: Make, tmp_path: Path)
 
 def test_a_decoder_says_which_tier_it_gave(make: Make) -> None:
     with Decoder(make("jp2k", 28.0, "jp2k")) as decoder:
-        said = decoded_description(decoder.manifest, 1, "all", written_as="nothing")
+        said = Rendition(decoder.manifest).description(1, "all", written_as="nothing")
         assert "corrected by the file's enhancement layer, no square of 256 px below 33 dB as decoded" in said
         assert "measured on all blocks of tissue" in said
-        said = decoded_description(decoder.manifest, 1, "all", written_as="nothing", enhanced=False)
+        said = Rendition(decoder.manifest, enhanced=False).description(1, "all", written_as="nothing")
         assert "without the file's enhancement layer" in said
         assert "tissue blocks" in said

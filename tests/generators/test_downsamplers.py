@@ -23,7 +23,7 @@ from histocodec.demo.synthetic import tissue, write_slide
 from histocodec.encoder import EncodeSettings, encode
 from histocodec.encoder.uncoded_pyramid import UncodedPyramid
 from histocodec.errors import InvalidPackage, SettingsError
-from histocodec.format.manifest import DownsamplingEntry
+from histocodec.format.entries import DownsamplingEntry
 from histocodec.format.reader import Container
 from histocodec.format.tiers import enhance, strip
 from histocodec.generators.bicubic import BicubicGenerator

@@ -15,7 +15,7 @@ from histocodec.errors import (
     SourceError,
     SourceReadError,
 )
-from histocodec.format.tags import TAG_MANIFEST
+from histocodec.format.tags import Tag
 from histocodec.geometry import Image, Region, Size
 from histocodec.source import open_source
 from tests.source.inputs import (
@@ -113,7 +113,7 @@ def test_a_turned_photograph_is_set_upright(tmp_path: Path, pixels: Image) -> No
 
 def test_a_histocodec_file(tmp_path: Path, pixels: Image) -> None:
     path = write_tiled(
-        tmp_path / "a.hc.tif", pixels, extratags=[(TAG_MANIFEST, 7, 4, b"\x28\xb5\x2f\xfd", True)], **CM_025
+        tmp_path / "a.hc.tif", pixels, extratags=[(Tag.Manifest, 7, 4, b"\x28\xb5\x2f\xfd", True)], **CM_025
     )
     unreadable(path, "already a histocodec file; decode it first")
 

@@ -20,7 +20,7 @@ from histocodec.decoder import Decoder
 from histocodec.demo.synthetic import write_slide
 from histocodec.encoder import EncodeSettings, encode
 from histocodec.errors import NoSpace, OutputError, RegionError, SettingsError
-from histocodec.format.manifest import LossyStep
+from histocodec.format.entries import LossyStep
 from histocodec.generators.bicubic import BicubicGenerator
 from histocodec.geometry import Image, Region
 from histocodec.pixels.metrics import psnr

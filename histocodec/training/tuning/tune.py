@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ...errors import SettingsError, TrainingDiverged
-from ...format.manifest import NAME
+from ...format.entries import NAME
 from ...generators.networks import Network, PlainNet
 from ...generators.package import Package
 from ...generators.torch_runner import build_generator, network_of, package_bytes, round_weights

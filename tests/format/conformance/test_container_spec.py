@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import re
+import types
 import typing
 import zlib
 from collections.abc import Iterator
@@ -17,9 +19,7 @@ import pytest
 import zstandard
 
 from histocodec.decoder import Decoder
-from histocodec.format import bigtiff, manifest
-from histocodec.format import strict_json as strictjson
-from histocodec.format import tags as layout
+from histocodec.format import bigtiff, strict_json, tags
 from histocodec.format.manifest import Manifest, ManifestError
 from histocodec.format.quality import _OFFSETS, _STEPS
 from histocodec.generators.bicubic import _cubic_weights
@@ -66,7 +66,13 @@ def code(cell: str) -> str:
 
 
 def test_problem_codes() -> None:
-    assert {code(name): meaning for name, meaning, _ in table(section("8"), "code")} == layout.PROBLEM_CODES
+    assert {code(name): meaning for name, meaning, _ in table(section("8"), "code")} == tags.PROBLEM_CODES
+
+
+def test_the_reader_in_pseudocode_names_every_code_and_only_keys_that_exist() -> None:
+    text = section("14")
+    assert [code for code in tags.PROBLEM_CODES if code not in text] == []
+    assert set(re.findall(r"\bm\.([\w.]*\w)", text)) <= {*keys(Manifest), "prediction.generator"}
 
 
 def keys(kind: Any, place: str = "") -> Iterator[str]:
@@ -115,41 +121,128 @@ def test_schema_has_every_key() -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
 
 
+Limits = dict[str, set[tuple[Any, ...]]]
+"""By place, without the index in an array: what numbers and texts may be there."""
+
+
+def field_limits(hint: Any, place: str = "", rules: tuple[Any, ...] = ()) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    """What the fields of the dataclasses say."""
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Annotated:
+        yield from field_limits(inner[0], place, (*rules, *inner[1:]))
+    elif origin in (types.UnionType, typing.Union):
+        yield from field_limits(inner[0], place, rules)
+    elif origin is tuple:
+        for part in inner:
+            yield from field_limits(part, f"{place}[]", rules)
+    elif dataclasses.is_dataclass(hint):
+        hints = typing.get_type_hints(hint, include_extras=True)
+        for item in dataclasses.fields(hint):
+            yield from field_limits(hints[item.name], f"{place}.{item.name}".lstrip("."), rules)
+    elif origin is typing.Literal:
+        yield place, ("one of", *inner)
+    elif hint in (int, float):
+        most = strict_json.MAX_WHOLE if hint is int else math.inf
+        limit: tuple[Any, ...] = ("from", -most, "to", most)
+        for rule in rules:
+            match rule:
+                case strict_json.Range(low, high):
+                    limit = ("from", low, "to", high)
+                case strict_json.Above(low):
+                    limit = ("above", low, "to", most)
+                case strict_json.OneOf():
+                    limit = ("one of", *rule.allowed)
+        yield place, limit
+    elif hint is str:
+        for rule in rules:
+            yield place, ("like", rule.form)
+
+
+def schema_limits(schema: dict[str, Any], place: str = "") -> Iterator[tuple[str, tuple[Any, ...]]]:
+    """What the schema says of the same places."""
+    stated = [schema]
+    while "$ref" in stated[-1]:
+        stated.append(SCHEMA["$defs"][stated[-1]["$ref"].rpartition("/")[2]])
+    whole: dict[str, Any] = {key: value for part in reversed(stated) for key, value in part.items()}
+    kinds = whole.get("type", [])
+    for name, inner in whole.get("properties", {}).items():
+        yield from schema_limits(inner, f"{place}.{name}".lstrip("."))
+    for inner in [*whole.get("prefixItems", []), *([whole["items"]] if "items" in whole else [])]:
+        yield from schema_limits(inner, f"{place}[]")
+    if "enum" in whole:
+        yield place, ("one of", *whole["enum"])
+    elif "const" not in whole and ("integer" in kinds or "number" in kinds):
+        most = strict_json.MAX_WHOLE if "integer" in kinds else math.inf
+        high = whole.get("maximum", most)
+        if "exclusiveMinimum" in whole:
+            yield place, ("above", whole["exclusiveMinimum"], "to", high)
+        else:
+            yield place, ("from", whole.get("minimum", -most), "to", high)
+    elif "pattern" in whole:
+        yield place, ("like", re.sub(r"^\^\(?|\)?\$$", "", whole["pattern"]))
+
+
+def collected(limits: Iterator[tuple[str, tuple[Any, ...]]]) -> Limits:
+    found: Limits = {}
+    for place, limit in limits:
+        found.setdefault(place, set()).add(limit)
+    return found
+
+
+def test_schema_and_fields_state_the_same_ranges() -> None:
+    fields, schema = collected(field_limits(Manifest)), collected(schema_limits(SCHEMA))
+    assert fields.pop("version")  # 1, says the schema; what a reader makes of others is section 12's
+    assert len(fields) > 60
+    assert fields == schema
+
+
 def test_limits() -> None:
     stated = {row[0]: int(row[1]) for row in table(section("9"), "limit")}
     assert stated == {
         "directories of the main chain": bigtiff.MAX_DIRECTORIES,
         "entries of a directory": bigtiff.MAX_ENTRIES,
-        "bytes of the manifest, compressed or not": manifest.MAX_JSON_BYTES,
-        "a side of the slide, in full pixels": manifest.MAX_SIDE,
-        "associated images": manifest.MAX_ASSOCIATED,
-        "items of an array of the manifest": strictjson.MAX_ITEMS,
-        "SubIFDs": manifest.MAX_SUBIFDS,
-        "bytes of an ImageDescription": layout.MAX_DESCRIPTION_BYTES,
-        "bytes of a tile": layout.MAX_TILE_BYTES,
-        "pixels of an associated image": layout.MAX_ASSOCIATED_PIXELS,
-        "a side of an associated image": layout.MAX_ASSOCIATED_SIDE,
-        "bytes of an associated image": layout.MAX_ASSOCIATED_BYTES,
-        "bytes of the ICC profile": layout.MAX_PROFILE_BYTES,
-        "bytes of a tile of the enhancement layer": layout.MAX_TILE_BYTES,
-        "bytes of the regions of interest, compressed or not": layout.MAX_REGIONS_BYTES,
-        "bytes of a generator's package, compressed or not": layout.MAX_PACKAGE_BYTES,
+        "bytes of the manifest, compressed or not": tags.MAX_JSON_BYTES,
+        "a side of the slide, in full pixels": tags.MAX_SIDE,
+        "associated images": tags.MAX_ASSOCIATED,
+        "items of an array of the manifest": strict_json.MAX_ITEMS,
+        "SubIFDs": tags.MAX_SUBIFDS,
+        "bytes of an ImageDescription": tags.MAX_DESCRIPTION_BYTES,
+        "bytes of a tile": tags.MAX_TILE_BYTES,
+        "pixels of an associated image": tags.MAX_ASSOCIATED_PIXELS,
+        "a side of an associated image": tags.MAX_ASSOCIATED_SIDE,
+        "bytes of an associated image": tags.MAX_ASSOCIATED_BYTES,
+        "bytes of the ICC profile": tags.MAX_PROFILE_BYTES,
+        "bytes of a tile of the enhancement layer": tags.MAX_TILE_BYTES,
+        "bytes of the regions of interest, compressed or not": tags.MAX_REGIONS_BYTES,
+        "bytes of a generator's package, compressed or not": tags.MAX_PACKAGE_BYTES,
     }
-    assert {code(row[2]) for row in table(section("9"), "limit")} <= set(layout.PROBLEM_CODES)
+    assert {code(row[2]) for row in table(section("9"), "limit")} <= set(tags.PROBLEM_CODES)
 
 
 def test_codecs() -> None:
     stated = {code(row[0]): int(row[1]) for row in table(section("3"), "`base.codec`")}
-    assert stated == layout.COMPRESSION
+    assert stated == tags.COMPRESSION
     assert list(stated) == list(TILE_CODECS)
 
 
 def test_private_tags() -> None:
     assert {name: int(tag) for tag, name, *_ in table(section("11.2"), "tag") if tag.startswith("653")} == {
-        "checksums": layout.TAG_CHECKSUMS,
-        "modes": layout.TAG_TILE_MODES,
-        "regions of interest": layout.TAG_REGIONS,
-        "fingerprints": layout.TAG_FINGERPRINTS,
+        "checksums": tags.Tag.Checksums,
+        "modes": tags.Tag.TileModes,
+        "regions of interest": tags.Tag.Regions,
+        "fingerprints": tags.Tag.Fingerprints,
+    }
+
+
+def test_tags_have_the_names_of_the_specification() -> None:
+    stated: dict[int, str] = {}
+    for numbers, names, *_ in table(section("2.3"), "tag") + table(section("2.4"), "tag"):
+        if re.fullmatch("[A-Za-z, ]+", names) and names != "private":
+            stated |= zip(map(int, numbers.split(", ")), names.split(", "), strict=True)
+    assert {tag.value: tag.name for tag in tags.Tag if tag < 65301} == {
+        number: name
+        for number, name in stated.items()
+        if number != 278  # RowsPerStrip, which no reader needs
     }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import zstandard
 
-from histocodec.format.layers import crc_table
+from histocodec.format.pieces import crc_table
 from tests.format.conformance.surgery import (
     CHECKSUMS,
     FINGERPRINTS,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import zstandard
 
-from histocodec.format.layers import crc_table
+from histocodec.format.pieces import crc_table
 from histocodec.pixels.residual import FINGERPRINT_LENGTH
 from tests.format.conformance.make_vectors.editing import (
     Collection,

@@ -30,8 +30,9 @@ from histocodec.format.entries import (
     Summary,
     level_sizes,
 )
-from histocodec.format.layers import EnhancementPieces, coded_fingerprints, coded_quality_map, crc_table
+from histocodec.format.layers import EnhancementPieces, coded_fingerprints, coded_quality_map
 from histocodec.format.manifest import Manifest
+from histocodec.format.pieces import crc_table
 from histocodec.format.quality import QualityMap
 from histocodec.format.writer import AssociatedImage, checksum_table, write_container
 from histocodec.generators.bicubic import BicubicGenerator
