@@ -36,6 +36,11 @@ CHECKSUM_BYTES = 4
 SLIDE_TISSUE_PIXELS = 1e9
 """Full pixels of tissue of the slide that a tuned generator travels with: 1 Gpx, 62 mm^2 at 0.25 um/px."""
 GENERATORS = ("fidelity-x4", "fidelity-x2", "avif-x4", "avif-x2")
+SHIPPED_MODULES = (
+    *("pixels/colour", "pixels/downsample", "pixels/even_quality", "pixels/tile_codecs", "pixels/tile_coder"),
+    *("generators/bicubic", "generators/networks", "generators/predict", "generators/torch_runner"),
+)
+"""Modules of the package on which a measurement depends: a change of one is measured anew."""
 
 
 @dataclass(frozen=True)
@@ -260,16 +265,14 @@ def _reconstructed(loaded: Mapping[str, Generator], base: Image, source: str) ->
 
 @cache  # one answer for a whole run, whatever is edited meanwhile
 def _shipped_code() -> str:
-    """Changes with the code that makes bases and runs generators."""
+    """Return a digest that changes with the code that makes bases and runs generators."""
     root = Path(histocodec.__file__).parent
-    return _digest(
-        root / name for name in ("base.py", "codecs.py", "colour.py", "generator.py", "model.py", "networks.py")
-    )
+    return _digest(root / f"{name}.py" for name in SHIPPED_MODULES)
 
 
 @cache
 def _own_code() -> str:
-    """Changes with the code that codes and measures."""
+    """Return a digest that changes with the code that codes and measures."""
     return _digest(Path(__file__).parent / name for name in ("codecs.py", "measures.py"))
 
 
