@@ -33,13 +33,14 @@ from benchmarks.tissue_sites import organ
 from histocodec.generators.catalogue import load_generator
 from histocodec.generators.networks import RRDBNet
 from histocodec.generators.package import PackageCard, find_package
+from histocodec.generators.predict import reconstruct
 from histocodec.generators.torch_runner import NetworkGenerator
 from histocodec.geometry import Image
 from histocodec.pixels.downsample import downsample
 from histocodec.pixels.metrics import psnr, ssim
 from histocodec.pixels.tile_codecs import TileCodec
 from histocodec.training.data.patches import TILE_SUFFIXES, read_image
-from histocodec.training.evaluate import EvaluationTile, base_name, centre, evaluation_tile, reconstruct
+from histocodec.training.evaluate import EvaluationTile, base_name, centre, evaluation_tile
 
 RESULTS = Path(__file__).parent / "results" / "fidelity.json"
 FOLDERS = {"dev/monuseg": 1, "foreign/tnbc": 9, "foreign/brecahad": 4}

@@ -217,8 +217,8 @@ def _training(card: PackageCard) -> str:
     folders = ", ".join(f"{folder} ({share:.0%})" for folder, share in shares.items())
     settings = ", ".join(f"{key} {value}" for key, value in training.items() if value not in (None, False))
     return (
-        f"Share of the draws by folder of the training data: {folders}. Every base was coded as an "
-        f"encoder codes it. Made by {how}. Settings: {settings}."
+        f"Share of the draws by folder of the training data: {folders}. Every base was coded by "
+        f"the codec itself, each patch in one codestream. Made by {how}. Settings: {settings}."
     )
 
 

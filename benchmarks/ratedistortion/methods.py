@@ -19,12 +19,12 @@ from histocodec.generators.bicubic import BicubicGenerator
 from histocodec.generators.catalogue import DEFAULTS, FOR_AVIF, load_generator
 from histocodec.generators.downsamplers import downsampler_for, load_downsampler
 from histocodec.generators.package import find_downsampler, find_package
+from histocodec.generators.predict import reconstruct
 from histocodec.geometry import Image
 from histocodec.pixels.downsample import downsample, shrink
 from histocodec.pixels.resampler import Generator
 from histocodec.pixels.tile_codecs import TILE_CODECS, TileCodec
 from histocodec.pixels.tile_coder import TILES
-from histocodec.training.evaluate import reconstruct
 
 from . import codecs
 from .codecs import TILE_INDEX_BYTES, Codec

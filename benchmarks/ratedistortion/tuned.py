@@ -45,7 +45,7 @@ def pairs(image: Image, downsampler: Downsampler, halo: int, ratio: float) -> li
     """Whole blocks of a tile whose base is coded to a ratio."""
     scale = downsampler.scale
     image = image[: image.shape[0] // scale * scale, : image.shape[1] // scale * scale]
-    base, _ = code_at_rate(shrink(image, downsampler), "avif", scanner_bytes(image) / ratio)
+    base = code_at_rate(shrink(image, downsampler), "avif", scanner_bytes(image) / ratio).decoded
     blocks = TileGrid(Size(base.shape[1], base.shape[0]), BLOCK)
 
     def read_base(region: Region) -> Image:

@@ -18,6 +18,7 @@ from ..generators.bicubic import BicubicGenerator
 from ..generators.downsamplers import load_downsampler
 from ..generators.networks import Network, ResidualDownsampler
 from ..generators.package import Package, PackageCard, shipped_packages
+from ..generators.predict import reconstruct
 from ..generators.torch_runner import NetworkGenerator, build_downsampler, build_generator, package_bytes
 from ..geometry import Image
 from ..pixels.metrics import psnr
@@ -27,7 +28,7 @@ from ..runtime.files import atomic_output, check_output
 from ..version import __version__
 from .config import TrainConfig, as_tables
 from .data.patches import TILE_SUFFIXES, collect_patches, read_image
-from .evaluate import MEASURED_RATES, EvaluationTile, base_name, centre, evaluation_tile, reconstruct, score
+from .evaluate import MEASURED_RATES, EvaluationTile, base_name, centre, evaluation_tile, score
 from .figures import entropy_figure, training_figure
 from .trainer import Row, Run, Weights, build_configured
 

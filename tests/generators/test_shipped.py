@@ -15,6 +15,7 @@ from histocodec.encoder.pipeline import EncodeSettings, encode
 from histocodec.generators.catalogue import DEFAULTS, FOR_AVIF, default_generator, load_generator
 from histocodec.generators.downsamplers import downsampler_for, load_downsampler
 from histocodec.generators.package import MODELS_FOLDER, shipped_downsamplers, shipped_packages
+from histocodec.generators.predict import reconstruct
 from histocodec.geometry import Image, Size
 from histocodec.pixels.degrade import degrade
 from histocodec.pixels.downsample import downsample, shrink
@@ -23,7 +24,7 @@ from histocodec.pixels.tile_codecs import TILE_CODECS, TileCodec
 from histocodec.source import open_source
 from histocodec.training.config import load_config, parse_config
 from histocodec.training.data.patches import read_image
-from histocodec.training.evaluate import evaluation_tile, reconstruct, score
+from histocodec.training.evaluate import evaluation_tile, score
 from tests.places import DATA, REPOSITORY
 
 CONFIGS = REPOSITORY / "configs"

@@ -9,6 +9,7 @@ import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -25,7 +26,8 @@ from ...errors import SettingsError
 from ...generators.downsamplers import load_downsampler
 from ...generators.networks import ResidualDownsampler
 from ...geometry import Image
-from ...pixels.downsample import downsample, shrink
+from ...pixels.degrade import degrade
+from ...pixels.downsample import downsample
 from ..config import AugmentConfig, BaseConfig
 from .pairs import CropShape, Downsample, Pair, training_pairs
 from .patches import Patches
@@ -203,11 +205,8 @@ def _stacked(pairs: Sequence[Pair]) -> list[Tensor]:
 
 
 def fixed_downsampling(name: str | None, scale: int) -> Downsample:
-    """By a downsampler that is not trained, as an encoder does it; None: the box average."""
-    if name is None:
-        return downsample
-    downsampler = load_downsampler(name, scale)
-    return lambda image, _: shrink(image, downsampler)
+    """Return the way to an uncoded base by a downsampler that is not trained; None for the box average."""
+    return partial(degrade, codec=None, downsampler=None if name is None else load_downsampler(name, scale))
 
 
 class _LatestDownsampler:
