@@ -192,30 +192,21 @@ Data: as the generator's.
 
 
 def _purpose(card: PackageCard) -> str:
-    purpose: str = card.training.get("purpose") or (
-        "The first generator that shipped, kept for the files that name it. It gives the middle of what is plausible."
-    )
+    purpose: str = card.training["purpose"]
     return purpose
 
 
 def _training(card: PackageCard) -> str:
-    """What a package says of its training: a configuration, or, of the first ones, flat settings."""
-    training = dict(card.training)
-    if "schedule" not in training:
-        shares, how = training.pop("data"), "an earlier trainer; L1 loss"
-    else:
-        shares, how = (
-            training["data"]["train"],
-            f"`histocodec train configs/{card.name}.toml`, which has every setting",
-        )
-        beside = {f"downsampler's {key}": value for key, value in (training.get("downsampler") or {}).items()}
-        training = {**training["loss"], **beside, **training["schedule"]}
-        if card.name in STOPPED:
-            how += f"; {STOPPED[card.name]}"
-        if card.name in STARTED:
-            how += f"; it went on from {STARTED[card.name]}"
-    folders = ", ".join(f"{folder} ({share:.0%})" for folder, share in shares.items())
-    settings = ", ".join(f"{key} {value}" for key, value in training.items() if value not in (None, False))
+    """Return what a package says of its training: the configuration that made it."""
+    how = f"`histocodec train configs/{card.name}.toml`, which has every setting"
+    if card.name in STOPPED:
+        how += f"; {STOPPED[card.name]}"
+    if card.name in STARTED:
+        how += f"; it went on from {STARTED[card.name]}"
+    beside = {f"downsampler's {key}": value for key, value in (card.training.get("downsampler") or {}).items()}
+    stated = {**card.training["loss"], **beside, **card.training["schedule"]}
+    folders = ", ".join(f"{folder} ({share:.0%})" for folder, share in card.training["data"]["train"].items())
+    settings = ", ".join(f"{key} {value}" for key, value in stated.items() if value not in (None, False))
     return (
         f"Share of the draws by folder of the training data: {folders}. Every base was coded by "
         f"the codec itself, each patch in one codestream. Made by {how}. Settings: {settings}."

@@ -31,7 +31,6 @@ CONFIGS = REPOSITORY / "configs"
 needs_data = pytest.mark.skipif(not (DATA / "dev").is_dir(), reason="the development tiles are not here")
 LARGEST = {
     **dict.fromkeys(("fidelity-x4", "fidelity-x2", "avif-x4", "avif-x2"), 1_500_000),
-    "plain-x4": 1_000_000,
     "perceptual-x4": 35_000_000,
 }
 
