@@ -88,6 +88,10 @@ STARTED = {
 }
 """By package: whose weights its training went on from."""
 
+PURPOSES = {"fidelity-x2": "20x slides, and 40x slides that are stored as a 20x base. Trained with L1 alone."}
+"""By package: what stands in the card instead of the purpose that it states, which compares it with an earlier
+`fidelity-x4`."""
+
 AVIF_ALONE = frozenset(FOR_AVIF.values())
 """Generators that are not meant for bases in another codec."""
 
@@ -132,7 +136,7 @@ def model_card(name: str, package: Package, results: dict[str, Any], wider: dict
 | architecture | `{card.architecture}` {card.hyperparameters}, x{card.scale}, halo {card.halo} base pixels |
 | licence | {card.licence}: parts of the training data are for non-commercial use only |
 
-**What it is for.** {_filled(_purpose(card), start=22)}
+**What it is for.** {_filled(PURPOSES.get(name, card.training["purpose"]), start=22)}
 
 {_filled("**What it does.** " + _task(card, magnification))}
 
@@ -148,7 +152,7 @@ Data: MoNuSeg and MoNuSAC (CC BY-NC-SA 4.0), BCSS (CC0), TCGA glioblastoma tiles
 tiles. Bicubic enlarges the same decoded base. `dev` shares a source with the training data, though, as far as names
 tell, no patient; `foreign` are other labs' scanners, never trained on: expect the latter.
 
-{_measured(name, results, wider)}
+{_measured(card, results, wider)}
 """
 
 
@@ -191,11 +195,6 @@ Data: as the generator's.
 """
 
 
-def _purpose(card: PackageCard) -> str:
-    purpose: str = card.training["purpose"]
-    return purpose
-
-
 def _training(card: PackageCard) -> str:
     """Return what a package says of its training: the configuration that made it."""
     how = f"`histocodec train configs/{card.name}.toml`, which has every setting"
@@ -220,15 +219,32 @@ def _ancestry(card: PackageCard) -> str:
 The weights started from Real-ESRGAN x4plus (BSD-3-Clause). The perceptual loss used VGG16 (CC BY 4.0)."""
 
 
-def _measured(name: str, results: dict[str, Any], wider: dict[str, Any]) -> str:
+def _measured(card: PackageCard, results: dict[str, Any], wider: dict[str, Any]) -> str:
+    """Return the tables of a card, each under what it is of: whole tiles, or their middles."""
+    name, crop = card.name, card.training["data"]["measure_crop"]
     own = [row for row in results["rows"] if row["generator"] == name]
-    parts = [f"Whole tiles (`python -m benchmarks.generators`):\n\n{table(own)}"] if own else []
+    stated = "" if crop else "; `histocodec models` prints the same numbers, as the package states them"
+    parts = [f"Whole tiles (`python -m benchmarks.generators`{stated}):\n\n{table(own)}"] if own else []
+    if crop:
+        parts.append(
+            f"The middle {crop} px of tiles, when its training ended: what the package states and `histocodec models` "
+            f"prints.\n\n{table(stated_rows(card))}"
+        )
     if any(row["method"] == name for row in wider["rows"]):
         parts.append(
             f"Beyond PSNR, on the middle {wider['crop']} px of tiles (`python -m benchmarks.fidelity`; columns as "
             "`benchmarks/README.md`\ndefines them):\n\n" + fidelity.method_table(wider, name)
         )
     return "\n\n".join(parts)
+
+
+def stated_rows(card: PackageCard) -> list[dict[str, Any]]:
+    """Return what a package states that it measured, as rows of `table`."""
+    return [
+        {**score, "generator": card.name, "folder": folder, "codec": None if base == "uncoded" else base.split()[0]}
+        for folder, bases in card.measured.items()
+        for base, score in bases.items()
+    ]
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -24,7 +24,7 @@ from histocodec.pixels.tile_codecs import TILE_CODECS, TileCodec
 from histocodec.source import open_source
 from histocodec.training.config import load_config, parse_config
 from histocodec.training.data.patches import read_image
-from histocodec.training.evaluate import evaluation_tile, score
+from histocodec.training.evaluate import base_name, evaluation_tile, score
 from tests.places import DATA, REPOSITORY
 
 CONFIGS = REPOSITORY / "configs"
@@ -57,6 +57,19 @@ def test_model_cards_and_results_are_those_of_the_packages() -> None:
     for name, package in shipped_packages().items():
         assert wider["digests"].get(name, package.digest) == package.digest
         assert (MODELS_FOLDER / f"{name}.md").read_text() == model_card(name, package, results, wider)
+
+
+def test_whole_tiles_are_stated_as_they_are_measured() -> None:
+    """One cut has one number: what a package states of whole tiles stands in the benchmark's results as well."""
+    rows = json.loads(RESULTS.read_text())["rows"]
+    measured = {(row["generator"], row["folder"], base_name(row["codec"], row["asked_bpp"])): row for row in rows}
+    whole = [p.card for p in shipped_packages().values() if not p.card.training["data"]["measure_crop"]]
+    assert [card.name for card in whole] == ["fidelity-x4"]
+    for card in whole:
+        for folder, bases in card.measured.items():
+            for base, stated in bases.items():
+                row = measured[card.name, folder, base]
+                assert {key: row[key] for key in stated} == pytest.approx(stated, abs=5e-3)
 
 
 def test_the_downsampler_is_the_one_that_its_generator_names() -> None:
