@@ -18,9 +18,8 @@ from typing import Any
 
 from benchmarks import fidelity
 from benchmarks.mosaic import default_data
-from histocodec.generators.catalogue import FOR_AVIF, load_generator
-from histocodec.generators.downsamplers import downsampler_for
-from histocodec.generators.package import MODELS_FOLDER, Package, PackageCard, shipped_downsamplers, shipped_packages
+from histocodec.generators.catalogue import FOR_AVIF, MODELS_FOLDER, downsampler_for, load_generator, shipped_packages
+from histocodec.generators.package import Package, PackageCard
 from histocodec.pixels.downsample import downsample
 from histocodec.pixels.tile_codecs import TileCodec
 from histocodec.training.data.patches import TILE_SUFFIXES, read_image
@@ -262,7 +261,7 @@ def main(arguments: list[str] | None = None) -> int:
     wider = json.loads(fidelity.RESULTS.read_text())
     for name, package in shipped_packages().items():
         (MODELS_FOLDER / f"{name}.md").write_text(model_card(name, package, results, wider))
-    for name, package in shipped_downsamplers().items():
+    for name, package in shipped_packages("downsampler").items():
         (MODELS_FOLDER / "downsamplers" / f"{name}.md").write_text(downsampler_card(package))
     print(table(results["rows"]))
     return 0

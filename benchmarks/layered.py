@@ -35,8 +35,7 @@ from benchmarks.ratedistortion import codecs
 from benchmarks.ratedistortion.codecs import TILE_INDEX_BYTES, Codec
 from benchmarks.ratedistortion.history import history
 from benchmarks.ratedistortion.methods import CHECKSUM_BYTES
-from histocodec.generators.catalogue import load_generator
-from histocodec.generators.downsamplers import downsampler_for
+from histocodec.generators.catalogue import downsampler_for, load_generator
 from histocodec.generators.predict import reconstruct
 from histocodec.geometry import Image, Size, TileGrid
 from histocodec.pixels.colour import fit_colours

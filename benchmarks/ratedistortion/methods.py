@@ -16,9 +16,14 @@ from PIL import Image as PILImage
 
 import histocodec
 from histocodec.generators.bicubic import BicubicGenerator
-from histocodec.generators.catalogue import DEFAULTS, FOR_AVIF, load_generator
-from histocodec.generators.downsamplers import downsampler_for, load_downsampler
-from histocodec.generators.package import find_downsampler, find_package
+from histocodec.generators.catalogue import (
+    DEFAULTS,
+    FOR_AVIF,
+    downsampler_for,
+    find_package,
+    load_downsampler,
+    load_generator,
+)
 from histocodec.generators.predict import reconstruct
 from histocodec.geometry import Image
 from histocodec.pixels.downsample import downsample, shrink
@@ -145,7 +150,7 @@ class Method:
         if self.family == "histocodec":
             parts.append(_shipped_code())
         if self.coder.downsampler is not None:
-            parts.append(find_downsampler(self.coder.downsampler).digest)
+            parts.append(find_package(self.coder.downsampler, "downsampler").digest)
         return hashlib.sha256("|".join([*parts, _own_code()]).encode()).hexdigest()[:16]
 
 

@@ -18,9 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.mosaic import default_data
-from histocodec.generators.catalogue import FOR_AVIF
-from histocodec.generators.downsamplers import downsampler_for
-from histocodec.generators.package import find_package
+from histocodec.generators.catalogue import FOR_AVIF, downsampler_for, find_package
 from histocodec.generators.predict import read_with_halo
 from histocodec.geometry import Image, Region, Size, TileGrid
 from histocodec.pixels.downsample import shrink

@@ -19,8 +19,7 @@ from ..format.manifest import Manifest
 from ..format.origin import check_origin
 from ..format.strict_json import MAX_ITEMS
 from ..generators.bicubic import BicubicGenerator
-from ..generators.catalogue import default_generator, default_package, known_names, load_generator
-from ..generators.downsamplers import downsampler_for
+from ..generators.catalogue import default_generator, default_package, downsampler_for, known_names, load_generator
 from ..generators.package import Package
 from ..generators.predict import predict
 from ..geometry import Size, TileGrid

@@ -15,9 +15,9 @@ from safetensors.torch import load as load_tensors
 
 from ..errors import SettingsError, UnreadableSource
 from ..generators.bicubic import BicubicGenerator
-from ..generators.downsamplers import load_downsampler
+from ..generators.catalogue import load_downsampler, shipped_packages
 from ..generators.networks import Network, ResidualDownsampler
-from ..generators.package import Package, PackageCard, shipped_packages
+from ..generators.package import Package, PackageCard
 from ..generators.predict import reconstruct
 from ..generators.torch_runner import NetworkGenerator, build_downsampler, build_generator, package_bytes
 from ..geometry import Image

@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks.ratedistortion import codecs, contest, curves, history, ladder, measures, methods, tables, tiles
 from benchmarks.ratedistortion.methods import Coded, Coder, GeneratorChoice, Method
-from histocodec.generators.package import find_package
+from histocodec.generators.catalogue import find_package
 from histocodec.geometry import Image
 from histocodec.pixels.downsample import downsample
 from histocodec.pixels.metrics import psnr, ssim

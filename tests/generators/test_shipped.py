@@ -12,9 +12,16 @@ from benchmarks import fidelity
 from benchmarks.generators import RESULTS, downsampler_card, fast_packages, model_card
 from histocodec.demo.synthetic import tissue, write_slide
 from histocodec.encoder.pipeline import EncodeSettings, encode
-from histocodec.generators.catalogue import DEFAULTS, FOR_AVIF, default_generator, load_generator
-from histocodec.generators.downsamplers import downsampler_for, load_downsampler
-from histocodec.generators.package import MODELS_FOLDER, shipped_downsamplers, shipped_packages
+from histocodec.generators.catalogue import (
+    DEFAULTS,
+    FOR_AVIF,
+    MODELS_FOLDER,
+    default_generator,
+    downsampler_for,
+    load_downsampler,
+    load_generator,
+    shipped_packages,
+)
 from histocodec.generators.predict import reconstruct
 from histocodec.geometry import Image, Size
 from histocodec.pixels.degrade import degrade
@@ -73,7 +80,7 @@ def test_whole_tiles_are_stated_as_they_are_measured() -> None:
 
 
 def test_the_downsampler_is_the_one_that_its_generator_names() -> None:
-    downsamplers = shipped_downsamplers()
+    downsamplers = shipped_packages("downsampler")
     named = {package.card.downsampler for package in shipped_packages().values()} - {None}
     assert named == set(downsamplers) == {"sharp-x4"}
     package = downsamplers["sharp-x4"]

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from histocodec.demo.synthetic import tissue
-from histocodec.generators.catalogue import load_generator
-from histocodec.generators.downsamplers import load_downsampler
+from histocodec.generators.catalogue import load_downsampler, load_generator
 from histocodec.geometry import Size
 from histocodec.pixels.colour import UNCHANGED
 from histocodec.pixels.degrade import degrade

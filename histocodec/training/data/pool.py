@@ -23,7 +23,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ...errors import SettingsError
-from ...generators.downsamplers import load_downsampler
+from ...generators.catalogue import load_downsampler
 from ...generators.networks import ResidualDownsampler
 from ...geometry import Image
 from ...pixels.degrade import degrade
