@@ -25,7 +25,7 @@ from histocodec.pixels.downsample import shrink
 from histocodec.pixels.resampler import Downsampler
 from histocodec.training.data.patches import TILE_SUFFIXES, read_image
 from histocodec.training.evaluate import code_at_rate
-from histocodec.training.tuning.tune import Pair, TuneSettings, tune
+from histocodec.training.tuning.tune import TuneSettings, TuningBlock, tune
 
 from .codecs import scanner_bytes
 from .tiles import SOURCES
@@ -39,7 +39,7 @@ WORTH_DB = 0.05
 """Gain on the blocks held back below which the generator that ships is kept: the noise of so few blocks."""
 
 
-def pairs(image: Image, downsampler: Downsampler, halo: int, ratio: float) -> list[Pair]:
+def pairs(image: Image, downsampler: Downsampler, halo: int, ratio: float) -> list[TuningBlock]:
     """Whole blocks of a tile whose base is coded to a ratio."""
     scale = downsampler.scale
     image = image[: image.shape[0] // scale * scale, : image.shape[1] // scale * scale]
@@ -55,7 +55,7 @@ def pairs(image: Image, downsampler: Downsampler, halo: int, ratio: float) -> li
         if region.within(blocks.size):
             full = region.scaled(scale)
             context = np.ascontiguousarray(read_with_halo(read_base, blocks.size, region, halo))
-            found.append(Pair(context, image[full.y : full.bottom, full.x : full.right]))
+            found.append(TuningBlock(context, image[full.y : full.bottom, full.x : full.right]))
     return found
 
 
@@ -63,8 +63,8 @@ def tuned_package(data: Path, source: str, scale: int, path: Path) -> None:
     """Tune the generator of a scale to a source, and write the package."""
     start = find_package(FOR_AVIF[scale])
     paths = sorted(p for p in (data / source).iterdir() if p.suffix in TILE_SUFFIXES)
-    learn: list[Pair] = []
-    held_back: list[Pair] = []
+    learn: list[TuningBlock] = []
+    held_back: list[TuningBlock] = []
     for number, tile in enumerate(p for k, p in enumerate(paths) if k % SOURCES[source]):
         blocks = pairs(read_image(tile), downsampler_for(start, scale), start.card.halo, RATIOS[number % len(RATIOS)])
         (held_back if number % 6 == 5 else learn).extend(blocks)

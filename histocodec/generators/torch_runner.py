@@ -40,6 +40,18 @@ def _limit_team() -> None:
     torch.set_num_threads(min(torch.get_num_threads(), core_count()))
 
 
+def run_network(network: torch.nn.Module, image: Image, device: torch.device) -> Image:
+    """Run a network on one image, (height, width, 3) uint8 RGB to the same of another size, in the calling thread."""
+    # One image a pass: a batch could choose another order of summation, and so another rounding.
+    # Nor TF32, which convolutions on a GPU use unless told not to: the format promises single precision.
+    exact = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
+    with exact, torch.inference_mode():
+        x = torch.from_numpy(image).to(device).permute(2, 0, 1)[None]
+        y = network(x.float().div_(255.0))[0]
+        levels = y.mul_(255.0).add_(0.5).clamp_(0.0, 255.0).to(torch.uint8)
+        return np.ascontiguousarray(levels.permute(1, 2, 0).cpu().numpy())
+
+
 class _ImageNetwork:
     """A network from pixels to pixels, under the name of its package. Raises GeneratorError for the device."""
 
@@ -62,14 +74,7 @@ class _ImageNetwork:
 
     def run(self, image: Image) -> Image:
         """Run the network in the calling thread."""
-        # One image a pass: a batch could choose another order of summation, and so another rounding.
-        # Nor TF32, which convolutions on a GPU use unless told not to: the format promises single precision.
-        exact = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
-        with exact, torch.inference_mode():
-            x = torch.from_numpy(image).to(self._device).permute(2, 0, 1)[None]
-            y = self._network(x.float().div_(255.0))[0]
-            levels = y.mul_(255.0).add_(0.5).clamp_(0.0, 255.0).to(torch.uint8)
-            return np.ascontiguousarray(levels.permute(1, 2, 0).cpu().numpy())
+        return run_network(self._network, image, self._device)
 
 
 class NetworkGenerator(_ImageNetwork):

@@ -8,7 +8,7 @@ base that is no larger than a tile gives the same bytes either way.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -22,11 +22,12 @@ from ...pixels.tile_codecs import QUALITY_SCALES, TileCodec
 from ...pixels.tile_coder import TileCoder
 from ..config import AugmentConfig, BaseConfig
 from .augment import augment, glass, turned
+from .downsampling import Downsample
 from .patches import Patches
 
 
-class Pair(NamedTuple):
-    """What a step learns from, and how its base was coded."""
+class TrainingPair(NamedTuple):
+    """A crop that a step learns from, and how its base was coded."""
 
     base: NDArray[np.uint8]
     """(crop + 2 halo, crop + 2 halo, 3): the decoded base."""
@@ -34,23 +35,22 @@ class Pair(NamedTuple):
     """((crop + 2 around) scale, (crop + 2 around) scale, 3): the original of the crop, and of `around` base pixels on
     every side of it."""
     quality: float
-    """On the codec's own scale; 0 of an uncoded base."""
+    """Codec quality of the base, on the codec's own scale; 0 for an uncoded one."""
     colour: ColourTransform
-    """Of the base as it was coded."""
+    """Colours that the base was coded in."""
 
 
 class CropShape(NamedTuple):
-    """Sizes in base pixels."""
+    """Sizes of a crop and its context, in base pixels but for `scale`."""
 
     scale: int
+    """Full pixels per base pixel, each axis."""
     crop: int
+    """Side of the crop."""
     halo: int
+    """Context of the base on every side."""
     around: int = 0
-    """Context of the original on every side, for who downsamples it again."""
-
-
-Downsample = Callable[[Image, int], Image]
-"""An image at full resolution and the scale -> its base, uncoded."""
+    """Context of the original on every side, for a downsampler that is trained as well."""
 
 
 def training_pairs(
@@ -62,10 +62,10 @@ def training_pairs(
     settings: AugmentConfig,
     downsampled: Downsample = downsample,
     crops_per_patch: int = 6,
-) -> Iterator[Pair]:
-    """Endless pairs.
+) -> Iterator[TrainingPair]:
+    """Yield pairs without end, `crops_per_patch` of each patch that is drawn.
 
-    The base is coded with its whole patch, so that its codestream is like those that are stored.
+    The base is coded with its whole patch, so that a crop has the codec's traces of all that lies around it.
     Raises SettingsError if no patch is large enough.
     """
     scale, crop, halo, around = shape
@@ -100,7 +100,7 @@ def training_pairs(
                 image[(y - edge) * k : (y + crop + edge) * k, (x - edge) * k : (x + crop + edge) * k]
                 for image, edge, k in ((base, halo, 1), (full, around, scale))
             )
-            yield Pair(seen, shown, quality, colour)
+            yield TrainingPair(seen, shown, quality, colour)
 
 
 def code_patch(base: Image, codec: TileCodec | None, quality: float) -> tuple[Image, ColourTransform]:

@@ -1,6 +1,6 @@
-"""Fit the tables of `histocodec.training.stand_in` to the real codec, and print them.
+"""Fit the tables of `histocodec.training.avif_surrogate` to the real codec, and print them.
 
-    python -m benchmarks.stand_in --data DATA
+    python -m benchmarks.avif_surrogate --data DATA
 
 On 10x bases of training tiles: the step with which the stand-in's squared error (RGB, mean over the tiles) is AVIF's;
 AVIF's bits over its own; and the slope of log(squared error of the reconstruction) over log(bits), from the quality
@@ -21,7 +21,7 @@ from histocodec.generators.predict import reconstruct
 from histocodec.geometry import Image
 from histocodec.pixels.downsample import downsample
 from histocodec.pixels.tile_coder import TileCoder
-from histocodec.training.avif_surrogate import QUALITIES, StandIn
+from histocodec.training.avif_surrogate import QUALITIES, AvifSurrogate
 from histocodec.training.data.patches import read_image
 
 SCALE = 4
@@ -82,7 +82,7 @@ def _fitted(tiles: list[Image], wanted: float) -> tuple[float, float]:
     """The step, by bisection, and the stand-in's bits with it."""
     bases = [downsample(tile, SCALE) for tile in tiles]
     colours = [TileCoder.fitted("avif", base).colour for base in bases]
-    stand_in = StandIn()
+    stand_in = AvifSurrogate()
     images = torch.from_numpy(np.stack(bases)).permute(0, 3, 1, 2).float() / 255
     numbers = torch.tensor([colour.numbers for colour in colours if colour is not None]).float()
     low, high = 0.5, 150.0
