@@ -28,7 +28,7 @@ SCALE = 4
 GENERATOR = "fidelity-x4"
 SIDE = 240
 FOLDERS = {"train/monuseg": 6, "train/monusac": 4, "train/bcss": 2}
-"""How many tiles of each, evenly spread."""
+"""Number of tiles of each folder, evenly spread."""
 
 
 def main() -> None:
@@ -60,7 +60,7 @@ def _tiles(data: Path) -> list[Image]:
 
 
 def _coded(tiles: list[Image], quality: float) -> tuple[float, float, float]:
-    """Bits a base pixel, squared error of the base and (geometric mean) of the reconstruction."""
+    """Return bits a base pixel, squared error of the base and (geometric mean) of the reconstruction."""
     generator = load_generator(GENERATOR)
     found = []
     for tile in tiles:
@@ -79,7 +79,7 @@ def _error(a: Image, b: Image) -> float:
 
 
 def _fitted(tiles: list[Image], wanted: float) -> tuple[float, float]:
-    """The step, by bisection, and the stand-in's bits with it."""
+    """Find the step by bisection; return it and the stand-in's bits with it."""
     bases = [downsample(tile, SCALE) for tile in tiles]
     colours = [TileCoder.fitted("avif", base).colour for base in bases]
     stand_in = AvifSurrogate()

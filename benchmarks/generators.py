@@ -28,16 +28,16 @@ from histocodec.training.evaluate import EvaluationTile, evaluation_tile, score
 RESULTS = Path(__file__).parent / "results" / "generators.json"
 FOLDERS = ("dev/monuseg", "foreign/tnbc", "foreign/brecahad")
 AT_20X = " at 20x"
-"""Behind a folder's name: its tiles averaged 2 x 2 before anything else, as a 20x scanner would have given them."""
+"""Suffix of a folder's name for its tiles averaged 2 x 2 first, as a 20x scanner would give them."""
 BASES: dict[int, tuple[tuple[TileCodec | None, float], ...]] = {
     4: ((None, 0.0), ("jp2k", 0.10), ("jp2k", 0.15), ("avif", 0.10), ("avif", 0.15), ("jpeg", 0.15)),
     2: ((None, 0.0), ("jp2k", 0.10), ("jp2k", 0.20), ("avif", 0.10), ("avif", 0.20)),
 }
-"""By scale: base codec and bits per full pixel; each tile takes the highest quality that fits."""
+"""Base codec and bits per full pixel, by scale; each tile takes the highest quality that fits."""
 
 
 def measure(data: Path, names: Sequence[str], known: dict[str, Any]) -> dict[str, Any]:
-    """One row for each generator, folder and base, as `training.evaluate.Score` defines it.
+    """Return a row for each generator, folder and base, as `training.evaluate.Score` defines it.
 
     known: results of an earlier run; its rows of packages that have not changed since are kept.
     """
@@ -79,29 +79,28 @@ def _key(row: dict[str, Any]) -> tuple[Any, ...]:
 
 
 STOPPED = {"sharp-x4": "it was stopped at step 13,800, when the rate had fallen to 1.6 % of its peak"}
-"""By package: what its settings do not say of how it was made."""
+"""Facts of a package's training that its settings do not tell."""
 
 STARTED = {
     "avif-x4": "the generator that configs/sharp-x4.toml trained on a GPU",
     "avif-x2": "the generator that configs/avif-x2.toml of commit b372d98 trained on a GPU",
 }
-"""By package: whose weights its training went on from."""
+"""Generators whose weights a package's training went on from."""
 
 PURPOSES = {"fidelity-x2": "20x slides, and 40x slides that are stored as a 20x base. Trained with L1 alone."}
-"""By package: what stands in the card instead of the purpose that it states, which compares it with an earlier
-`fidelity-x4`."""
+"""Purposes for the card in place of the one that a package states, which compares it with an earlier `fidelity-x4`."""
 
 AVIF_ALONE = frozenset(FOR_AVIF.values())
 """Generators that are not meant for bases in another codec."""
 
 
 def fast_packages() -> dict[str, Package]:
-    """The packages that are measured here."""
+    """Return the packages that are measured here, by name."""
     return {name: package for name, package in shipped_packages().items() if package.card.architecture == "plain"}
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """The rows as a Markdown table."""
+    """Return the rows as a Markdown table."""
     lines = [
         "| generator | tiles | base | bpp of the base | PSNR dB | bicubic | gain | SSIM | bicubic |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -118,7 +117,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def model_card(name: str, package: Package, results: dict[str, Any], wider: dict[str, Any]) -> str:
-    """The card of a shipped package, from what it states and what was measured.
+    """Return the card of a shipped package, from its own statement and the measurements.
 
     results: of this benchmark. wider: of `benchmarks.fidelity`.
     """
@@ -167,7 +166,7 @@ def _task(card: PackageCard, magnification: str) -> str:
 
 
 def downsampler_card(package: Package) -> str:
-    """The card of a shipped downsampler, from what it states."""
+    """Return the card of a shipped downsampler, from its own statement."""
     card = package.card
     return f"""# {card.name}
 
@@ -195,7 +194,7 @@ Data: as the generator's.
 
 
 def _training(card: PackageCard) -> str:
-    """Return what a package says of its training: the configuration that made it."""
+    """Return a paragraph on a package's training, from the configuration in its card."""
     how = f"`histocodec train configs/{card.name}.toml`, which has every setting"
     if card.name in STOPPED:
         how += f"; {STOPPED[card.name]}"
@@ -219,7 +218,7 @@ The weights started from Real-ESRGAN x4plus (BSD-3-Clause). The perceptual loss 
 
 
 def _measured(card: PackageCard, results: dict[str, Any], wider: dict[str, Any]) -> str:
-    """Return the tables of a card, each under what it is of: whole tiles, or their middles."""
+    """Return the tables of a card, each with a line that says whether it is of whole tiles or of their middles."""
     name, crop = card.name, card.training["data"]["measure_crop"]
     own = [row for row in results["rows"] if row["generator"] == name]
     stated = "" if crop else "; `histocodec models` prints the same numbers, as the package states them"
@@ -238,7 +237,7 @@ def _measured(card: PackageCard, results: dict[str, Any], wider: dict[str, Any])
 
 
 def stated_rows(card: PackageCard) -> list[dict[str, Any]]:
-    """Return what a package states that it measured, as rows of `table`."""
+    """Return the measures that a package states, as rows of `table`."""
     return [
         {**score, "generator": card.name, "folder": folder, "codec": None if base == "uncoded" else base.split()[0]}
         for folder, bases in card.measured.items()

@@ -46,7 +46,7 @@ SIDE = 192
 
 
 def train(data: Path, folder: Path, steps: int) -> dict[str, Path]:
-    """The packages of the candidates; what was trained before is taken as it is."""
+    """Train the candidates that are not trained yet; return the paths of all their packages by name."""
     base = load_config(CONFIG)
     packages = {}
     for name, settings in CANDIDATES.items():
@@ -67,7 +67,7 @@ def train(data: Path, folder: Path, steps: int) -> dict[str, Path]:
 
 
 def quality(generator: NetworkGenerator, data: Path) -> dict[str, float]:
-    """Mean gains over bicubic in dB, on whole tiles: every third of dev, every fifth of tnbc."""
+    """Return mean gains over bicubic in dB, on whole tiles: every third of dev, every fifth of tnbc."""
     found = {}
     for folder, step in (("dev/monuseg", 3), ("foreign/tnbc", 5)):
         paths = sorted(p for p in (data / folder).iterdir() if p.suffix in TILE_SUFFIXES)[::step]
@@ -80,7 +80,7 @@ def quality(generator: NetworkGenerator, data: Path) -> dict[str, float]:
 
 
 def speed(network: Network) -> dict[str, float]:
-    """Work and speed for each megapixel of output.
+    """Return work and speed for each megapixel of output.
 
     gflop_per_mpx: multiplications and additions of the convolutions, without halos. mpx_per_s: the best of several
     passes over SIDE x SIDE base pixels at once. mpx_per_s_block: of canonical blocks of 128 base pixels, halo and
@@ -125,7 +125,7 @@ def _best(call: Any, repeats: int) -> float:
 
 
 def measure(packages: dict[str, Path], data: Path, old: dict[str, Any]) -> list[dict[str, Any]]:
-    """A row for each network; quality that was measured before is kept."""
+    """Return a row for each network; quality that was measured before is kept."""
     rows = []
     known = {row["network"]: row for row in old.get("rows", [])}
     found = {name: Package(path.read_bytes()) for name, path in packages.items()}
@@ -153,7 +153,7 @@ def _network(package: Package) -> Network:
 
 
 def table(results: dict[str, Any]) -> str:
-    """The rows as Markdown."""
+    """Return the rows as Markdown."""
     lines = [
         f"Candidates after {results['steps']} steps; {', '.join(SHIPPED)} as it ships. Gains over bicubic in dB.",
         "",
@@ -173,7 +173,7 @@ def table(results: dict[str, Any]) -> str:
 
 
 def figure(results: dict[str, Any], path: Path) -> None:
-    """Gain over work, uncoded and coded."""
+    """Draw gain over work, uncoded and coded."""
     drawn = Figure(figsize=(9, 4.2), layout="constrained")
     for axes, base in zip(drawn.subplots(1, 2), ("uncoded", "coded"), strict=True):
         for row in results["rows"]:

@@ -40,7 +40,7 @@ WORTH_DB = 0.05
 
 
 def pairs(image: Image, downsampler: Downsampler, halo: int, ratio: float) -> list[TuningBlock]:
-    """Whole blocks of a tile whose base is coded to a ratio."""
+    """Return the whole blocks of a tile whose base is coded to a ratio."""
     scale = downsampler.scale
     image = image[: image.shape[0] // scale * scale, : image.shape[1] // scale * scale]
     base = code_at_rate(shrink(image, downsampler), "avif", scanner_bytes(image) / ratio).decoded

@@ -29,7 +29,10 @@ class LatestDownsampler:
     """A downsampler that is still being trained, as it was saved last; the box average before that."""
 
     def __init__(self, path: Path) -> None:
-        """path: weights of a `ResidualDownsampler`, read again whenever they change. Need not exist yet."""
+        """Follow the weights at a path.
+
+        path: those of a `ResidualDownsampler`, read again whenever they change. Need not exist yet.
+        """
         self._path, self._seen = path, 0
         self._network: ResidualDownsampler | None = None
 
