@@ -30,20 +30,21 @@ from benchmarks.ncnn import read_rrdb
 from benchmarks.nuclei import Mask, NucleiJudge, read_mask, score_nuclei
 from benchmarks.stlpips import PerceptualDistance
 from benchmarks.tissue_sites import organ
-from histocodec.generators.catalogue import load_generator
+from histocodec.generators.catalogue import find_package, load_generator
 from histocodec.generators.networks import RRDBNet
-from histocodec.generators.package import PackageCard, find_package
+from histocodec.generators.package import PackageCard
+from histocodec.generators.predict import reconstruct
 from histocodec.generators.torch_runner import NetworkGenerator
 from histocodec.geometry import Image
 from histocodec.pixels.downsample import downsample
 from histocodec.pixels.metrics import psnr, ssim
 from histocodec.pixels.tile_codecs import TileCodec
 from histocodec.training.data.patches import TILE_SUFFIXES, read_image
-from histocodec.training.evaluate import EvaluationTile, base_name, centre, evaluation_tile, reconstruct
+from histocodec.training.evaluate import EvaluationTile, base_name, centre, evaluation_tile
 
 RESULTS = Path(__file__).parent / "results" / "fidelity.json"
 FOLDERS = {"dev/monuseg": 1, "foreign/tnbc": 9, "foreign/brecahad": 4}
-"""Which tiles are compared: every one, every ninth, every fourth. The 23-block networks take their time."""
+"""Tiles that are compared: every one, every ninth, every fourth. The 23-block networks take their time."""
 FIGURE_TILES = ("TCGA-AC-A2FO-01A-01-TS1", "TCGA-EJ-A46H-01A-03-TSC", "TCGA-FG-A4MU-01B-01-TS1")
 FIGURE_SIDE = 160
 
@@ -54,7 +55,7 @@ CODED: dict[int, tuple[tuple[TileCodec | None, float], ...]] = {
     4: ((None, 0.0), ("jp2k", 0.10)),
     2: ((None, 0.0), ("jp2k", 0.20)),
 }
-"""By scale: the bases of the comparison."""
+"""Bases of the comparison by scale: codec and bits per full pixel."""
 
 MEASURES = {
     "psnr_db": ("PSNR dB", "{:.2f}"),
@@ -69,11 +70,11 @@ MEASURES = {
 """Column names and formats; benchmarks/README.md defines them."""
 
 Method = Callable[[Image], Image]
-"""(h, w, 3) uint8 base -> (h * scale, w * scale, 3) uint8."""
+"""A function from a (h, w, 3) uint8 base to (h * scale, w * scale, 3) uint8."""
 
 
 def methods(weights: Path, realsr: Path | None) -> dict[int, dict[str, Method]]:
-    """What is compared, by scale and name.
+    """Return the methods that are compared, by scale and name.
 
     weights: the folder of Real-ESRGAN's weights. realsr: the ncnn weights of RealSR-DF2K; None leaves it out.
     """
@@ -95,7 +96,7 @@ def _generator(name: str) -> Method:
 
 
 def _rrdb(tensors: dict[str, torch.Tensor]) -> Method:
-    """Published weights, run block by block with the halo of perceptual-x4."""
+    """Return a method that runs published weights block by block, with the halo of perceptual-x4."""
     network = RRDBNet(23, 64, 32, 8)
     network.load_state_dict(tensors)
     card = PackageCard("peer", "rrdb", {}, 4, 8, "")
@@ -109,14 +110,14 @@ def _lanczos(base: Image) -> Image:
 
 
 class Measurer:
-    """All measures of one reconstruction."""
+    """The measures of a reconstruction, and the networks that they need."""
 
     def __init__(self, weights: Path) -> None:
         self._perceptual = PerceptualDistance(weights / "stlpips_alex.safetensors")
         self._judge = NucleiJudge()
 
     def measure(self, tile: EvaluationTile, made: Image, scale: int, truth: Mask | None) -> dict[str, float | None]:
-        """The keys of `MEASURES`; None where there is no mask, or the base is not coded."""
+        """Return the values of `MEASURES` by key; None where there is no mask, or the base is not coded."""
         again, clean = downsample(made, scale), downsample(tile.full, scale)
         nuclei = None if truth is None else score_nuclei(self._judge.segment(made), truth)
         coded = not np.array_equal(clean, tile.base)
@@ -135,7 +136,7 @@ class Measurer:
 def measure(
     data: Path, compared: dict[int, dict[str, Method]], measurer: Measurer, crop: int, most: int | None
 ) -> tuple[list[dict[str, Any]], dict[str, dict[str, Image]]]:
-    """A row for each image and method, and the images of the figure by tile and method."""
+    """Return a row for each image and method, and the images of the figure by tile and method."""
     rows: list[dict[str, Any]] = []
     shown: dict[str, dict[str, Image]] = {}
     for folder, step in FOLDERS.items():
@@ -167,13 +168,13 @@ def measure(
 
 
 def centre_mask(mask: Mask, side: int) -> Mask:
-    """The middle of a mask, as `centre` cuts images."""
+    """Return the middle of a mask, as `centre` cuts images."""
     top, left = (max(0, (length - side) // 2) for length in mask.shape)
     return mask[top : top + side, left : left + side]
 
 
 def tables(results: dict[str, Any]) -> str:
-    """Markdown: means by folder, base and method; then nuclei and fidelity by organ."""
+    """Return Markdown: means by folder, base and method; then nuclei and fidelity by organ."""
     rows = results["rows"]
     parts = [f"Middles of {results['crop']} px; means over images. `benchmarks/README.md` defines the columns.", ""]
     for scale in (4, 2):
@@ -189,12 +190,12 @@ def tables(results: dict[str, Any]) -> str:
 
 
 def summary(results: dict[str, Any]) -> str:
-    """Markdown: every method at 4x on uncoded bases, by folder."""
+    """Return Markdown: every method at 4x on uncoded bases, by folder."""
     return "\n".join([_header("tiles", "method"), *_body(results["rows"], 4, "uncoded")])
 
 
 def method_table(results: dict[str, Any], method: str) -> str:
-    """Markdown: one method and bicubic beside it, by scale, base and folder."""
+    """Return Markdown: one method and bicubic beside it, by scale, base and folder."""
     rows, lines = results["rows"], [_header("tiles, base", "method")]
     own = [r for r in rows if r["method"] == method]
     for key in dict.fromkeys((r["folder"], r["scale"], r["base"]) for r in own):
@@ -233,7 +234,7 @@ def _line(group: str, method: str, rows: list[dict[str, Any]]) -> str:
 
 
 def figure(shown: dict[str, dict[str, Image]], path: Path) -> None:
-    """The 10x input, each method and the original, a row a tile."""
+    """Draw the 10x input, each method and the original, a row a tile."""
     columns = list(next(iter(shown.values())))
     columns.append(columns.pop(columns.index("original 40x")))
     drawn = Figure(figsize=(2.6 * len(columns), 2.75 * len(shown)), layout="constrained")

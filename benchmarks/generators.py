@@ -18,9 +18,8 @@ from typing import Any
 
 from benchmarks import fidelity
 from benchmarks.mosaic import default_data
-from histocodec.generators.catalogue import FOR_AVIF, load_generator
-from histocodec.generators.downsamplers import downsampler_for
-from histocodec.generators.package import MODELS_FOLDER, Package, PackageCard, shipped_downsamplers, shipped_packages
+from histocodec.generators.catalogue import FOR_AVIF, MODELS_FOLDER, downsampler_for, load_generator, shipped_packages
+from histocodec.generators.package import Package, PackageCard
 from histocodec.pixels.downsample import downsample
 from histocodec.pixels.tile_codecs import TileCodec
 from histocodec.training.data.patches import TILE_SUFFIXES, read_image
@@ -29,16 +28,16 @@ from histocodec.training.evaluate import EvaluationTile, evaluation_tile, score
 RESULTS = Path(__file__).parent / "results" / "generators.json"
 FOLDERS = ("dev/monuseg", "foreign/tnbc", "foreign/brecahad")
 AT_20X = " at 20x"
-"""Behind a folder's name: its tiles averaged 2 x 2 before anything else, as a 20x scanner would have given them."""
+"""Suffix of a folder's name for its tiles averaged 2 x 2 first, as a 20x scanner would give them."""
 BASES: dict[int, tuple[tuple[TileCodec | None, float], ...]] = {
     4: ((None, 0.0), ("jp2k", 0.10), ("jp2k", 0.15), ("avif", 0.10), ("avif", 0.15), ("jpeg", 0.15)),
     2: ((None, 0.0), ("jp2k", 0.10), ("jp2k", 0.20), ("avif", 0.10), ("avif", 0.20)),
 }
-"""By scale: base codec and bits per full pixel; each tile takes the highest quality that fits."""
+"""Base codec and bits per full pixel, by scale; each tile takes the highest quality that fits."""
 
 
 def measure(data: Path, names: Sequence[str], known: dict[str, Any]) -> dict[str, Any]:
-    """One row for each generator, folder and base, as `training.evaluate.Score` defines it.
+    """Return a row for each generator, folder and base, as `training.evaluate.Score` defines it.
 
     known: results of an earlier run; its rows of packages that have not changed since are kept.
     """
@@ -80,25 +79,28 @@ def _key(row: dict[str, Any]) -> tuple[Any, ...]:
 
 
 STOPPED = {"sharp-x4": "it was stopped at step 13,800, when the rate had fallen to 1.6 % of its peak"}
-"""By package: what its settings do not say of how it was made."""
+"""Facts of a package's training that its settings do not tell."""
 
 STARTED = {
     "avif-x4": "the generator that configs/sharp-x4.toml trained on a GPU",
     "avif-x2": "the generator that configs/avif-x2.toml of commit b372d98 trained on a GPU",
 }
-"""By package: whose weights its training went on from."""
+"""Generators whose weights a package's training went on from."""
+
+PURPOSES = {"fidelity-x2": "20x slides, and 40x slides that are stored as a 20x base. Trained with L1 alone."}
+"""Purposes for the card in place of the one that a package states, which compares it with an earlier `fidelity-x4`."""
 
 AVIF_ALONE = frozenset(FOR_AVIF.values())
 """Generators that are not meant for bases in another codec."""
 
 
 def fast_packages() -> dict[str, Package]:
-    """The packages that are measured here."""
+    """Return the packages that are measured here, by name."""
     return {name: package for name, package in shipped_packages().items() if package.card.architecture == "plain"}
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """The rows as a Markdown table."""
+    """Return the rows as a Markdown table."""
     lines = [
         "| generator | tiles | base | bpp of the base | PSNR dB | bicubic | gain | SSIM | bicubic |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -115,7 +117,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def model_card(name: str, package: Package, results: dict[str, Any], wider: dict[str, Any]) -> str:
-    """The card of a shipped package, from what it states and what was measured.
+    """Return the card of a shipped package, from its own statement and the measurements.
 
     results: of this benchmark. wider: of `benchmarks.fidelity`.
     """
@@ -132,7 +134,7 @@ def model_card(name: str, package: Package, results: dict[str, Any], wider: dict
 | architecture | `{card.architecture}` {card.hyperparameters}, x{card.scale}, halo {card.halo} base pixels |
 | licence | {card.licence}: parts of the training data are for non-commercial use only |
 
-**What it is for.** {_filled(_purpose(card), start=22)}
+**What it is for.** {_filled(PURPOSES.get(name, card.training["purpose"]), start=22)}
 
 {_filled("**What it does.** " + _task(card, magnification))}
 
@@ -148,7 +150,7 @@ Data: MoNuSeg and MoNuSAC (CC BY-NC-SA 4.0), BCSS (CC0), TCGA glioblastoma tiles
 tiles. Bicubic enlarges the same decoded base. `dev` shares a source with the training data, though, as far as names
 tell, no patient; `foreign` are other labs' scanners, never trained on: expect the latter.
 
-{_measured(name, results, wider)}
+{_measured(card, results, wider)}
 """
 
 
@@ -164,7 +166,7 @@ def _task(card: PackageCard, magnification: str) -> str:
 
 
 def downsampler_card(package: Package) -> str:
-    """The card of a shipped downsampler, from what it states."""
+    """Return the card of a shipped downsampler, from its own statement."""
     card = package.card
     return f"""# {card.name}
 
@@ -191,34 +193,20 @@ Data: as the generator's.
 """
 
 
-def _purpose(card: PackageCard) -> str:
-    purpose: str = card.training.get("purpose") or (
-        "The first generator that shipped, kept for the files that name it. It gives the middle of what is plausible."
-    )
-    return purpose
-
-
 def _training(card: PackageCard) -> str:
-    """What a package says of its training: a configuration, or, of the first ones, flat settings."""
-    training = dict(card.training)
-    if "schedule" not in training:
-        shares, how = training.pop("data"), "an earlier trainer; L1 loss"
-    else:
-        shares, how = (
-            training["data"]["train"],
-            f"`histocodec train configs/{card.name}.toml`, which has every setting",
-        )
-        beside = {f"downsampler's {key}": value for key, value in (training.get("downsampler") or {}).items()}
-        training = {**training["loss"], **beside, **training["schedule"]}
-        if card.name in STOPPED:
-            how += f"; {STOPPED[card.name]}"
-        if card.name in STARTED:
-            how += f"; it went on from {STARTED[card.name]}"
-    folders = ", ".join(f"{folder} ({share:.0%})" for folder, share in shares.items())
-    settings = ", ".join(f"{key} {value}" for key, value in training.items() if value not in (None, False))
+    """Return a paragraph on a package's training, from the configuration in its card."""
+    how = f"`histocodec train configs/{card.name}.toml`, which has every setting"
+    if card.name in STOPPED:
+        how += f"; {STOPPED[card.name]}"
+    if card.name in STARTED:
+        how += f"; it went on from {STARTED[card.name]}"
+    beside = {f"downsampler's {key}": value for key, value in (card.training.get("downsampler") or {}).items()}
+    stated = {**card.training["loss"], **beside, **card.training["schedule"]}
+    folders = ", ".join(f"{folder} ({share:.0%})" for folder, share in card.training["data"]["train"].items())
+    settings = ", ".join(f"{key} {value}" for key, value in stated.items() if value not in (None, False))
     return (
-        f"Share of the draws by folder of the training data: {folders}. Every base was coded as an "
-        f"encoder codes it. Made by {how}. Settings: {settings}."
+        f"Share of the draws by folder of the training data: {folders}. Every base was coded by "
+        f"the codec itself, each patch in one codestream. Made by {how}. Settings: {settings}."
     )
 
 
@@ -229,15 +217,32 @@ def _ancestry(card: PackageCard) -> str:
 The weights started from Real-ESRGAN x4plus (BSD-3-Clause). The perceptual loss used VGG16 (CC BY 4.0)."""
 
 
-def _measured(name: str, results: dict[str, Any], wider: dict[str, Any]) -> str:
+def _measured(card: PackageCard, results: dict[str, Any], wider: dict[str, Any]) -> str:
+    """Return the tables of a card, each with a line that says whether it is of whole tiles or of their middles."""
+    name, crop = card.name, card.training["data"]["measure_crop"]
     own = [row for row in results["rows"] if row["generator"] == name]
-    parts = [f"Whole tiles (`python -m benchmarks.generators`):\n\n{table(own)}"] if own else []
+    stated = "" if crop else "; `histocodec models` prints the same numbers, as the package states them"
+    parts = [f"Whole tiles (`python -m benchmarks.generators`{stated}):\n\n{table(own)}"] if own else []
+    if crop:
+        parts.append(
+            f"The middle {crop} px of tiles, when its training ended: what the package states and `histocodec models` "
+            f"prints.\n\n{table(stated_rows(card))}"
+        )
     if any(row["method"] == name for row in wider["rows"]):
         parts.append(
             f"Beyond PSNR, on the middle {wider['crop']} px of tiles (`python -m benchmarks.fidelity`; columns as "
             "`benchmarks/README.md`\ndefines them):\n\n" + fidelity.method_table(wider, name)
         )
     return "\n\n".join(parts)
+
+
+def stated_rows(card: PackageCard) -> list[dict[str, Any]]:
+    """Return the measures that a package states, as rows of `table`."""
+    return [
+        {**score, "generator": card.name, "folder": folder, "codec": None if base == "uncoded" else base.split()[0]}
+        for folder, bases in card.measured.items()
+        for base, score in bases.items()
+    ]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -255,7 +260,7 @@ def main(arguments: list[str] | None = None) -> int:
     wider = json.loads(fidelity.RESULTS.read_text())
     for name, package in shipped_packages().items():
         (MODELS_FOLDER / f"{name}.md").write_text(model_card(name, package, results, wider))
-    for name, package in shipped_downsamplers().items():
+    for name, package in shipped_packages("downsampler").items():
         (MODELS_FOLDER / "downsamplers" / f"{name}.md").write_text(downsampler_card(package))
     print(table(results["rows"]))
     return 0

@@ -35,8 +35,7 @@ from benchmarks.ratedistortion import codecs
 from benchmarks.ratedistortion.codecs import TILE_INDEX_BYTES, Codec
 from benchmarks.ratedistortion.history import history
 from benchmarks.ratedistortion.methods import CHECKSUM_BYTES
-from histocodec.generators.catalogue import load_generator
-from histocodec.generators.downsamplers import downsampler_for
+from histocodec.generators.catalogue import downsampler_for, load_generator
 from histocodec.generators.predict import reconstruct
 from histocodec.geometry import Image, Size, TileGrid
 from histocodec.pixels.colour import fit_colours
@@ -54,16 +53,16 @@ RESULTS = Path(__file__).parent / "results" / "layered.json"
 SIDE = 512
 """Full pixels a side of the middle of a tile that is coded: one block of a 10x base, four of a 20x base."""
 SOURCES = {"dev/monuseg": 3, "dev/tcga_mitosis": 3, "foreign/tnbc": 7, "foreign/brecahad": 3}
-"""Every so many tiles of each."""
+"""Step through the tiles of each source: 3 for every third one."""
 GROUPS = {"dev/monuseg": ("dev/monuseg",), "foreign": ("foreign/tnbc", "foreign/brecahad")}
 RATES = (0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
 """Bits per full pixel."""
 BLOCK = 128
 LAYER_BYTES = 8 + 8 + 4 + 1 + 16
-"""Of a tile of the layer, beside its codestream: place, length, checksum, mode, fingerprint."""
+"""Bytes of a tile of the layer beside its codestream: place, length, checksum, mode, fingerprint."""
 FLOORS = (26.0, 28.0, 30.0, 32.0, 34.0, 36.0, 38.0, 40.0)
 HIGH_FLOOR = 35.0
-"""From here on the layer's colours are tried as they are as well: transformed ones have 8 bits, too."""
+"""Floor from which the layer's colours are tried untransformed as well: transformed ones have 8 bits, too."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +109,7 @@ def peer_curve(image: Image, name: str) -> list[Point]:
 
 
 def layered_points(image: Image, setting: Setting) -> Iterator[Point]:
-    """Without the layer, and with it at every floor above that, for each base quality."""
+    """Yield the points of each base quality: without the layer, and with it at every floor above that."""
     generator = load_generator(setting.generator)
     scale, pixels = generator.scale, image[..., 0].size
     base = shrink(image, downsampler_for(generator, scale))
@@ -128,7 +127,7 @@ def layered_points(image: Image, setting: Setting) -> Iterator[Point]:
 
 
 def _layer(image: Image, prediction: Image, floor_db: float, codec: TileCodec, side: int) -> tuple[int, float]:
-    """Bytes of the layer, and the PSNR that it leads to."""
+    """Return the bytes of the layer, and the PSNR that it leads to."""
     plain = EnhancementCoder(codec)
     coders = [plain]
     if codec == "avif":
@@ -152,7 +151,7 @@ def _layer(image: Image, prediction: Image, floor_db: float, codec: TileCodec, s
 
 
 def hull(points: Sequence[Point]) -> list[Point]:
-    """The upper hull: the points that no line between two others passes above."""
+    """Return the upper hull: the points that no line between two others passes above."""
     kept: list[Point] = []
     for x, y in sorted(points):
         if kept and y <= kept[-1][1]:
@@ -167,7 +166,7 @@ def hull(points: Sequence[Point]) -> list[Point]:
 
 
 def at(points: Sequence[Point], rate: float) -> float | None:
-    """PSNR at a rate, linear between the points; None beyond them."""
+    """Return the PSNR at a rate, linear between the points; None beyond them."""
     known = sorted(points)
     for (left, a), (right, b) in itertools.pairwise(known):
         if left <= rate <= right:
@@ -176,7 +175,7 @@ def at(points: Sequence[Point], rate: float) -> float | None:
 
 
 def measure(source: str, path: Path) -> Row:
-    """All curves of one tile."""
+    """Measure all curves of one tile."""
     torch.set_num_threads(1)
     image = np.ascontiguousarray(centre(read_image(path), SIDE))
     curves = {name: peer_curve(image, name) for name in PEERS}
@@ -203,7 +202,7 @@ def run(data: Path, workers: int) -> list[Row]:
 def differences(
     rows: Sequence[dict[str, Any]], sources: Sequence[str], rate: float
 ) -> dict[str, tuple[str, float, int]]:
-    """By peer: our best setting at this rate, its mean PSNR less the peer's, and the tiles that both reach it on.
+    """Return by peer our best setting at this rate, its mean PSNR less the peer's, and the tiles where both reach it.
 
     Means over tiles, then over sources.
     """
@@ -227,7 +226,7 @@ def differences(
 
 
 def byte_excess(row: Row, rate: float) -> float | None:
-    """How many more bytes our best setting takes than JPEG 2000 at `rate`, for the same PSNR: 0.03 is 3 %."""
+    """Return the excess of our best setting's bytes over JPEG 2000's at `rate`, for the same PSNR: 0.03 is 3 %."""
     wanted = at(row["curves"]["JPEG 2000"], rate)
     if wanted is None:
         return None
@@ -237,7 +236,7 @@ def byte_excess(row: Row, rate: float) -> float | None:
 
 
 def tables(results: dict[str, Any]) -> str:
-    """What is committed for people."""
+    """Return the committed tables as Markdown."""
     rows = results["rows"]
     lines = ["# Base, generator and enhancement layer against direct codecs", ""]
     counted = f"{len(rows)} tiles, the middle {SIDE} px of each; everything in the file counted."
@@ -267,7 +266,7 @@ def tables(results: dict[str, Any]) -> str:
 
 
 def figure(results: dict[str, Any], path: Path) -> None:
-    """PSNR over rate, a panel a source: peers, and the best of our settings at each rate."""
+    """Draw PSNR over rate, a panel a source: peers, and the best of our settings at each rate."""
     rows = results["rows"]
     sources = list(dict.fromkeys(row["source"] for row in rows))
     drawing = Figure(figsize=(4.6 * len(sources), 4.4), layout="constrained")
@@ -291,7 +290,7 @@ def figure(results: dict[str, Any], path: Path) -> None:
 
 
 def _mean_curve(curves: Sequence[Sequence[Point]], rates: np.ndarray[Any, np.dtype[np.float64]]) -> Any:
-    """Mean over the tiles that reach each rate, if all of them do; else NaN."""
+    """Return the mean over the tiles at each rate that all of them reach; NaN elsewhere."""
     values = [[at(curve, float(rate)) for rate in rates] for curve in curves]
     return np.array(values, np.float64).mean(0)
 

@@ -38,13 +38,13 @@ GLASS_RGB = (242, 240, 243)
 
 
 def default_data() -> Path:
-    """$HISTOCODEC_DATA, else `shared/data` beside the checkout."""
+    """Return the data folder: $HISTOCODEC_DATA, else `shared/data` beside the checkout."""
     given = os.environ.get("HISTOCODEC_DATA")
     return Path(given) if given else Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
 def tissue_tiles(size: int, seed: int) -> NDArray[np.bool_]:
-    """Which cells of `CELL` px are tissue: (rows, columns) bool. Those that cover half of the area, to within a cell.
+    """Return the cells of `CELL` px that are tissue, (rows, columns) bool: half of the area, to within a cell.
 
     size: side of the mosaic in px. The islands are where a smooth random field is high, so they hang together.
     """
@@ -72,7 +72,7 @@ class Mosaic:
     size: int
     """Side, px."""
     tissue: NDArray[np.bool_]
-    """As `tissue_tiles` gives it."""
+    """(rows, columns) bool: the cells that are tissue, see `tissue_tiles`."""
     pictures: dict[int, Image]
     """The real tiles that are used, and patches of glass; each at least CELL x CELL x 3."""
     _choices: NDArray[np.int64] = field(repr=False)
@@ -99,7 +99,7 @@ class Mosaic:
         return cls(size, tissue, pictures, choices)
 
     def read(self, region: Region) -> Image:
-        """(height, width, 3) uint8 RGB. Beyond the mosaic, up to the edge of its last cell, it continues."""
+        """Read (height, width, 3) uint8 RGB. Beyond the mosaic, up to the edge of its last cell, it continues."""
         out = np.empty((region.height, region.width, 3), np.uint8)
         cells = TileGrid(Size(*self.tissue.shape[::-1]), 1)
         for column, row in TileGrid(Size(*(CELL * n for n in cells.size)), CELL).touching(region):
@@ -113,7 +113,7 @@ class Mosaic:
         return out
 
     def _cell(self, column: int, row: int) -> Image:
-        """A view of CELL x CELL x 3."""
+        """Return a view of CELL x CELL x 3."""
         index, top, left, turns, mirrored = (int(n) for n in self._choices[row, column])
         cell = np.rot90(self.pictures[index][top : top + CELL, left : left + CELL], turns)
         return cell[:, ::-1] if mirrored else cell
@@ -153,7 +153,7 @@ def build_mosaic(
 def _full_tiles(
     mosaic: Mosaic, levels: list[_ReducedLevel], pool: ThreadPoolExecutor, progress: Callable[[float], None] | None
 ) -> Iterator[bytes]:
-    """Codestreams of level 0 in row-major order; feeds the reduced levels on the way."""
+    """Yield the codestreams of level 0 in row-major order; feed the reduced levels on the way."""
     for y in range(0, mosaic.size, TILE):
         height = min(TILE, mosaic.size - y)
         rows = mosaic.read(Region(0, y, mosaic.size, height))
@@ -189,12 +189,12 @@ class _ReducedLevel:
             self._flush()
 
     def finish(self) -> None:
-        """The level above is complete."""
+        """Code the last row: the level above is complete."""
         if self._rows:
             self._flush()
 
     def tiles(self) -> Iterator[bytes]:
-        """Codestreams in row-major order."""
+        """Yield the codestreams in row-major order."""
         self.spool.seek(0)
         for size in self._tile_bytes:
             yield self.spool.read(size)
@@ -210,7 +210,7 @@ class _ReducedLevel:
 
 
 def _reduced_levels(size: Size, folder: Path, pool: ThreadPoolExecutor, stack: ExitStack) -> list[_ReducedLevel]:
-    """The levels below `size`, finest first, until one fits into four tiles; none is made of less than a tile."""
+    """Return the levels below `size`, finest first, until one fits into four tiles; none is made of less."""
     sizes = []
     while max(size) > 2 * TILE:
         size = size.divided(REDUCTION)
@@ -225,7 +225,7 @@ def _reduced_levels(size: Size, folder: Path, pool: ThreadPoolExecutor, stack: E
 
 
 def _coded(rows: Image, pool: ThreadPoolExecutor) -> Iterator[bytes]:
-    """One row of tiles as JPEG; what reaches beyond the right and bottom edges repeats the last column and row."""
+    """Code one row of tiles as JPEG; what reaches beyond the right and bottom edges repeats the last column and row."""
 
     def code(left: int) -> bytes:
         tile = rows[:, left : left + TILE]
@@ -256,14 +256,14 @@ def _write_level(tiff: tifffile.TiffWriter, tiles: Iterator[bytes], size: Size, 
 
 
 def _picture(path: Path) -> Image:
-    """A real tile, mirrored at its edges where it does not fill a cell."""
+    """Read a real tile, mirrored at its edges where it does not fill a cell."""
     picture: Image = imagecodecs.jpegxl_decode(path.read_bytes(), numthreads=1)
     short_y, short_x = (max(CELL - side, 0) for side in picture.shape[:2])
     return np.pad(picture, ((0, short_y), (0, short_x), (0, 0)), mode="symmetric") if short_y or short_x else picture
 
 
 def _glass(rng: np.random.Generator) -> Image:
-    """Empty slide under the lamp: a gentle tint, a sensor's noise of about one step. CELL x CELL x 3."""
+    """Make an empty slide under the lamp, CELL x CELL x 3: a gentle tint, a sensor's noise of about one step."""
     shared, own = rng.standard_normal((CELL, CELL, 1)), rng.standard_normal((CELL, CELL, 3))
     return np.clip(np.rint(np.array(GLASS_RGB) + 0.6 * shared + 0.8 * own), 0, 255).astype(np.uint8)
 

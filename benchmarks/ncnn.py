@@ -16,7 +16,7 @@ _HALF = 0x01306B47
 
 
 def read_rrdb(path: Path) -> dict[str, Tensor]:
-    """The tensors of a 23-block RRDBNet, by the names that `RRDBNet` gives them, float32.
+    """Read the tensors of a 23-block RRDBNet, by the names that `RRDBNet` gives them, float32.
 
     The file holds, convolution by convolution in the order of the computation: a 4-byte flag, the weights (output,
     input, row, column) in half precision, padded to 4 bytes, and the biases in single precision.

@@ -85,7 +85,10 @@ class NucleiJudge:
 
     @torch.inference_mode()
     def segment(self, image: Image) -> Mask:
-        """(height, width, 3) uint8 RGB at 0.25 um/px -> (height, width), True where a nucleus is likelier than not."""
+        """Segment (height, width, 3) uint8 RGB at 0.25 um/px.
+
+        Returns (height, width) bool, True where a nucleus is likelier than not.
+        """
         height, width = image.shape[:2]
         padded = np.pad(image, ((0, -height % 8), (0, -width % 8), (0, 0)), mode="reflect")
         x = torch.from_numpy(padded).permute(2, 0, 1)[None].float() / 255
@@ -97,9 +100,9 @@ class NucleiScore:
     """Agreement of a segmentation with the annotators' mask."""
 
     dice: float
-    """2 |A and B| / (|A| + |B|) of the nuclei's pixels."""
+    """Dice, 2 |A and B| / (|A| + |B|) of the nuclei's pixels."""
     object_f1: float
-    """2 TP / (objects found + objects annotated)."""
+    """F1, 2 TP / (objects found + objects annotated)."""
 
 
 def score_nuclei(found: Mask, truth: Mask) -> NucleiScore:
@@ -131,7 +134,7 @@ def _objects(mask: Mask) -> NDArray[np.int64]:
 
 
 def read_mask(path: Path) -> Mask:
-    """A mask picture, True where it is not 0."""
+    """Read a mask picture, True where it is not 0."""
     mask = imagecodecs.imread(path)
     return np.asarray((mask if mask.ndim == 2 else mask[..., 0]) > 0)
 
@@ -167,7 +170,7 @@ def train_judge(data: Path, steps: int, seed: int = 1) -> NucleiNet:
 def _crop(
     images: list[Image], masks: list[Mask], settings: AugmentConfig, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
-    """A random 256 px crop and its mask, turned and mirrored alike."""
+    """Draw a random 256 px crop and its mask, turned and mirrored alike."""
     index, side = int(rng.integers(len(images))), 256
     y, x = (int(rng.integers(length - side + 1)) for length in masks[index].shape)
     # As one image of four channels, they turn together.
@@ -181,7 +184,7 @@ def _crop(
 
 
 def main() -> int:
-    """Train the judge and say how well it does on the originals of the development tiles."""
+    """Train the judge and print its scores on the originals of the development tiles."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.nuclei", description=__doc__)
     parser.add_argument("--data", type=Path, default=default_data())
     parser.add_argument("--steps", type=int, default=350)

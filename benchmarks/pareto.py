@@ -23,8 +23,9 @@ from matplotlib.figure import Figure
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.mosaic import default_data
+from histocodec.generators.catalogue import find_package
 from histocodec.generators.networks import Network, PlainNet, RRDBNet, build_network
-from histocodec.generators.package import Package, PackageCard, find_package
+from histocodec.generators.package import Package, PackageCard
 from histocodec.generators.torch_runner import NetworkGenerator, build_generator
 from histocodec.training import load_config, run_training
 from histocodec.training.config import ScheduleConfig
@@ -38,14 +39,14 @@ CANDIDATES: dict[str, dict[str, int]] = {
     "40 channels, 3 pairs": {"channels": 40, "pairs": 3},
     "56 channels, 3 pairs": {"channels": 56, "pairs": 3},
 }
-SHIPPED = ("plain-x4", "fidelity-x4")
+SHIPPED = ("fidelity-x4",)
 RRDB = "RRDBNet, 23 blocks"
 SIDE = 192
 """Base pixels a side of the one pass that is timed."""
 
 
 def train(data: Path, folder: Path, steps: int) -> dict[str, Path]:
-    """The packages of the candidates; what was trained before is taken as it is."""
+    """Train the candidates that are not trained yet; return the paths of all their packages by name."""
     base = load_config(CONFIG)
     packages = {}
     for name, settings in CANDIDATES.items():
@@ -66,7 +67,7 @@ def train(data: Path, folder: Path, steps: int) -> dict[str, Path]:
 
 
 def quality(generator: NetworkGenerator, data: Path) -> dict[str, float]:
-    """Mean gains over bicubic in dB, on whole tiles: every third of dev, every fifth of tnbc."""
+    """Return mean gains over bicubic in dB, on whole tiles: every third of dev, every fifth of tnbc."""
     found = {}
     for folder, step in (("dev/monuseg", 3), ("foreign/tnbc", 5)):
         paths = sorted(p for p in (data / folder).iterdir() if p.suffix in TILE_SUFFIXES)[::step]
@@ -79,7 +80,7 @@ def quality(generator: NetworkGenerator, data: Path) -> dict[str, float]:
 
 
 def speed(network: Network) -> dict[str, float]:
-    """Work and speed for each megapixel of output.
+    """Return work and speed for each megapixel of output.
 
     gflop_per_mpx: multiplications and additions of the convolutions, without halos. mpx_per_s: the best of several
     passes over SIDE x SIDE base pixels at once. mpx_per_s_block: of canonical blocks of 128 base pixels, halo and
@@ -124,7 +125,7 @@ def _best(call: Any, repeats: int) -> float:
 
 
 def measure(packages: dict[str, Path], data: Path, old: dict[str, Any]) -> list[dict[str, Any]]:
-    """A row for each network; quality that was measured before is kept."""
+    """Return a row for each network; quality that was measured before is kept."""
     rows = []
     known = {row["network"]: row for row in old.get("rows", [])}
     found = {name: Package(path.read_bytes()) for name, path in packages.items()}
@@ -152,9 +153,9 @@ def _network(package: Package) -> Network:
 
 
 def table(results: dict[str, Any]) -> str:
-    """The rows as Markdown."""
+    """Return the rows as Markdown."""
     lines = [
-        f"Candidates after {results['steps']} steps; {', '.join(SHIPPED)} as they ship. Gains over bicubic in dB.",
+        f"Candidates after {results['steps']} steps; {', '.join(SHIPPED)} as it ships. Gains over bicubic in dB.",
         "",
         "| network | parameters | GFLOP / Mpx | Mpx/s | x RRDBNet | Mpx/s in blocks | x RRDBNet | dev, uncoded "
         "| dev, jp2k 0.10 | tnbc, uncoded | tnbc, jp2k 0.10 |",
@@ -172,7 +173,7 @@ def table(results: dict[str, Any]) -> str:
 
 
 def figure(results: dict[str, Any], path: Path) -> None:
-    """Gain over work, uncoded and coded."""
+    """Draw gain over work, uncoded and coded."""
     drawn = Figure(figsize=(9, 4.2), layout="constrained")
     for axes, base in zip(drawn.subplots(1, 2), ("uncoded", "coded"), strict=True):
         for row in results["rows"]:

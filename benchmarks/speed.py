@@ -73,7 +73,7 @@ class CommandError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one command took, from start to exit, its children included."""
+    """The time and memory of one command, from start to exit, its children included."""
 
     wall_s: float
     user_s: float
@@ -119,7 +119,7 @@ def measured(command: Sequence[str]) -> Usage:
 
 
 def transcode_row(size: int, tool: str, command: Sequence[str] | None, source: Path, output: Path) -> dict[str, Any]:
-    """One row of the table: run `command`, which turns `source` into `output`. None for `command`: not available."""
+    """Measure a row of the table: run `command`, which turns `source` into `output`. `command` None: not available."""
     row: dict[str, Any] = {"size_px": size, "tool": tool}
     if command is None:
         return row | dict.fromkeys(
@@ -134,7 +134,7 @@ def transcode_row(size: int, tool: str, command: Sequence[str] | None, source: P
 
 
 def tissue_positions(size: int, seed: int, side: int, count: int) -> list[tuple[int, int]]:
-    """Top left corners of `count` squares of `side` px, each within one tissue cell of the mosaic of `size` px."""
+    """Draw top left corners of `count` squares of `side` px, each within a tissue cell of the mosaic of `size` px."""
     tissue = tissue_tiles(size, seed)
     # The last cells of a row or column may be cut off by the edge of the mosaic.
     whole = size // CELL
@@ -183,7 +183,7 @@ def latency_rows(
 
 
 def fidelity(size: int, seed: int, slide: Path, container: Path, count: int) -> dict[str, Any]:
-    """PSNR over the source's pixels of tissue tiles: as the file decodes, and its base enlarged by bicubic."""
+    """Return the PSNR of tissue tiles over the source's pixels: as the file decodes, and by bicubic from its base."""
     _say(f"{size} px: fidelity of {count} tiles")
     rows = []
     with (
@@ -221,7 +221,7 @@ def _pixels(slide: openslide.AbstractSlide, region: histocodec.Region) -> Image:
 
 
 def bars(results: dict[str, Any]) -> list[dict[str, Any]]:
-    """What the project asks of itself, each with its value and whether it is met; None where it was not measured."""
+    """Return the project's own bars, each with its value and True if it is met; None where it was not measured."""
     encodes = {row["size_px"]: row for row in results["rows"] if row["tool"] == "histocodec encode"}
     rivals = {row["size_px"]: row["wall_s"] for row in results["rows"] if row["tool"] == _vips_name("jp2k")}
     peaks = {size: row["peak_rss_bytes"] for size, row in encodes.items()}
@@ -258,7 +258,7 @@ def measure(
     tiles: int,
     save: Callable[[dict[str, Any]], None],
 ) -> dict[str, Any]:
-    """Everything, smallest mosaic first; `save` is called after each size with what there is."""
+    """Measure everything, smallest mosaic first; `save` is called after each size with what there is."""
     vips = shutil.which("vips")
     if vips is None:
         _say("no `vips` on the PATH (Debian: libvips-tools): its rows stay empty")
@@ -315,7 +315,7 @@ def _vips_command(vips: str, compression: str, source: Path, output: Path) -> li
 
 
 def environment(vips: str | None) -> dict[str, Any]:
-    """The machine and the software, without names or places."""
+    """Describe the machine and the software, without names or places."""
     packages = ("imagecodecs", "numpy", "openslide-bin", "openslide-python", "tifffile", "torch")
     return {
         "cpu": _cpu_model(),
@@ -339,14 +339,14 @@ def _cpu_model() -> str:
 
 
 def _load_into_page_cache(path: Path) -> None:
-    """So that the first tool to read the slide does not pay for the disk."""
+    """Read a file once, so that the first tool to read it does not pay for the disk."""
     with path.open("rb") as file:
         while file.read(1 << 24):
             pass
 
 
 def table(results: dict[str, Any]) -> str:
-    """The results as Markdown."""
+    """Return the results as Markdown."""
     machine = results["environment"]
     lines = [
         f"{machine['cpu']}, {machine['cores']} cores, Python {machine['python']}, "

@@ -18,19 +18,19 @@ from torch.nn import functional
 from histocodec.geometry import Image
 
 _CONVOLUTIONS = ((1, 0, 2), (2, 5, 2), (3, 9, 1), (4, 11, 1), (5, 13, 1))
-"""Slice, number within the network, padding."""
+"""Convolutions: slice, number within the network, padding."""
 
 
 class PerceptualDistance:
     """ST-LPIPS with the AlexNet trunk."""
 
     def __init__(self, path: Path) -> None:
-        """path: safetensors with `net.sliceN.M.*`, `linN.model.1.weight` and `scaling_layer.*`."""
+        """Load the weights. path: safetensors with `net.sliceN.M.*`, `linN.model.1.weight` and `scaling_layer.*`."""
         self._tensors = load_file(path)
 
     @torch.inference_mode()
     def __call__(self, a: Image, b: Image) -> float:
-        """Two (height, width, 3) uint8 RGB images of one size, at least 64 px a side."""
+        """Compare two (height, width, 3) uint8 RGB images of one size, at least 64 px a side."""
         total = 0.0
         for layer, (x, y) in enumerate(zip(self._features(a), self._features(b), strict=True)):
             difference = (functional.normalize(x, dim=1, eps=1e-10) - functional.normalize(y, dim=1, eps=1e-10)) ** 2
@@ -52,7 +52,7 @@ class PerceptualDistance:
 
 
 def _blurred_half(x: Tensor) -> Tensor:
-    """Every second pixel of the image blurred by (1, 2, 1) / 4 each way, two pixels mirrored at the edges."""
+    """Return every second pixel of the image blurred by (1, 2, 1) / 4 each way, two pixels mirrored at the edges."""
     channels = x.shape[1]
     row = torch.tensor([1.0, 2.0, 1.0]) / 4
     kernel = (row[:, None] * row).expand(channels, 1, 3, 3)

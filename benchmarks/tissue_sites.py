@@ -21,6 +21,6 @@ _ORGANS = {
 
 
 def organ(tile: str) -> str | None:
-    """`TCGA-2Z-A9J9-01A-01-TS1` -> `kidney`; None for what is no TCGA barcode of a site that is known here."""
+    """Return the organ of a TCGA barcode, `TCGA-2Z-A9J9-01A-01-TS1` -> `kidney`; None for other names and sites."""
     parts = tile.split("-")
     return _ORGANS.get(parts[1]) if len(parts) > 2 and parts[0] == "TCGA" else None

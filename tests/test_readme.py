@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from benchmarks.readme import README, filled
 from histocodec.cli import app
 from histocodec.demo.synthetic import tissue, write_slide
-from histocodec.generators.package import find_package
+from histocodec.generators.catalogue import find_package
 from histocodec.geometry import Size
 from histocodec.training.config import parse_config
 

@@ -19,7 +19,7 @@ from histocodec.pixels.tile_coder import TileCoder
 from histocodec.pixels.tissue import tissue_blocks
 
 TILE_INDEX_BYTES = 16
-"""What a file of tiles holds for each: where it begins and how long it is, 8 bytes each."""
+"""Bytes that a file of tiles holds for each: where it begins and how long it is, 8 each."""
 
 
 @dataclass(frozen=True)
@@ -28,25 +28,25 @@ class Codec:
 
     name: str
     encode: Callable[[Image, float], bytes]
-    """(height, width, 3) uint8 RGB and one of `qualities` -> a codestream."""
+    """A function from (height, width, 3) uint8 RGB and one of `qualities` to a codestream."""
     decode: Callable[[bytes, int, int], Image]
-    """Codestream, height and width -> (height, width, 3) uint8 RGB."""
+    """A function from a codestream, height and width to (height, width, 3) uint8 RGB."""
     qualities: tuple[float, ...]
-    """What it can be set to, worst first; bytes rise with them."""
+    """Settings, worst first; bytes rise with them."""
     whole: bool
     """Neighbouring qualities differ by several percent of the bytes, so the search must end on the very one."""
 
 
 @cache
 def avif(speed: int) -> Codec:
-    """AV1 still images in 4:4:4, 8 bit; libavif's quality."""
+    """Return AV1 still images in 4:4:4, 8 bit; libavif's quality."""
     encode = partial(_encode_avif, speed)
     return Codec(f"AVIF s{speed}", encode, _decoded(imagecodecs.avif_decode), _whole(0, 100), whole=True)
 
 
 @cache
 def jpeg_xl() -> Codec:
-    """Lossy JPEG XL of effort 7; the quality is minus the Butteraugli distance."""
+    """Return lossy JPEG XL of effort 7; the quality is minus the Butteraugli distance."""
     distances = np.geomspace(25.0, 0.1, 400)
     qualities = tuple(-float(round(d, 4)) for d in distances)
     return Codec("JPEG XL", _encode_jxl, _decoded(imagecodecs.jpegxl_decode), qualities, whole=False)
@@ -54,7 +54,7 @@ def jpeg_xl() -> Codec:
 
 @cache
 def jpeg(subsampling: str) -> Codec:
-    """Baseline JPEG of libjpeg-turbo with optimised Huffman tables; libjpeg's quality."""
+    """Return baseline JPEG of libjpeg-turbo with optimised Huffman tables; libjpeg's quality."""
     name = "JPEG " + ":".join(subsampling)
     return Codec(
         name, partial(_encode_jpeg, subsampling), _decoded(imagecodecs.jpeg8_decode), _whole(1, 100), whole=True
@@ -63,13 +63,13 @@ def jpeg(subsampling: str) -> Codec:
 
 @cache
 def jpeg_2000() -> Codec:
-    """JPEG 2000, irreversible, with the colour transform; the quality is a target PSNR in dB."""
+    """Return JPEG 2000, irreversible, with the colour transform; the quality is a target PSNR in dB."""
     return Codec("JPEG 2000", _encode_jp2k, _decoded(imagecodecs.jpeg2k_decode), _DB, whole=False)
 
 
 @cache
 def htj2k() -> Codec:
-    """High-throughput JPEG 2000 of OpenJPH, irreversible; the quality is minus the base quantisation step."""
+    """Return high-throughput JPEG 2000 of OpenJPH, irreversible; the quality is minus the base quantisation step."""
     steps = np.geomspace(1.0, 0.0005, 750)
     qualities = tuple(-float(f"{s:.5g}") for s in steps)
     return Codec("HTJ2K", _encode_htj2k, _decoded(imagecodecs.htj2k_decode), qualities, whole=False)
@@ -77,13 +77,13 @@ def htj2k() -> Codec:
 
 @cache
 def webp() -> Codec:
-    """Lossy WebP, method 6 (its slowest); libwebp's quality."""
+    """Return lossy WebP, method 6 (its slowest); libwebp's quality."""
     return Codec("WebP", _encode_webp, _decode_webp, _whole(0, 100), whole=True)
 
 
 @cache
 def jp2_wsi() -> Codec:
-    """After JP2-WSI: JPEG 2000 in 256 px tiles, one quality for tissue, and for glass the worst there is.
+    """Return a codec after JP2-WSI: JPEG 2000 in 256 px tiles, one quality for tissue, the worst there is for glass.
 
     Glass is what the product's tissue rule calls so, applied to each tile. The quality is the PSNR in dB asked of
     tissue. Every tile is charged its index.
@@ -93,19 +93,19 @@ def jp2_wsi() -> Codec:
 
 @cache
 def shipped(codec: TileCodec) -> Codec:
-    """A codec as histocodec's own files have it."""
+    """Return a codec as histocodec's own files have it."""
     scale = QUALITY_SCALES[codec]
     qualities = _whole(int(scale.low), int(scale.high)) if scale.whole else _DB
     return Codec(codec, partial(_encode_shipped, codec), partial(_decode_shipped, codec), qualities, scale.whole)
 
 
 def scanner_bytes(image: Image) -> int:
-    """What a scanner would have written: JPEG quality 75 in 4:2:0 of libjpeg-turbo, standard Huffman tables."""
+    """Return the bytes of a scanner's file: JPEG quality 75 in 4:2:0 of libjpeg-turbo, standard Huffman tables."""
     return len(imagecodecs.jpeg8_encode(np.ascontiguousarray(image), level=75, subsampling="420", optimize=False))
 
 
 _DB = tuple(round(10 + 0.05 * step, 2) for step in range(1001))
-"""10 to 60 dB."""
+"""Qualities of JPEG 2000: 10 to 60 dB."""
 
 
 def _whole(low: int, high: int) -> tuple[float, ...]:
@@ -184,7 +184,7 @@ def _decode_jp2_wsi(data: bytes, height: int, width: int) -> Image:
 
 
 def _encode_shipped(codec: TileCodec, image: Image, quality: float) -> bytes:
-    """One tile, as an encoder makes it. The colours are fitted to what is coded, as to a slide, and travel with it."""
+    """Code one tile as an encoder does. The colours are fitted to what is coded, as to a slide, and travel with it."""
     coder = TileCoder.fitted(codec, image[::2, ::2])
     head = struct.pack("<12q", *coder.colour.numbers) if coder.colour else b""
     return struct.pack("<B", len(head)) + head + coder.encode(image, quality)

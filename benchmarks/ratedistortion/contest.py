@@ -20,7 +20,7 @@ REFERENCE = "AVIF s6"
 
 Row = Mapping[str, Any]
 Image = tuple[str, str]
-"""Source and name."""
+"""Source and name of an image."""
 
 
 class Table:
@@ -37,16 +37,16 @@ class Table:
         return list(self._rows)
 
     def images(self, sources: Sequence[str]) -> list[Image]:
-        """All images of these sources that any method was measured on."""
+        """Return all images of these sources that any method was measured on."""
         return [image for image in self._images if image[0] in sources]
 
     def points(self, method: str, image: Image, measure: str, axis: str = "ratio") -> list[tuple[float, float]]:
-        """Pairs of `axis` and value, of the rows that have one."""
+        """Return pairs of `axis` and value, of the rows that have one."""
         rows = self._rows.get(method, {}).get(image, [])
         return [(row[axis], row[measure]) for row in rows if row[measure] is not None]
 
     def values(self, method: str, sources: Sequence[str], measure: str, ratio: float) -> dict[Image, float]:
-        """By image, where the method reaches the ratio."""
+        """Return the values by image, where the method reaches the ratio."""
         found = {
             image: value_at(self.points(method, image, measure), ratio)
             for image in self._rows.get(method, {})
@@ -56,7 +56,7 @@ class Table:
 
 
 def by_source(values: Mapping[Image, float]) -> dict[str, list[float]]:
-    """The values of each source's images."""
+    """Group values by the source of their images."""
     found: dict[str, list[float]] = {}
     for (source, _), value in values.items():
         found.setdefault(source, []).append(value)
@@ -64,7 +64,7 @@ def by_source(values: Mapping[Image, float]) -> dict[str, list[float]]:
 
 
 def mean(values: Mapping[Image, float]) -> float:
-    """Mean of the sources' means."""
+    """Return the mean of the sources' means."""
     return mean_of_means(by_source(values))
 
 
@@ -92,14 +92,14 @@ class Difference:
 
     @property
     def ahead(self) -> bool:
-        """Whether histocodec is the better one."""
+        """True if histocodec is the better one."""
         return self.value < 0 if self.measure in LOWER_IS_BETTER else self.value > 0
 
 
 def best(
     table: Table, methods: Iterable[str], sources: Sequence[str], measure: str, ratio: float, images: Iterable[Image]
 ) -> tuple[str | None, list[str]]:
-    """The method of the best mean over exactly these images, and those that do not reach the ratio on all of them."""
+    """Return the method of the best mean over exactly these images, and those that miss the ratio on some of them."""
     wanted = set(images)
     means, short = {}, []
     for method in methods:
@@ -117,8 +117,9 @@ def best(
 def contest(
     table: Table, group: str, ratio: float, measure: str, *, ours: str = OURS, slower: bool = False
 ) -> Difference | None:
-    """ours: beginning of the names of the settings to choose from. slower: against the peers of more effort instead.
+    """Compare histocodec's best setting with its best peer, by one measure at one ratio.
 
+    ours: beginning of the names of the settings to choose from. slower: against the peers of more effort instead.
     Our setting is the one of the best mean PSNR over the group's images, whatever is measured; the peer is the best in
     the measure itself. Only methods that reach the ratio on every image count: the thinned peers on every image that
     any of them was coded on. None if one side has nothing.
@@ -167,11 +168,11 @@ class RateDelta:
     low: float
     high: float
     images: int
-    """That both share a range of PSNR on."""
+    """Number of images on which both share a range of PSNR."""
 
 
 def rate_delta(table: Table, group: str, ours: str, reference: str) -> RateDelta | None:
-    """Mean over the group's images (mean of the sources' means) of each image's delta; None if no image has one."""
+    """Return the mean over a group (mean of the sources' means) of each image's delta; None if no image has one."""
     found = {}
     for image in table.images(GROUPS[group]):
         theirs, own = (table.points(m, image, "psnr_db", "bpp") for m in (reference, ours))

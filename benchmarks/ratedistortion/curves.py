@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 Points = Sequence[tuple[float, float]]
-"""(ratio or bits per pixel, value), in any order."""
+"""Pairs of ratio or bits per pixel, and value, in any order."""
 
 
 def value_at(points: Points, ratio: float) -> float | None:
-    """The value at a ratio, on the straight line over log(bytes) between its neighbours; None beyond the ends.
+    """Return the value at a ratio, on the straight line over log(bytes) between its neighbours; None beyond the ends.
 
     As log(ratio) is a constant less log(bytes), the line over one is the line over the other.
     """
@@ -28,14 +28,14 @@ def value_at(points: Points, ratio: float) -> float | None:
 
 
 def mean_of_means(values: Mapping[str, Sequence[float]]) -> float:
-    """Every source counts the same, however many images it has."""
+    """Return the mean of the sources' means: each counts the same, however many images it has."""
     return float(np.mean([np.mean(own) for own in values.values()]))
 
 
 def bootstrap(
     values: Mapping[str, Sequence[float]], *, draws: int = 2000, seed: int = 0, level: float = 0.95
 ) -> tuple[float, float]:
-    """Percentile interval of `mean_of_means` when the images of each source are drawn again, with replacement."""
+    """Return the percentile interval of `mean_of_means` over draws of each source's images with replacement."""
     rng = np.random.default_rng(seed)
     means = np.zeros(draws)
     for own in values.values():
@@ -46,7 +46,7 @@ def bootstrap(
 
 
 def bjontegaard_rate(reference: Points, method: Points) -> float | None:
-    """Mean difference of the bytes at equal value, as a share of the reference's: -0.1 for a tenth fewer.
+    """Return the mean difference of bytes at equal value, as a share of the reference's: -0.1 for a tenth fewer.
 
     Points: (bits per pixel, value). Bjontegaard 2001, with straight lines of log rate over value in place of the cubic,
     averaged over the values that both reach. None if there are none. A point below one of fewer bits is left out.
@@ -62,7 +62,7 @@ def bjontegaard_rate(reference: Points, method: Points) -> float | None:
 
 
 def _rising(points: Points) -> list[tuple[float, float]]:
-    """By rising rate, values rising too."""
+    """Order points by rising rate and drop those whose value does not rise."""
     kept: list[tuple[float, float]] = []
     for rate, value in sorted(points):
         if not kept or (value > kept[-1][1] and rate > kept[-1][0]):

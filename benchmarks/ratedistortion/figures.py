@@ -26,11 +26,11 @@ _PEER_STYLES = {
 _LABELS = {"AVIF s6 /2 bicubic": "AVIF of the half, bicubic", "AVIF s6 /4 bicubic": "AVIF of the quarter, bicubic"}
 _TICKS = (4, 6, 8, 12, 16, 24, 32)
 FIGURES = {"": ("psnr_db", "ssim"), "_more": ("ms_ssim", "stlpips", "ciede2000", "nuclei_f1")}
-"""By what is added to the file's name."""
+"""Figures by the suffix of their file's name."""
 
 
 def draw(results: dict[str, Any], out: Path) -> list[Path]:
-    """Write the figures beside `out`; returns their paths."""
+    """Write the figures beside `out`; return their paths."""
     table = Table(results.get("rows", []))
     paths = []
     for suffix, measures in FIGURES.items() if table.methods else ():
@@ -51,7 +51,7 @@ def draw(results: dict[str, Any], out: Path) -> list[Path]:
 
 
 def curves(table: Table) -> dict[str, tuple[str, str]]:
-    """The methods that are drawn, with colour and line: at most eight."""
+    """Choose the methods that are drawn, at most eight, with colour and line."""
     found = {}
     for beginning, style in _OURS_STYLES.items():
         for method in table.methods:
@@ -63,7 +63,7 @@ def curves(table: Table) -> dict[str, tuple[str, str]]:
 
 
 def _label(method: str) -> str:
-    """histocodec's without the generator's name."""
+    """Return a method's name; histocodec's without that of the generator."""
     return " ".join(method.split()[:3]) + " base" if method.startswith(OURS) else _LABELS.get(method, method)
 
 

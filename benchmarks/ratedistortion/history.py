@@ -12,21 +12,21 @@ from histocodec.geometry import Image
 History = Literal["jpeg2000-born", "jpeg-born", "other"]
 
 JPEG_2000_SOURCES = ("dev/monuseg",)
-"""Known from where they come from; JPEG 2000 leaves no grid to measure."""
+"""Histories of sources that are known from their origin; JPEG 2000 leaves no grid to measure."""
 
 GRID_EXCESS = 0.015
-"""How far the steps on one of the eight phases must stand out, on both axes, for a JPEG grid."""
+"""Excess, on both axes, from which the steps on one of the eight phases are a JPEG grid."""
 
 
 def history(source: str, image: Image) -> History:
-    """What is known of a source, else what the pixels show."""
+    """Return the coding history of an image: known from its source, or else told by its pixels."""
     if source in JPEG_2000_SOURCES:
         return "jpeg2000-born"
     return "jpeg-born" if grid_excess(image) >= GRID_EXCESS else "other"
 
 
 def grid_excess(image: Image) -> float:
-    """How much stronger luma steps are on the 8 px grid of JPEG than beside it; the smaller of both axes.
+    """Return the excess of luma steps on JPEG's 8 px grid over those beside it; the smaller of both axes.
 
     Of luma (ITU-R BT.601) the absolute steps between neighbours, each less the mean of the steps before and after it;
     their means by position modulo 8, over the mean step; the greatest of the eight less the second. About 0.01 without
@@ -37,7 +37,7 @@ def grid_excess(image: Image) -> float:
 
 
 def _excess(plane: NDArray[np.float32]) -> float:
-    """Across rows."""
+    """Return the excess across rows."""
     steps = np.abs(np.diff(plane, axis=0))
     extra = (steps[1:-1] - (steps[:-2] + steps[2:]) / 2).mean(1)
     phases = np.sort([extra[phase::8].mean() for phase in range(8)])

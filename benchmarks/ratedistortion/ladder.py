@@ -6,10 +6,10 @@ import math
 from collections.abc import Callable, Sequence
 
 TARGET_RATIOS = (3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0)
-"""Bytes of the scanner's JPEG over bytes, one row each."""
+"""Target ratios, bytes of the scanner's JPEG over bytes: a row each."""
 
 NEARLY_FULL = 0.99
-"""On a fine scale, a budget filled to this share ends the search."""
+"""Share of a budget whose filling ends the search on a fine scale."""
 
 
 def highest_fitting(
@@ -20,7 +20,7 @@ def highest_fitting(
     *,
     enough: float = 1.0,
 ) -> int | None:
-    """The highest step of a ladder of `count` whose bytes fit; None if the lowest does not.
+    """Find the highest step of a ladder of `count` whose bytes fit; None if the lowest does not.
 
     sizes: bytes by step as far as they are known; used, and added to. size_of: measures a step. The search follows the
     line through the logarithm of the bytes, and halves what is left where that gains little. enough: a step that fills
@@ -61,7 +61,7 @@ def ladder(
     *,
     enough: float = 1.0,
 ) -> list[int]:
-    """Steps for several budgets, each once, in the order of the budgets; those that nothing fits are left out."""
+    """Find steps for several budgets, each once, in the order of the budgets; those that nothing fits are left out."""
     found: list[int] = []
     for budget in budgets:
         step = highest_fitting(sizes, count, size_of, budget, enough=enough)

@@ -27,13 +27,13 @@ TITLES = {
 }
 DIGITS = {"psnr_db": 2, "ssim": 4, "ms_ssim": 4, "stlpips": 4, "ciede2000": 2, "nuclei_f1": 3}
 MOST_DB = 100.0
-"""The PSNR of equal images, which would be infinite."""
+"""PSNR that equal images count as, instead of infinity."""
 
 _SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 
 
 def ms_ssim(a: Image, b: Image) -> float:
-    """Multi-scale structural similarity, mean over the three RGB channels; 1 for equal images.
+    """Return the multi-scale structural similarity, mean over the three RGB channels; 1 for equal images.
 
     Wang, Simoncelli and Bovik 2003: five scales, each the 2 x 2 mean of the one before; the product over the first four
     of the mean contrast-structure term, and of the mean SSIM of the fifth, to the powers .0448, .2856, .3001, .2363 and
@@ -55,7 +55,7 @@ def ms_ssim(a: Image, b: Image) -> float:
 
 
 def _ssim_terms(x: NDArray[np.float32], y: NDArray[np.float32]) -> tuple[float, float]:
-    """Mean SSIM and mean contrast-structure term of two planes."""
+    """Return the mean SSIM and the mean contrast-structure term of two planes."""
     mean_x, mean_y = _blur(x), _blur(y)
     var_x = _blur(x * x) - mean_x * mean_x
     var_y = _blur(y * y) - mean_y * mean_y
@@ -72,7 +72,7 @@ def _halved(x: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 class _RememberedDistance(PerceptualDistance):
-    """Keeps the features of the last original: every method is compared with the same one."""
+    """ST-LPIPS that keeps the features of the last original: every method is compared with the same one."""
 
     _of: Image | None = None
     _kept: list[Tensor]
@@ -90,16 +90,16 @@ class Measurer:
     """All measures; the networks are loaded once."""
 
     def __init__(self, stlpips_weights: Path | None) -> None:
-        """stlpips_weights: `stlpips_alex.safetensors`; None leaves ST-LPIPS out."""
+        """Load the networks. stlpips_weights: `stlpips_alex.safetensors`; None leaves ST-LPIPS out."""
         self._perceptual = _RememberedDistance(stlpips_weights) if stlpips_weights else None
         self._judge = NucleiJudge()
 
     def fast(self, original: Image, made: Image) -> dict[str, float]:
-        """The measures of `FAST`, of two whole images."""
+        """Return the measures of `FAST`, of two whole images."""
         return {"psnr_db": round(min(MOST_DB, psnr(original, made)), 4), "ssim": round(ssim(original, made), 5)}
 
     def slow(self, original: Image, made: Image, truth: Mask | None) -> dict[str, float | None]:
-        """The measures of `SLOW`, of two middles; nuclei F1 where there is a mask of them.
+        """Return the measures of `SLOW`, of two middles; nuclei F1 where there is a mask of them.
 
         original: pass the very same array for all methods, whose features are then worked out once.
         """

@@ -16,15 +16,20 @@ from PIL import Image as PILImage
 
 import histocodec
 from histocodec.generators.bicubic import BicubicGenerator
-from histocodec.generators.catalogue import DEFAULTS, FOR_AVIF, load_generator
-from histocodec.generators.downsamplers import downsampler_for, load_downsampler
-from histocodec.generators.package import find_downsampler, find_package
+from histocodec.generators.catalogue import (
+    DEFAULTS,
+    FOR_AVIF,
+    downsampler_for,
+    find_package,
+    load_downsampler,
+    load_generator,
+)
+from histocodec.generators.predict import reconstruct
 from histocodec.geometry import Image
 from histocodec.pixels.downsample import downsample, shrink
 from histocodec.pixels.resampler import Generator
 from histocodec.pixels.tile_codecs import TILE_CODECS, TileCodec
 from histocodec.pixels.tile_coder import TILES
-from histocodec.training.evaluate import reconstruct
 
 from . import codecs
 from .codecs import TILE_INDEX_BYTES, Codec
@@ -36,6 +41,11 @@ CHECKSUM_BYTES = 4
 SLIDE_TISSUE_PIXELS = 1e9
 """Full pixels of tissue of the slide that a tuned generator travels with: 1 Gpx, 62 mm^2 at 0.25 um/px."""
 GENERATORS = ("fidelity-x4", "fidelity-x2", "avif-x4", "avif-x2")
+SHIPPED_MODULES = (
+    *("pixels/colour", "pixels/downsample", "pixels/even_quality", "pixels/tile_codecs", "pixels/tile_coder"),
+    *("generators/bicubic", "generators/networks", "generators/predict", "generators/torch_runner"),
+)
+"""Modules of the package on which a measurement depends: a change of one is measured anew."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +55,10 @@ class Coded:
     streams: tuple[bytes, ...]
     """Tiles in row-major order."""
     height: int
-    """Of the coded image, which may be shrunk."""
+    """Height of the coded image, which may be shrunk."""
     width: int
     overhead_bytes: int
-    """Of the container, for these tiles."""
+    """Bytes of the container for these tiles."""
 
     @property
     def stream_bytes(self) -> int:
@@ -65,17 +75,17 @@ class Coder:
 
     codec: Codec
     scale: int = 1
-    """Full pixels per coded pixel, each axis; the mean of a block."""
+    """Full pixels per coded pixel, each axis."""
     tile: int | None = None
     """Coded pixels a side of a tile; None codes the image in one piece."""
     tile_overhead: int = 0
     """Bytes of the container for each tile."""
     borrows: Coder | None = None
-    """A slow coder takes the qualities that this one chose, instead of searching its own."""
+    """Coder whose choice of qualities a slow one takes, instead of searching its own."""
     thinned: bool = False
-    """So slow that only some images and ratios are coded, see `tiles.THINNED`."""
+    """True for a coder so slow that only some images and ratios are coded, see `tiles.THINNED`."""
     downsampler: str | None = None
-    """What shrinks instead of the mean."""
+    """Name of the downsampler that shrinks; None for the mean of scale x scale pixels."""
 
     @property
     def name(self) -> str:
@@ -87,7 +97,7 @@ class Coder:
         return downsample(image, self.scale) if self.scale > 1 else image
 
     def encode(self, shrunk: Image, quality: float) -> Coded:
-        """shrunk: (height, width, 3) uint8 RGB as `shrunk` gives it."""
+        """Code (height, width, 3) uint8 RGB, as `shrunk` gives it, tile by tile."""
         height, width = shrunk.shape[:2]
         streams = tuple(
             self.codec.encode(np.ascontiguousarray(shrunk[y : y + h, x : x + w]), quality)
@@ -96,7 +106,7 @@ class Coder:
         return Coded(streams, height, width, self.tile_overhead * len(streams))
 
     def decode(self, coded: Coded) -> Image:
-        """(height, width, 3) uint8 RGB, shrunk as it was coded."""
+        """Decode (height, width, 3) uint8 RGB, still shrunk."""
         out = np.empty((coded.height, coded.width, 3), np.uint8)
         for (y, x, h, w), stream in zip(self._places(coded.height, coded.width), coded.streams, strict=True):
             out[y : y + h, x : x + w] = self.codec.decode(stream, h, w)
@@ -112,7 +122,7 @@ class Coder:
 
 
 Restore = Callable[[Image, str], Image]
-"""The coded pixels and the image's source -> full resolution, which may reach beyond the image."""
+"""A function from coded pixels and the image's source to full resolution, which may reach beyond the image."""
 
 
 @dataclass(frozen=True)
@@ -124,23 +134,23 @@ class Method:
     coder: Coder
     restore: Restore = field(default=lambda coded, source: coded)
     slow_measures: bool = False
-    """Whether the measures that take a second each are worked out."""
+    """True if the measures that take a second each are worked out."""
     generators: Mapping[str, str] = field(default_factory=dict)
     """Digest of the generator by source; "" stands for all others."""
     tuned_bytes: Mapping[str, int] = field(default_factory=dict)
-    """By source: bytes of a package that was tuned to it, and must travel with its slides."""
+    """Bytes, by source, of a package that was tuned to it and must travel with its slides."""
 
     def generator_bytes(self, source: str, full_pixels: int) -> float:
-        """The image's share of the package: none of one that ships, all of whose readers have it."""
+        """Return an image's share of the package's bytes: 0 for one that ships, which every reader has."""
         return self.tuned_bytes.get(source, 0) * full_pixels / SLIDE_TISSUE_PIXELS
 
     def key(self, source: str) -> str:
-        """Changes whenever what is measured of images of this source may have."""
+        """Return a digest that changes whenever a measurement of this source's images may have."""
         parts = [self.name, self.generators.get(source, self.generators.get("", "")), imagecodecs.__version__]
         if self.family == "histocodec":
             parts.append(_shipped_code())
         if self.coder.downsampler is not None:
-            parts.append(find_downsampler(self.coder.downsampler).digest)
+            parts.append(find_package(self.coder.downsampler, "downsampler").digest)
         return hashlib.sha256("|".join([*parts, _own_code()]).encode()).hexdigest()[:16]
 
 
@@ -155,12 +165,12 @@ class GeneratorChoice:
 
     @classmethod
     def parse(cls, text: str) -> GeneratorChoice:
-        """`NAME_OR_PATH`, or `NAME_OR_PATH@FILE.json` with a JSON object of source -> package path."""
+        """Parse `NAME_OR_PATH`, or `NAME_OR_PATH@FILE.json` with a JSON object of source -> package path."""
         package, _, tuned = text.partition("@")
         return cls(package, tuple(json.loads(Path(tuned).read_text()).items()) if tuned else ())
 
     def suits(self, codec: TileCodec) -> bool:
-        """Whether bases of this codec are measured with it: defaults are with the codecs that they are defaults of."""
+        """Tell if bases of this codec are measured with it: defaults are, with the codecs that they are defaults of."""
         others = DEFAULTS if codec == "avif" else FOR_AVIF
         return self.name not in others.values()
 
@@ -174,7 +184,7 @@ class GeneratorChoice:
 
 
 def all_methods(generators: Sequence[GeneratorChoice]) -> list[Method]:
-    """The full benchmark."""
+    """Return the methods of the full benchmark."""
     s6, s3 = codecs.avif(6), codecs.avif(3)
     fast = Coder(s6)
     methods = [
@@ -225,7 +235,7 @@ def _enlarged(scale: int, resampling: PILImage.Resampling, shrunk: Image, source
 
 
 def _histocodec(choice: GeneratorChoice, codec: TileCodec) -> Method:
-    """As `histocodec.encode` would: base tiles of its size, each with its place in the index and its checksum."""
+    """Build a method that codes as `histocodec.encode`: its tiles, each with place in the index and checksum."""
     loaded = {"": load_generator(choice.package)} | {source: load_generator(path) for source, path in choice.tuned}
     scale = loaded[""].scale
     if any(generator.scale != scale for generator in loaded.values()):
@@ -260,16 +270,14 @@ def _reconstructed(loaded: Mapping[str, Generator], base: Image, source: str) ->
 
 @cache  # one answer for a whole run, whatever is edited meanwhile
 def _shipped_code() -> str:
-    """Changes with the code that makes bases and runs generators."""
+    """Return a digest that changes with the code that makes bases and runs generators."""
     root = Path(histocodec.__file__).parent
-    return _digest(
-        root / name for name in ("base.py", "codecs.py", "colour.py", "generator.py", "model.py", "networks.py")
-    )
+    return _digest(root / f"{name}.py" for name in SHIPPED_MODULES)
 
 
 @cache
 def _own_code() -> str:
-    """Changes with the code that codes and measures."""
+    """Return a digest that changes with the code that codes and measures."""
     return _digest(Path(__file__).parent / name for name in ("codecs.py", "measures.py"))
 
 

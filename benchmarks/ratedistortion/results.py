@@ -24,7 +24,7 @@ _LISTS = ("rows", "slide_rows")
 
 
 def environment(plan: Plan, seconds: float) -> dict[str, Any]:
-    """What the results were made with. seconds: that the run took, without what its cache had."""
+    """Describe the machine and the software of a run. seconds: its duration, without what its cache had."""
     libraries = dict(part.rsplit("-", 1) for part in imagecodecs.version().split(", ") if "-" in part)
     wanted = ("libavif", "libjxl", "openjpeg", "openjph", "libwebp", "libjpeg_turbo")
     return {
@@ -42,7 +42,7 @@ def environment(plan: Plan, seconds: float) -> dict[str, Any]:
 
 
 def write_results(path: Path, results: dict[str, Any]) -> None:
-    """Sections of their own, then the rows, one a line: changes show as lines."""
+    """Write the sections, then the rows, one a line: changes show as lines."""
     parts = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in results.items() if key not in _LISTS]
     for key in _LISTS:
         if key in results:
@@ -52,6 +52,6 @@ def write_results(path: Path, results: dict[str, Any]) -> None:
 
 
 def read_results(path: Path) -> dict[str, Any]:
-    """As `write_results` wrote them."""
+    """Read the results that `write_results` wrote."""
     results: dict[str, Any] = json.loads(path.read_text())
     return results

@@ -19,7 +19,7 @@ from .tiles import Encodes, Plan, Subject
 
 RATIO = 16.0
 CROP = 96
-"""Full pixels a side of what is shown, each as 4 x 4."""
+"""Full pixels a side of the crop that is shown, each as 4 x 4."""
 TILES = {
     "dev/monuseg": ("TCGA-2Z-A9J9-01A-01-TS1", "TCGA-EJ-A46H-01A-03-TSC"),
     "foreign/tnbc": ("01_1",),
@@ -28,7 +28,7 @@ TILES = {
 
 
 def draw(results: dict[str, Any], plan: Plan, path: Path) -> None:
-    """A row for each tile of `TILES`; the best settings are those of the tile's group at `RATIO`."""
+    """Draw a row for each tile of `TILES`; the best settings are those of the tile's group at `RATIO`."""
     table = Table(results["rows"])
     methods = {method.name: method for method in all_methods(plan.generators)}
     paths = {(source, p.stem): p for source, p, _ in plan.images()}
@@ -53,7 +53,7 @@ def draw(results: dict[str, Any], plan: Plan, path: Path) -> None:
 
 
 def columns(table: Table, source: str) -> list[str]:
-    """Histocodec's best setting and the best by hand at `RATIO` by mean PSNR of the source's group, then two codecs."""
+    """Choose histocodec's best setting and the best by hand at `RATIO`, by mean PSNR of the group; add two codecs."""
     sources = next(sources for sources in GROUPS.values() if source in sources)
     images = table.images(sources)
     ours = [m for m in table.methods if m.startswith(OURS)]
@@ -63,7 +63,7 @@ def columns(table: Table, source: str) -> list[str]:
 
 
 def made(subject: Subject, method: Method) -> tuple[str, Image]:
-    """A caption, and the image coded to `RATIO`; at its lowest quality if it cannot be coded so small."""
+    """Return a caption, and the image coded to `RATIO`; at its lowest quality if it cannot be coded so small."""
     encodes = Encodes(method.coder, subject.full)
     height, width = subject.full.shape[:2]
     spent = method.generator_bytes(subject.source, height * width)
@@ -76,7 +76,7 @@ def made(subject: Subject, method: Method) -> tuple[str, Image]:
 
 
 def _busiest(image: Image) -> tuple[slice, slice]:
-    """Of the middle of an image, the crop whose luma varies most: glass and fat say nothing."""
+    """Return the crop of an image's middle whose luma varies most: glass and fat say nothing."""
     middle = centre(image, 512).astype(np.float32).mean(-1)
     top, left = (max(0, (side - 512) // 2) for side in image.shape[:2])
     spots = [(y, x) for y in range(0, middle.shape[0] - CROP, 48) for x in range(0, middle.shape[1] - CROP, 48)]

@@ -27,10 +27,10 @@ from .methods import Coded, Coder, Method, all_methods
 from .tiles import Plan, Row
 
 SIZE = 4096
-"""Full pixels a side."""
+"""Full pixels a side of a mosaic."""
 SEED = 1
 RATIOS = (8.0, 16.0, 24.0)
-"""The source file's bytes over those of the output."""
+"""Target ratios: the source file's bytes over those of the output."""
 TILE = 512
 """Full pixels a side of the peers' tiles, and of the tissue tiles that are compared."""
 PEERS = ("AVIF s6", "JPEG 2000", "AVIF s6 /2 bicubic", "AVIF s6 /4 bicubic")
@@ -44,7 +44,7 @@ OURS: tuple[tuple[Literal["jp2k", "avif"], Literal["10x", "20x"]], ...] = (
 
 @dataclass(frozen=True)
 class Slide:
-    """A mosaic on disk, and where its tissue is."""
+    """A mosaic on disk, and its tissue tiles."""
 
     name: str
     path: Path
@@ -57,7 +57,7 @@ class Slide:
 
 
 def run(plan: Plan, scratch: Path, workers: int) -> list[Row]:
-    """A row for each slide, method and ratio reached. scratch: where the mosaics and the outputs are written."""
+    """Measure a row for each slide, method and ratio reached. scratch: holds mosaics and outputs."""
     rows: list[Row] = []
     scratch.mkdir(parents=True, exist_ok=True)
     for name in ("dev", "foreign"):
@@ -111,7 +111,7 @@ def ours(
     scratch: Path,
     workers: int,
 ) -> Row:
-    """A file as `histocodec.encode` writes it: the pyramid, checksums, tissue map, manifest, generator if it embeds."""
+    """Measure a file that `histocodec.encode` writes: pyramid, tissue map, manifest, embedded generator."""
     scale = {"10x": 4, "20x": 2}[base]
     generator = default_generator(scale, codec)
     path = scratch / "slide.hc.tif"
@@ -131,7 +131,7 @@ def ours(
 
 
 def peers(slide: Slide, method: Method, pixels: dict[Region, Image], workers: int) -> list[Row]:
-    """One quality for the slide, tile by tile; nothing but the tiles and their index is charged."""
+    """Measure one quality for the slide, tile by tile; nothing but the tiles and their index is charged."""
     coder = Coder(method.coder.codec, method.coder.scale, tile_overhead=TILE_INDEX_BYTES)
     qualities = coder.codec.qualities
     shrunk = {region: coder.shrunk(image) for region, image in pixels.items()}

@@ -15,7 +15,7 @@ HISTORIES = ("jpeg2000-born", "jpeg-born", "other")
 
 
 def report(results: dict[str, Any]) -> str:
-    """Everything: the contest, its rate deltas, means by method, means by history, the whole slide."""
+    """Return the report: the contest, its rate deltas, means by method, means by history, the whole slide."""
     table = Table(results.get("rows", []))
     parts = ["`benchmarks/README.md` defines methods, rates and measures.", ""]
     if table.methods:
@@ -34,7 +34,7 @@ def report(results: dict[str, Any]) -> str:
 
 
 def summary(results: dict[str, Any]) -> str:
-    """For the project's README: PSNR of the best setting and of the best peer, by group and ratio."""
+    """Return the project's short table: PSNR of the best setting and of the best peer, by group and ratio."""
     table = Table(results["rows"])
     lines = [
         "| tiles | smaller than JPEG q75 | histocodec | best other | PSNR gain, dB (95 %) |",
@@ -51,7 +51,7 @@ def summary(results: dict[str, Any]) -> str:
 
 
 def contest_table(table: Table, group: str) -> str:
-    """One row for each ratio and measure; a better value of histocodec's in bold."""
+    """Return a row for each ratio and measure; a better value of histocodec's in bold."""
     lines = [
         "| ratio | measure | histocodec | | best peer | | difference (95 %) | jp2k base | AVIF s3 peers |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -86,7 +86,7 @@ def _interval(cell: Difference) -> str:
 
 
 def rate_table(table: Table) -> str:
-    """Histocodec's settings against AVIF and against the best that can be done by hand."""
+    """Compare histocodec's settings with AVIF and with the best that can be done by hand."""
     lines = ["| tiles | setting | against | bytes at equal PSNR (95 %) | images |", "|---|---|---|---|---|"]
     by_hand = [m for m in table.methods if " /" in m]
     for group, sources in GROUPS.items():
@@ -101,7 +101,7 @@ def rate_table(table: Table) -> str:
 
 
 def means_table(table: Table, group: str, measure: str) -> str:
-    """Means by method and ratio, where a method reaches the ratio on every image it was coded on."""
+    """Return means by method and ratio, where a method reaches the ratio on every image it was coded on."""
     # No row has a ratio below the first target, so nothing lies on both sides of it.
     ratios = RATIOS if measure in SLOW else TARGET_RATIOS[1:]
     lines = ["| method | " + " | ".join(f"{ratio:g}x" for ratio in ratios) + " |", "|---|" + "---|" * len(ratios)]
@@ -118,7 +118,7 @@ def _mean_cell(table: Table, method: str, sources: Sequence[str], measure: str, 
 
 
 def mean_at(table: Table, method: str, sources: Sequence[str], measure: str, ratio: float) -> float | None:
-    """The mean, None unless the ratio is reached on every image that the method was coded on.
+    """Return the mean; None unless the ratio is reached on every image that the method was coded on.
 
     Of a thinned method these are fewer images: its mean is left out (None), as it stands beside means of all.
     """
@@ -127,7 +127,7 @@ def mean_at(table: Table, method: str, sources: Sequence[str], measure: str, rat
 
 
 def history_table(rows: Sequence[dict[str, Any]]) -> str:
-    """Plain means over images, of those methods and ratios that every image of a history reaches."""
+    """Return unweighted means over images, of the methods and ratios that every image of a history reaches."""
     lines = ["| history (images) | method | 6x | 8x | 12x | 16x | 24x |", "|---|---|---|---|---|---|---|"]
     for name in HISTORIES:
         own = Table(row for row in rows if row["history"] == name)
@@ -145,7 +145,7 @@ def history_table(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def slide_table(rows: Sequence[dict[str, Any]]) -> str:
-    """PSNR of tissue by ratio to the source file."""
+    """Return the PSNR of tissue by ratio to the source file."""
     ratios = sorted({row["target"] for row in rows})
     lines = [
         "| slide | method | " + " | ".join(f"{ratio:g}x: dB (reached)" for ratio in ratios) + " |",

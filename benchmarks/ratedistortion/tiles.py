@@ -36,14 +36,14 @@ SOURCES = {
     "foreign/tnbc": 3,
     "foreign/brecahad": 2,
 }
-"""Folders, and which of their tiles: every one, every second, every third."""
+"""Steps through the tiles of a folder: 1 for every one, 2 for every second, 3 for every third."""
 QUICK_SOURCES = {"dev/monuseg": 7, "foreign/tnbc": 27, "foreign/brecahad": 8}
 LARGEST = 768
-"""Of larger tiles the middle, full pixels a side."""
+"""Full pixels a side of the middle that is taken of larger tiles."""
 MIDDLE = 512
-"""Full pixels a side of what the slow measures see."""
+"""Full pixels a side of the middle that the slow measures see."""
 SLOW_RATIOS = (6.0, 12.0, 16.0, 24.0)
-"""Target ratios at which they are worked out; 8 lies between the first two."""
+"""Target ratios of the slow measures; 8 lies between the first two."""
 THINNED, THINNED_FROM = 4, 6.0
 """Coders that are too slow for all take every fourth image of a source of the contest, and target ratios from this."""
 
@@ -54,7 +54,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Plan:
-    """What a worker needs to know; it builds the methods itself."""
+    """The settings of a run, for a worker, which builds the methods itself."""
 
     data: Path
     weights: Path
@@ -66,7 +66,7 @@ class Plan:
         return quick_methods(found) if self.quick else found
 
     def images(self) -> list[tuple[str, Path, int]]:
-        """Source, path and number within the source."""
+        """Return source, path and number within the source of every image."""
         found = []
         for source, step in (QUICK_SOURCES if self.quick else SOURCES).items():
             paths = sorted(p for p in (self.data / source).iterdir() if p.suffix in TILE_SUFFIXES)[::step]
@@ -80,20 +80,20 @@ class Plan:
 
 @dataclass(frozen=True)
 class Subject:
-    """One image and what it is compared by."""
+    """One image, with the middle and the mask that the slow measures take."""
 
     name: str
     source: str
     full: Image
     middle: Image
     truth: Mask | None
-    """Nuclei of the middle."""
+    """Mask of the nuclei of the middle."""
     history: str
     scanner_bytes: int
 
     @classmethod
     def read(cls, source: str, path: Path, side: int) -> Subject:
-        """side: see `LARGEST`; further cut to a multiple of 4."""
+        """Read an image. side: see `LARGEST`; further cut to a multiple of 4."""
         whole = read_image(path)
         full = centre(whole, side)
         full = np.ascontiguousarray(full[: full.shape[0] // 4 * 4, : full.shape[1] // 4 * 4])
@@ -105,7 +105,7 @@ class Subject:
 
 
 class Encodes:
-    """What one coder made of one image, by step of its qualities."""
+    """The encodes of one image by one coder, by step of its qualities."""
 
     def __init__(self, coder: Coder, full: Image) -> None:
         self.coder = coder
@@ -116,7 +116,7 @@ class Encodes:
         self._sizes: dict[int, float] = {}
 
     def coded(self, step: int) -> tuple[Coded, float]:
-        """The bytes, and the seconds it took to shrink and code."""
+        """Return the bytes, and the seconds it took to shrink and code."""
         if step not in self._made:
             started = time.perf_counter()
             coded = self.coder.encode(self._shrunk, self.coder.codec.qualities[step])
@@ -124,7 +124,7 @@ class Encodes:
         return self._made[step]
 
     def steps(self, budgets: Sequence[float]) -> list[int]:
-        """The highest step that fits each budget; see `ladder`."""
+        """Return the highest step that fits each budget; see `ladder`."""
         codec = self.coder.codec
         enough = 1.0 if codec.whole else NEARLY_FULL
         return ladder(self._sizes, len(codec.qualities), self._size, budgets, enough=enough)
@@ -134,7 +134,7 @@ class Encodes:
 
 
 def measure(subject: Subject, methods: Sequence[Method], measurer: Measurer, number: int) -> dict[str, list[Row]]:
-    """Rows by method. methods: that share a coder, or borrow from it. number: the image's within its source."""
+    """Measure rows by method. methods: share a coder, or borrow from it. number: the image's within its source."""
     kept: dict[Coder, Encodes] = {}
 
     def encodes(coder: Coder) -> Encodes:
@@ -161,7 +161,7 @@ def measure(subject: Subject, methods: Sequence[Method], measurer: Measurer, num
 
 
 def _with_slow(steps: Sequence[int], encodes: Encodes, subject: Subject, method: Method) -> Iterator[tuple[int, bool]]:
-    """Each step, and whether it is the one that a ratio of SLOW_RATIOS takes."""
+    """Yield each step, and True with the one that a ratio of SLOW_RATIOS takes."""
     chosen: set[int] = set()
     if method.slow_measures and subject.source in CONTESTED:
         for target in SLOW_RATIOS:
@@ -212,7 +212,7 @@ def _row(
 
 
 def chains(methods: Sequence[Method]) -> list[list[Method]]:
-    """Methods that share a coder, or lend to one another, together: their encodes are made once."""
+    """Group methods that share a coder, or lend to one another: their encodes are made once."""
     grouped: dict[Coder, list[Method]] = {}
     for method in methods:
         grouped.setdefault(method.coder.borrows or method.coder, []).append(method)
@@ -248,7 +248,7 @@ class Cache:
 
 
 def run(plan: Plan, cache: Cache, workers: int) -> list[Row]:
-    """All rows, by image and then in the order of the methods; what the cache has is not measured again."""
+    """Measure all rows, by image and then in the order of the methods; what the cache has is not measured again."""
     methods, images = plan.methods(), plan.images()
 
     def key(method: Method, source: str) -> str:
@@ -282,7 +282,7 @@ _worker: dict[str, Any] = {}
 
 
 def _prepare(plan: Plan) -> None:
-    """In a worker: one thread, the networks, the methods."""
+    """Prepare a worker: one thread, the networks, the methods."""
     torch.set_num_threads(1)
     weights = plan.weights / "stlpips_alex.safetensors"
     methods: Mapping[str, Method] = {method.name: method for method in plan.methods()}

@@ -18,16 +18,14 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.mosaic import default_data
-from histocodec.generators.catalogue import FOR_AVIF
-from histocodec.generators.downsamplers import downsampler_for
-from histocodec.generators.package import find_package
+from histocodec.generators.catalogue import FOR_AVIF, downsampler_for, find_package
 from histocodec.generators.predict import read_with_halo
 from histocodec.geometry import Image, Region, Size, TileGrid
 from histocodec.pixels.downsample import shrink
 from histocodec.pixels.resampler import Downsampler
 from histocodec.training.data.patches import TILE_SUFFIXES, read_image
 from histocodec.training.evaluate import code_at_rate
-from histocodec.training.tuning.tune import Pair, TuneSettings, tune
+from histocodec.training.tuning.tune import TuneSettings, TuningBlock, tune
 
 from .codecs import scanner_bytes
 from .tiles import SOURCES
@@ -41,11 +39,11 @@ WORTH_DB = 0.05
 """Gain on the blocks held back below which the generator that ships is kept: the noise of so few blocks."""
 
 
-def pairs(image: Image, downsampler: Downsampler, halo: int, ratio: float) -> list[Pair]:
-    """Whole blocks of a tile whose base is coded to a ratio."""
+def pairs(image: Image, downsampler: Downsampler, halo: int, ratio: float) -> list[TuningBlock]:
+    """Return the whole blocks of a tile whose base is coded to a ratio."""
     scale = downsampler.scale
     image = image[: image.shape[0] // scale * scale, : image.shape[1] // scale * scale]
-    base, _ = code_at_rate(shrink(image, downsampler), "avif", scanner_bytes(image) / ratio)
+    base = code_at_rate(shrink(image, downsampler), "avif", scanner_bytes(image) / ratio).decoded
     blocks = TileGrid(Size(base.shape[1], base.shape[0]), BLOCK)
 
     def read_base(region: Region) -> Image:
@@ -57,7 +55,7 @@ def pairs(image: Image, downsampler: Downsampler, halo: int, ratio: float) -> li
         if region.within(blocks.size):
             full = region.scaled(scale)
             context = np.ascontiguousarray(read_with_halo(read_base, blocks.size, region, halo))
-            found.append(Pair(context, image[full.y : full.bottom, full.x : full.right]))
+            found.append(TuningBlock(context, image[full.y : full.bottom, full.x : full.right]))
     return found
 
 
@@ -65,8 +63,8 @@ def tuned_package(data: Path, source: str, scale: int, path: Path) -> None:
     """Tune the generator of a scale to a source, and write the package."""
     start = find_package(FOR_AVIF[scale])
     paths = sorted(p for p in (data / source).iterdir() if p.suffix in TILE_SUFFIXES)
-    learn: list[Pair] = []
-    held_back: list[Pair] = []
+    learn: list[TuningBlock] = []
+    held_back: list[TuningBlock] = []
     for number, tile in enumerate(p for k, p in enumerate(paths) if k % SOURCES[source]):
         blocks = pairs(read_image(tile), downsampler_for(start, scale), start.card.halo, RATIOS[number % len(RATIOS)])
         (held_back if number % 6 == 5 else learn).extend(blocks)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ..demo.run import run_demo
-from ..generators.package import shipped_packages
+from ..generators.catalogue import shipped_packages
 from ..runtime.parallel import core_count
 from .info import package_info, package_summary
 from .options import Device, Json, Log, Mpp, Overwrite, Verbose, Workers, app, path_argument, path_option, print_facts

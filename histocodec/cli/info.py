@@ -12,7 +12,7 @@ from ..format.descriptions import NOTICE, Rendition, floors_label
 from ..format.entries import spread
 from ..format.manifest import Manifest
 from ..format.reader import Container
-from ..generators.package import Package
+from ..generators.package import Package, PackageCard
 from ..pixels.downsample import BoxDownsampler
 from ..pixels.residual import Mode
 
@@ -126,19 +126,29 @@ def package_info(package: Package) -> dict[str, object]:
 
 
 def package_summary(package: Package) -> dict[str, object]:
-    """`package_info` for people: the digest shortened, the measured quality in a sentence for each set and base."""
+    """`package_info` for people: the digest shortened, the measured quality in a line for each set and base."""
     facts = package_info(package)
     facts["digest"] = package.digest[:23] + "..."
     if "tuned_from" in package.card.training:
         facts["measured"] = package.card.measured
         return facts
+    cut = _measured_cut(package.card)
     facts["measured"] = [
-        f"{tiles}, {base}: {score['psnr_db']:.2f} dB, {score['psnr_db'] - score['bicubic_psnr_db']:+.2f} over bicubic; "
+        f"{tiles}, {cut}{base}: "
+        f"{score['psnr_db']:.2f} dB, {score['psnr_db'] - score['bicubic_psnr_db']:+.2f} over bicubic; "
         f"SSIM {score['ssim']:.3f}, {score['ssim'] - score['bicubic_ssim']:+.3f}"
         for tiles, bases in package.card.measured.items()
         for base, score in bases.items()
     ]
     return facts
+
+
+def _measured_cut(card: PackageCard) -> str:
+    """Return how much of each tile the measures of a card are of, as its training states it; nothing if it does not."""
+    crop = (card.training.get("data") or {}).get("measure_crop")
+    if crop is None:
+        return ""
+    return f"middle {crop} px, " if crop else "whole tiles, "
 
 
 def tuned_info(package: Package, path: Path) -> dict[str, object]:

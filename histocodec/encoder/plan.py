@@ -10,8 +10,7 @@ from dataclasses import dataclass
 
 from ..errors import GeneratorError, SettingsError, UnsupportedResolution
 from ..format.origin import check_origin
-from ..generators.catalogue import default_generator, default_package, load_generator
-from ..generators.downsamplers import downsampler_for
+from ..generators.catalogue import default_generator, default_package, downsampler_for, load_generator
 from ..generators.package import Package
 from ..pixels.resampler import Downsampler, Generator
 from ..runtime.progress import Progress

@@ -1,53 +1,164 @@
-"""Getting a generator: built in, shipped, embedded in a file, or a package of one's own."""
+"""The catalogue of everything learned: generators and downsamplers, built in, shipped, or packages of one's own.
+
+What a container embeds is a `Package` as well: `load_generator` builds it like any other.
+"""
 
 from __future__ import annotations
 
 import functools
 from pathlib import Path
+from typing import Literal
 
-from ..pixels.resampler import Generator
+from ..errors import InvalidPackage, SettingsError, UnknownGenerator
+from ..pixels.downsample import BOX, BoxDownsampler
+from ..pixels.resampler import Downsampler, Generator
 from ..pixels.tile_codecs import TileCodec
 from .bicubic import BicubicGenerator
-from .package import Package, find_package, shipped_names
+from .package import Package
+
+Kind = Literal["generator", "downsampler"]
+
+MODELS_FOLDER = Path(__file__).parent / "models"
+"""The packages that ship, and their cards.
+
+From the first release on, a package that has shipped stays: files name it by digest. A better one gets a name of its
+own.
+"""
+
+FOLDERS: dict[Kind, str] = {"generator": ".", "downsampler": "downsamplers"}
+"""Folders of the shipped packages within `MODELS_FOLDER`."""
 
 DEFAULTS = {4: "fidelity-x4", 2: "fidelity-x2"}
-"""By scale: what a slide is encoded with unless told otherwise."""
+"""Generators by scale that a slide is encoded with unless told otherwise."""
 
 FOR_AVIF = {4: "avif-x4", 2: "avif-x2"}
-"""The same for bases in AVIF."""
+"""Generators by scale that take the place of `DEFAULTS` where the base is in AVIF."""
+
+SCALES = (2, 4)
+
+_BUILT_AT_ONCE = 4
+"""Networks of a kind that stay in memory, ready to run."""
 
 
 def load_generator(name: str | Path | Package = DEFAULTS[4], *, device: str = "cpu") -> Generator:
-    """A generator that is ready to run.
+    """Return a generator that is ready to run.
 
     name: `bicubic-x2`, `bicubic-x4`, a shipped package's name or digest, the path of a package, or a Package.
     device: as torch names it. Raises UnknownGenerator, InvalidPackage.
     """
-    for scale in (2, 4):
-        plain = BicubicGenerator(scale)
-        if name in (plain.name, plain.digest):
-            return plain
-    return _built(name if isinstance(name, Package) else find_package(name), device)
+    for scale in SCALES:
+        bicubic = BicubicGenerator(scale)
+        if name in (bicubic.name, bicubic.digest):
+            return bicubic
+    return _built_generator(name if isinstance(name, Package) else find_package(name), device)
+
+
+def load_downsampler(name: str | Path | Package, scale: int, *, device: str = "cpu") -> Downsampler:
+    """Return a downsampler that is ready to run.
+
+    name: `box`, a shipped package's name or digest, the path of a package, or a Package. scale: 2 or 4, which the
+    downsampler must have. device: as torch names it. Raises SettingsError if there is none of that name, or it has
+    another scale; InvalidPackage.
+    """
+    if name == BOX:
+        return BoxDownsampler(scale)
+    package = name if isinstance(name, Package) else find_package(name, "downsampler")
+    if package.card.scale != scale:
+        raise SettingsError(
+            f"downsampler {package.card.name} shrinks {package.card.scale} times, this base needs {scale}"
+        )
+    return _built_downsampler(package, device)
+
+
+def default_generator(scale: int, codec: TileCodec = "jp2k") -> Generator:
+    """Return the generator that a slide is encoded with unless told otherwise, ready to run."""
+    return load_generator(default_package(scale, codec))
+
+
+def default_package(scale: int, codec: TileCodec = "jp2k") -> Package:
+    """Return the package of `default_generator`, without building its network."""
+    return find_package((FOR_AVIF if codec == "avif" else DEFAULTS)[scale])
+
+
+def downsampler_for(generator: Generator | Package, scale: int, wish: str | None = None) -> Downsampler:
+    """Return the downsampler that makes a generator's bases: the one wished for, or else the one it was trained with.
+
+    wish: as `EncodeSettings.downsampling`. generator: may be its package, which names the same downsampler. Raises what
+    `load_downsampler` raises.
+    """
+    if wish is not None:
+        return load_downsampler(wish, scale)
+    named = _downsampler_named_by(generator)
+    if named is None:
+        return BoxDownsampler(scale)
+    shipped = shipped_packages("downsampler")
+    if named not in shipped:
+        raise SettingsError(
+            f"the generator was trained with downsampler {named}, which does not ship: state where it is "
+            f"(downsampling, a package's path), or go without ({BOX})"
+        )
+    return load_downsampler(shipped[named], scale)
 
 
 def known_names() -> frozenset[str]:
-    """Names of the generators that are built in or ship."""
-    return frozenset({*shipped_names(), *(BicubicGenerator(scale).name for scale in (2, 4))})
+    """Return the names of the generators that are built in or ship."""
+    return frozenset({*_shipped_paths("generator"), *(BicubicGenerator(scale).name for scale in SCALES)})
 
 
-@functools.lru_cache(maxsize=4)
-def _built(package: Package, device: str) -> Generator:
-    """Networks are built once: they hold no state, and a viewer may open hundreds of slides."""
-    from .torch_runner import build_generator  # imports torch, which nobody needs who reads a base alone
+def shipped_packages(kind: Kind = "generator") -> dict[str, Package]:
+    """Return the packages of a kind that come with histocodec, by name; there may be none."""
+    return {name: Package.read(path) for name, path in _shipped_paths(kind).items()}
+
+
+def find_package(name: str | Path, kind: Kind = "generator") -> Package:
+    """Return a package by the name or digest of one that ships, or by path.
+
+    Raises UnknownGenerator if there is no such generator, SettingsError if there is no such downsampler,
+    InvalidPackage.
+    """
+    shipped = _shipped_paths(kind)
+    if str(name) in shipped:
+        return Package.read(shipped[str(name)])
+    if str(name).startswith("sha256:"):
+        for path in sorted(shipped.values(), key=lambda p: p.stat().st_size):  # one is large, and seldom asked for
+            package = Package.read(path)
+            if package.digest == str(name):
+                return package
+    if Path(name).is_file():
+        return Package.read(Path(name))
+    places = f"not a file, and not among those that ship ({', '.join(shipped) or 'none'})"
+    if kind == "generator":
+        raise UnknownGenerator(f"no generator {name}: {places}")
+    raise SettingsError(f"no downsampler {name}: not {BOX}, {places}")
+
+
+def _shipped_paths(kind: Kind) -> dict[str, Path]:
+    return {path.stem: path for path in sorted((MODELS_FOLDER / FOLDERS[kind]).glob("*.safetensors"))}
+
+
+def _downsampler_named_by(generator: Generator | Package) -> str | None:
+    """Return the name of the downsampler that a generator was trained with; None for the box average."""
+    if isinstance(generator, Package):
+        return generator.card.downsampler
+    try:
+        return None if generator.package is None else Package(generator.package).card.downsampler
+    except InvalidPackage:  # somebody's own kind of package: it names none
+        return None
+
+
+# Networks are built once: they hold no state, and a viewer may open hundreds of slides. Importing torch waits until
+# then: reading a base alone, or averaging one, does without.
+
+
+@functools.lru_cache(maxsize=_BUILT_AT_ONCE)
+def _built_generator(package: Package, device: str) -> Generator:
+    from .torch_runner import build_generator
 
     return build_generator(package, device)
 
 
-def default_package(scale: int, codec: TileCodec = "jp2k") -> Package:
-    """The package of `default_generator`, which is read in no time: no network is built."""
-    return find_package((FOR_AVIF if codec == "avif" else DEFAULTS)[scale])
+@functools.lru_cache(maxsize=_BUILT_AT_ONCE)
+def _built_downsampler(package: Package, device: str) -> Downsampler:
+    from .torch_runner import build_downsampler
 
-
-def default_generator(scale: int, codec: TileCodec = "jp2k") -> Generator:
-    """What a slide is encoded with unless told otherwise."""
-    return load_generator(default_package(scale, codec))
+    return build_downsampler(package, device)

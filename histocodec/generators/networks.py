@@ -1,22 +1,24 @@
-"""The networks of the generators, and the one that makes a base for them.
+"""The networks of generators, and the one of downsamplers.
 
-A generator's is given the base with a halo of `network.halo` pixels on every side and returns the inner part, enlarged.
-Blocks of one canonical grid go in, so what a pixel is does not depend on what was asked for; how little the cut between
-blocks shows is the halo's business: none of it in `PlainNet`, next to none in `RRDBNet`, which sees beyond its halo.
-
-Input: (n, 3, h + 2 halo, w + 2 halo) float32 RGB in 0..1. Output: (n, 3, h * scale, w * scale), not clipped.
+A generator's network is given the base with a halo of `network.halo` pixels on every side and returns the inner part,
+enlarged. It runs on the blocks of one canonical grid, so a pixel does not depend on the region asked for. The cut
+between blocks shows as little as the halo lets it: not at all in `PlainNet`, next to not at all in `RRDBNet`, which
+sees beyond its halo.
 
 `ResidualDownsampler` goes the other way. Only an encoder runs it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+_UPSAMPLING_REACH = 2
+"""Base pixels, rounded up, that the last four convolutions of `RRDBNet` see on each side: 1/2 + 1/4 + 1/4 + 1/4."""
 
 
 class PlainNet(nn.Module):
@@ -40,7 +42,7 @@ class PlainNet(nn.Module):
         self.tail = nn.Conv2d(channels, 3 * scale * scale, 3)
 
     def forward(self, base: Tensor) -> Tensor:
-        """As the module says."""
+        """Enlarge (n, 3, h + 2 halo, w + 2 halo) float RGB in 0..1 to (n, 3, h * scale, w * scale), not clipped."""
         x = functional.leaky_relu(self.head(base), 0.1)
         for first, second in zip(self.body[0::2], self.body[1::2], strict=True):
             y = functional.leaky_relu(first(x), 0.1)
@@ -60,6 +62,7 @@ class DenseBlock(nn.Module):
             self.add_module(f"conv{k}", nn.Conv2d(features + (k - 1) * growth, out, 3, padding=1))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return features of the shape of `x`, (n, features, h, w)."""
         seen = [x]
         for k in range(1, 5):
             seen.append(functional.leaky_relu(self.get_submodule(f"conv{k}")(torch.cat(seen, 1)), 0.2))
@@ -75,6 +78,7 @@ class ResidualDenseBlock(nn.Module):
         self.rdb1, self.rdb2, self.rdb3 = (DenseBlock(features, growth) for _ in range(3))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return features of the shape of `x`, (n, features, h, w)."""
         out: Tensor = x + 0.2 * self.rdb3(self.rdb2(self.rdb1(x)))
         return out
 
@@ -106,13 +110,13 @@ class RRDBNet(nn.Module):
         self.conv_last = nn.Conv2d(features, 3, 3, padding=1)
 
     def forward(self, base: Tensor) -> Tensor:
-        """As the module says."""
+        """Enlarge (n, 3, h + 2 halo, w + 2 halo) float RGB in 0..1 to (n, 3, h * 4, w * 4), not clipped."""
         first = self.conv_first(base)
         x = first
         for block in self.body:
             x = block(x)
         x = first + self.conv_body(x)
-        margin = min(self.halo, _SEEN)
+        margin = min(self.halo, _UPSAMPLING_REACH)
         x = functional.pad(x, [margin - self.halo] * 4)  # crops
         for conv in (self.conv_up1, self.conv_up2):
             x = functional.leaky_relu(conv(functional.interpolate(x, scale_factor=2, mode="nearest")), 0.2)
@@ -120,17 +124,11 @@ class RRDBNet(nn.Module):
         return functional.pad(x, [-4 * margin] * 4)
 
 
-_SEEN = 2
-"""Base pixels, rounded up, that the four convolutions after the body see on each side: 1/2 + 1/4 + 1/4 + 1/4."""
-
-
 class ResidualDownsampler(nn.Module):
     """The mean of scale x scale pixels, and what three convolutions at the base's resolution add to it.
 
     They see the full pixels of a base pixel as channels, and are valid: nothing is padded, so the halo, one base pixel
     a convolution, is all that a pixel depends on. The tail begins as zeros: untrained, this is the mean.
-
-    Input: (n, 3, (h + 2 halo) * scale, (w + 2 halo) * scale) float RGB in 0..1. Output: (n, 3, h, w), not clipped.
 
     scale: 2 or 4. features: 1 to 256. Raises ValueError otherwise.
     """
@@ -149,7 +147,7 @@ class ResidualDownsampler(nn.Module):
             nn.init.zeros_(parameter)
 
     def forward(self, full: Tensor) -> Tensor:
-        """As the class says."""
+        """Shrink (n, 3, (h + 2 halo) * scale, (w + 2 halo) * scale) float RGB in 0..1 to (n, 3, h, w), not clipped."""
         x = functional.leaky_relu(self.head(functional.pixel_unshuffle(full, self.scale)), 0.1)
         x = functional.leaky_relu(self.body(x), 0.1)
         margin = self.halo * self.scale
@@ -159,25 +157,23 @@ class ResidualDownsampler(nn.Module):
 
 
 Network = PlainNet | RRDBNet
-ARCHITECTURES: dict[str, Callable[..., Network]] = {"plain": PlainNet, "rrdb": RRDBNet}
-"""Of generators."""
+"""A network of a generator."""
 
-DOWNSAMPLERS: dict[str, Callable[..., ResidualDownsampler]] = {"residual-downsampler": ResidualDownsampler}
+N = TypeVar("N", Network, ResidualDownsampler)
+Architectures = Mapping[str, Callable[..., N]]
+"""Networks of a kind by the names that packages know them by."""
 
-N = TypeVar("N")
+GENERATORS: Architectures[Network] = {"plain": PlainNet, "rrdb": RRDBNet}
+DOWNSAMPLERS: Architectures[ResidualDownsampler] = {"residual-downsampler": ResidualDownsampler}
 
 
 def build_network(architecture: str, hyperparameters: dict[str, Any]) -> Network:
-    """The network of a generator, as its package states it. Raises TypeError or ValueError if there is no such one."""
-    return _built(ARCHITECTURES, architecture, hyperparameters)
+    """Build the network of a generator, as its package states it. Raises as `build_among`."""
+    return build_among(GENERATORS, architecture, hyperparameters)
 
 
-def build_downsampler_network(architecture: str, hyperparameters: dict[str, Any]) -> ResidualDownsampler:
-    """The same for a downsampler."""
-    return _built(DOWNSAMPLERS, architecture, hyperparameters)
-
-
-def _built(known: dict[str, Callable[..., N]], architecture: str, hyperparameters: dict[str, Any]) -> N:
+def build_among(known: Architectures[N], architecture: str, hyperparameters: dict[str, Any]) -> N:
+    """Build one of the networks of a kind. Raises TypeError or ValueError if there is no such one."""
     if architecture not in known:
         raise ValueError(f"the architecture must be one of {', '.join(known)}, found {architecture!a:.40}")
     if not all(type(value) is int for value in hyperparameters.values()):  # 8.0 would pass every comparison

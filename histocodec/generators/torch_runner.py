@@ -1,11 +1,10 @@
-"""Networks as generators and as downsamplers: building one from a package, and writing a package."""
+"""Run networks as generators and as downsamplers; build them from packages, and write packages."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -16,16 +15,15 @@ from safetensors.torch import save as save_tensors
 from ..errors import GeneratorError, InvalidPackage
 from ..geometry import Image
 from ..runtime.parallel import core_count
-from .networks import Network, ResidualDownsampler, build_downsampler_network, build_network
+from .networks import DOWNSAMPLERS, GENERATORS, Architectures, N, Network, build_among
 from .package import METADATA_KEY, Package, PackageCard
 
-N = TypeVar("N", Network, ResidualDownsampler)
-
 _runners: dict[int, ThreadPoolExecutor] = {}
+"""The thread that runs networks, by process."""
 
 
 def _runner() -> ThreadPoolExecutor:
-    """The one thread of this process that runs networks, whoever asks.
+    """Return the one thread of this process that runs networks, whoever asks.
 
     A network uses all cores by itself. torch keeps a team of threads for every thread that it is called from, and takes
     some settings (autocast) from that thread: with one thread there is one team, and one way to compute. By process,
@@ -38,12 +36,24 @@ def _runner() -> ThreadPoolExecutor:
 
 
 def _limit_team() -> None:
-    """torch counts cores itself: it is told if there shall be fewer. What comes out does not depend on it."""
+    """Tell torch, which counts cores itself, if there shall be fewer. The pixels do not depend on it."""
     torch.set_num_threads(min(torch.get_num_threads(), core_count()))
 
 
+def run_network(network: torch.nn.Module, image: Image, device: torch.device) -> Image:
+    """Run a network on one image, (height, width, 3) uint8 RGB to the same of another size, in the calling thread."""
+    # One image a pass: a batch could choose another order of summation, and so another rounding.
+    # Nor TF32, which convolutions on a GPU use unless told not to: the format promises single precision.
+    exact = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
+    with exact, torch.inference_mode():
+        x = torch.from_numpy(image).to(device).permute(2, 0, 1)[None]
+        y = network(x.float().div_(255.0))[0]
+        levels = y.mul_(255.0).add_(0.5).clamp_(0.0, 255.0).to(torch.uint8)
+        return np.ascontiguousarray(levels.permute(1, 2, 0).cpu().numpy())
+
+
 class _ImageNetwork:
-    """A network from pixels to pixels, under the name of its package."""
+    """A network from pixels to pixels, under the name of its package. Raises GeneratorError for the device."""
 
     def __init__(self, card: PackageCard, network: torch.nn.Module, *, digest: str, device: str) -> None:
         self.name, self.scale, self.halo = card.name, card.scale, card.halo
@@ -55,7 +65,7 @@ class _ImageNetwork:
             raise GeneratorError(f"no device {device} here: {str(error).splitlines()[0]}") from error
 
     def on_runner(self, image: Image) -> Image:
-        """Raises GeneratorError if the device fails, for want of memory for instance."""
+        """Run the network in the thread for it. Raises GeneratorError if the device fails, for want of memory say."""
         try:
             return _runner().submit(self.run, image).result()
         except RuntimeError as error:
@@ -63,15 +73,8 @@ class _ImageNetwork:
             raise GeneratorError(f"{self.name} failed on {self._device}: {reason}") from error
 
     def run(self, image: Image) -> Image:
-        """`__call__` in the calling thread."""
-        # One image a pass: a batch could choose another order of summation, and so another rounding.
-        # Nor TF32, which convolutions on a GPU use unless told not to: the format promises single precision.
-        exact = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
-        with exact, torch.inference_mode():
-            x = torch.from_numpy(image).to(self._device).permute(2, 0, 1)[None]
-            y = self._network(x.float().div_(255.0))[0]
-            levels = y.mul_(255.0).add_(0.5).clamp_(0.0, 255.0).to(torch.uint8)
-            return np.ascontiguousarray(levels.permute(1, 2, 0).cpu().numpy())
+        """Run the network in the calling thread."""
+        return run_network(self._network, image, self._device)
 
 
 class NetworkGenerator(_ImageNetwork):
@@ -87,7 +90,7 @@ class NetworkGenerator(_ImageNetwork):
         return build_generator, (Package(self.package), str(self._device))
 
     def __call__(self, base: Image) -> Image:
-        """As `Generator`. Raises GeneratorError if the device fails, for want of memory for instance."""
+        """Enlarge a base as `Generator` defines it. Raises GeneratorError if the device fails."""
         return self.on_runner(base)
 
 
@@ -95,36 +98,32 @@ class NetworkDownsampler(_ImageNetwork):
     """A `Downsampler` that runs a network."""
 
     def __call__(self, image: Image) -> Image:
-        """As `Downsampler`. Raises GeneratorError if the device fails, for want of memory for instance."""
+        """Shrink an image as `Downsampler` defines it. Raises GeneratorError if the device fails."""
         return self.on_runner(image)
 
 
 def build_generator(package: Package, device: str = "cpu") -> NetworkGenerator:
-    """A package, ready to run. Raises InvalidPackage, GeneratorError for the device."""
+    """Build a generator from its package. Raises InvalidPackage, GeneratorError for the device."""
     network = network_of(package)
     return NetworkGenerator(package.card, network, digest=package.digest, package=package.data, device=device)
 
 
 def build_downsampler(package: Package, device: str = "cpu") -> NetworkDownsampler:
-    """The same for a downsampler's package."""
-    return NetworkDownsampler(package.card, downsampler_network_of(package), digest=package.digest, device=device)
+    """Build a downsampler from its package. Raises InvalidPackage, GeneratorError for the device."""
+    network = _with_weights(DOWNSAMPLERS, package)
+    return NetworkDownsampler(package.card, network, digest=package.digest, device=device)
 
 
 def network_of(package: Package) -> Network:
-    """The network that a generator's package states, its weights in single precision. Raises InvalidPackage."""
-    return _with_weights(build_network, package)
+    """Build the network of a generator's package, its weights in single precision. Raises InvalidPackage."""
+    return _with_weights(GENERATORS, package)
 
 
-def downsampler_network_of(package: Package) -> ResidualDownsampler:
-    """The same for a downsampler's package."""
-    return _with_weights(build_downsampler_network, package)
-
-
-def _with_weights(build: Callable[[str, dict[str, Any]], N], package: Package) -> N:
+def _with_weights(known: Architectures[N], package: Package) -> N:
     card = package.card
     try:
         with torch.device("meta"):  # sizes that a package states, but does not hold, cost no memory
-            network = build(card.architecture, card.hyperparameters)
+            network = build_among(known, card.architecture, card.hyperparameters)
         tensors = load_tensors(package.data)
         if not all(value.dtype in (torch.float16, torch.float32) for value in tensors.values()):
             raise ValueError("weights that are neither F16 nor F32")
@@ -158,7 +157,7 @@ def round_weights(network: torch.nn.Module, bits: int) -> None:
 
 
 def package_bytes(network: torch.nn.Module, card: PackageCard) -> bytes:
-    """A model package: the weights in half precision, with the card. Raises InvalidPackage if they do not fit."""
+    """Return a package: the weights in half precision, with the card. Raises InvalidPackage if they do not fit."""
     weights = {key: value.detach().cpu().half().contiguous() for key, value in network.state_dict().items()}
     if not all(value.isfinite().all() for value in weights.values()):
         raise InvalidPackage(f"{card.name}: weights that half precision cannot hold")

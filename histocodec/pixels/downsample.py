@@ -93,11 +93,18 @@ def shrink(image: Image, downsampler: Downsampler) -> Image:
 
     image: (height, width, 3) uint8 RGB. Returns (ceil(height / scale), ceil(width / scale), 3) uint8.
     """
-    scale = downsampler.scale
-    margin = downsampler.halo * scale
+    return make_base(with_margin(image, downsampler.scale, downsampler.halo), downsampler)[0]
+
+
+def with_margin(image: Image, scale: int, halo: int) -> Image:
+    """Extend an image to whole base pixels, and by `halo` of them on every side, repeating its last pixels.
+
+    image: (height, width, 3) uint8 RGB at full resolution.
+    """
     height, width = image.shape[:2]
+    margin = halo * scale
     around = (margin, margin + -height % scale), (margin, margin + -width % scale), (0, 0)
-    return make_base(np.pad(image, around, mode="edge"), downsampler)[0]
+    return np.pad(image, around, mode="edge")
 
 
 def _extended(image: Image, down: int, right: int) -> Image:

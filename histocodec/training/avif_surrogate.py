@@ -17,24 +17,26 @@ from ..pixels.colour import ONE
 BLOCK = 16
 """Pixels a side of the blocks that are transformed. AVIF chooses among 4 to 64."""
 
-# By AVIF quality, in the principal colours of an H&E slide (`ColourTransform`): the quantiser's step, in 8-bit levels,
-# with which the stand-in's error is the codec's; bits of the codec for each of its own; and by how many per cent the
-# squared error of what an x4 generator makes of the base falls when the base gets one per cent more bits.
-# Fitted on 10x bases of training patches (`benchmarks/stand_in.py`).
+# The tables by AVIF quality are of the principal colours of an H&E slide (`ColourTransform`), fitted on 10x bases of
+# training patches (`benchmarks/avif_surrogate.py`).
 QUALITIES = (10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 85.0)
+"""AVIF qualities at which the tables have a value."""
 STEPS = (110.77, 65.66, 42.64, 27.67, 18.16, 11.44, 8.34, 3.8)
+"""Steps of the quantiser, in 8-bit levels, with which the stand-in's error is the codec's."""
 BITS = (2.758, 2.968, 3.041, 2.977, 2.845, 2.693, 2.625, 2.531)
+"""Bits of the codec for each bit of the stand-in."""
 SLOPES = (0.499, 0.564, 0.637, 0.693, 0.703, 0.603, 0.5, 0.332)
+"""Per cent by which the squared error of an x4 reconstruction falls when its base gets one per cent more bits."""
 
 _PLANES = 4
-"""Steps of a stored sample, which has 10 bits, for one of 8."""
+"""Levels of a stored sample, which has 10 bits, for each of 8 bits."""
 
 _DEAD = 1 / 3
-"""Rounding offset: what is below two thirds of a step becomes zero."""
+"""Offset of the rounding: below two thirds of a step a coefficient becomes zero."""
 
 
-class StandIn(nn.Module):
-    """Principal colours, a 16 x 16 DCT, quantisation, and the number of bits that it would take."""
+class AvifSurrogate(nn.Module):
+    """A codec that gradients pass: principal colours, a 16 x 16 DCT, quantisation, and an estimate of the bits."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -68,7 +70,7 @@ class StandIn(nn.Module):
 
 
 def interpolated(table: tuple[float, ...], quality: Tensor) -> Tensor:
-    """A table by AVIF quality, (n,) -> (n,), linear between its points and constant beyond them."""
+    """Look qualities up in a table, (n,) to (n,): linear between `QUALITIES`, constant beyond them."""
     points = torch.tensor(QUALITIES, device=quality.device)
     values = torch.tensor(table, device=quality.device)
     at = functional.hardtanh((quality - points[0]) / (points[1] - points[0]), 0.0, len(table) - 1.0)

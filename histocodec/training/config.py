@@ -24,10 +24,12 @@ Positive = Annotated[float, Meta(gt=0)]
 
 
 class NetworkConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which network, and what it starts from."""
+    """The network, and the weights that it starts from."""
 
     architecture: Literal["plain", "rrdb"]
+    """Network class, see `generators.networks`."""
     hyperparameters: dict[str, int]
+    """Arguments of that class."""
     while_training: dict[str, int] = {}
     """Hyperparameters that differ until the network is packaged, such as a halo of 0 where convolutions are padded."""
     start: str | None = None
@@ -36,7 +38,7 @@ class NetworkConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class DataConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is trained on, and what is only measured. Paths are relative to the data folder."""
+    """The data that are trained on, and those that are only measured. Paths are relative to the data folder."""
 
     train: dict[str, Share]
     """Tiles, slides or folders of them, each with its share of the draws."""
@@ -47,129 +49,158 @@ class DataConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     mpp: Positive = 0.25
     """Micrometres per pixel; slides more than 30 % off are refused. Tiles do not state theirs."""
     downsampler: str | None = None
-    """What makes the bases, if it is not the box average and is not trained as well: the name of one that ships, or the
-    path of a package."""
+    """Downsampler that makes the bases, where it is neither the box average nor trained as well: the name of one that
+    ships, or the path of a package."""
     patch: Annotated[int, Meta(ge=64, le=4096)] = 1024
-    """Full pixels a side."""
+    """Full pixels a side of a patch."""
     entropy_bits: Annotated[float, Meta(ge=0, le=8)] = 7.0
     """A patch is kept if the Shannon entropy of its grey histogram is above this; 0 keeps all but flat ones."""
     patches_per_slide: Count = 64
-    """At most so many are drawn of a slide; they stay in memory, patch^2 * 3 bytes each."""
+    """Most patches that are drawn of a slide; they stay in memory, patch^2 * 3 bytes each."""
 
 
 class AugmentConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What happens to a patch, beside the eight symmetries of the square: with which probability, and how much."""
+    """Changes of a patch beside the eight symmetries of the square: the probability of each, and its strength."""
 
     colour: Fraction = 0.5
-    """Gain and gamma, of all channels together and of each."""
+    """Probability of a change of gain and gamma, of all channels together and of each."""
     resample: Fraction = 0.0
+    """Probability of a change of size."""
     resample_range: tuple[Positive, Positive] = (0.83, 1.25)
-    """0.25 um/px becomes 0.30 to 0.20."""
+    """Factor of the size: 0.25 um/px becomes 0.30 to 0.20."""
     blur: Fraction = 0.0
+    """Probability of a Gaussian blur."""
     blur_sigma: tuple[float, float] = (0.3, 0.9)
+    """Standard deviation of the blur in pixels."""
     sharpen: Fraction = 0.0
-    """Of the patches that were not blurred."""
+    """Probability of an unsharp mask, of the patches that were not blurred."""
     sharpen_percent: tuple[float, float] = (20.0, 90.0)
+    """Strength of the unsharp mask in per cent."""
     noise: Fraction = 0.0
+    """Probability of noise."""
     noise_levels: tuple[float, float] = (1.0, 5.0)
-    """Standard deviation in 8-bit steps."""
+    """Standard deviation of the noise in 8-bit steps."""
     jpeg: Fraction = 0.0
+    """Probability that the patch is JPEG-coded before it is used: a scanner's grid."""
     jpeg_quality: tuple[int, int] = (70, 95)
-    """The patch is JPEG-coded before it is used: a scanner's grid."""
+    """JPEG quality."""
     glass: Fraction = 0.0
-    """Of the draws that are bare glass: a flat light colour with a sensor's noise."""
+    """Share of the draws that are bare glass: a flat light colour with a sensor's noise."""
 
 
 class BaseConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One way that bases are coded: how often, and with which qualities (uniform, both ends included)."""
+    """One way in which bases are coded."""
 
     codec: Literal["uncoded", "jp2k", "avif", "jpeg"]
+    """Codec of the base."""
     share: Share
+    """Weight of this way among all."""
     quality: tuple[float, float] = (0.0, 0.0)
+    """Range of the codec quality, drawn uniformly, both ends included."""
 
     @property
     def tile_codec(self) -> TileCodec | None:
+        """Codec of the base; None for an uncoded one."""
         return None if self.codec == "uncoded" else self.codec
 
 
 class LossConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """L = pixel * L_pixel + perceptual * L_VGG + adversarial * L_GAN."""
+    """The loss, L = pixel * L_pixel + perceptual * L_VGG + adversarial * L_GAN."""
 
     pixel: Share = 1.0
+    """Weight of L_pixel."""
     error: Literal["l1", "rms"] = "l1"
     """L_pixel: the mean absolute error, or the mean over the crops of the root of the mean squared error, which is
     nearer to the PSNR that is reported: an easy crop weighs as much as a hard one."""
     perceptual: Share = 0.0
+    """Weight of L_VGG."""
     perceptual_from_step: Annotated[int, Meta(ge=0)] = 0
+    """First step with L_VGG."""
     perceptual_stages: Annotated[int, Meta(ge=1, le=5)] = 5
-    """Of VGG; the first three see textures, the later ones shapes, for which a slide's crop is hardly large enough."""
+    """Stages of VGG. The first three see textures, the later ones shapes, for which a slide's crop is hardly large
+    enough."""
     adversarial: Share = 0.0
+    """Weight of L_GAN."""
     vgg: str | None = None
     """VGG16 or VGG19 weights with torchvision's names, as safetensors; relative to the data folder."""
     relativistic: bool = False
     """Relativistic average GAN (Jolicoeur-Martineau 2018) instead of the non-saturating one."""
     discriminator_features: Annotated[int, Meta(ge=4, le=256)] = 64
+    """Channels of the discriminator's first convolution."""
     adversarial_from_step: Annotated[int, Meta(ge=0)] = 0
+    """First step with L_GAN."""
 
 
 class DownsamplerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A downsampler that is trained together with the generator; see `histocodec.training.downsampling`."""
+    """A downsampler that is trained together with the generator; see `training.joint_downsampling`."""
 
     name: str
-    """Of its package."""
+    """Name of its package."""
     features: Annotated[int, Meta(ge=1, le=256)] = 32
+    """Channels of its convolutions."""
     learning_rate: Positive = 5e-4
+    """Learning rate of Adam."""
     near: Share = 60.0
-    """Of the mean squared difference to the box average (levels 0..1), beside a loss in units of log(error)."""
+    """Weight of the mean squared difference to the box average (levels 0..1), beside a loss in units of log(error)."""
     near_coarse: Share = 1500.0
-    """The same of means over 4 x 4 base pixels: colours and contrast of what anyone would see at a glance."""
+    """Weight of that difference between means over 4 x 4 base pixels: the colours and contrast seen at a glance."""
 
 
 class ScheduleConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Steps, batches and rates."""
 
     steps: Count
+    """Steps of the whole run."""
     batch: Count = 8
+    """Crops of a step."""
     crop: Annotated[int, Meta(ge=8, le=256)] = 64
     """Base pixels a side of a training crop, halo aside."""
     expansion: Annotated[int, Meta(ge=0, le=16)] = 0
-    """Of the body's convolutions while they train, times their output channels; 0 for none. Nothing of it ships."""
+    """Width of the expansion that the body's convolutions train with, over their output channels; 0 for none. It does
+    not ship."""
     optimiser: Literal["muon", "adam"] = "muon"
+    """Optimiser of the convolutions."""
     learning_rate: Positive = 0.01
-    """Of the optimiser that is named."""
+    """Learning rate of the optimiser that is named."""
     adam_learning_rate: Positive = 1e-3
-    """With muon: of the biases and the last convolution, which Adam trains."""
+    """Learning rate of Adam beside Muon, for the biases and the last convolution."""
     weight_decay: Annotated[float, Meta(ge=0, le=10)] = 0.0
-    """With muon: each step takes `learning_rate * weight_decay` of the weights away, which keeps a long run's from
-    growing without end (benchmarks/NOTES.md)."""
+    """Weight decay of Muon: each step takes `learning_rate * weight_decay` of the weights away, which keeps those of a
+    long run from growing without end (benchmarks/NOTES.md)."""
     pool: Annotated[int, Meta(ge=0)] = 0
     """Crops that are held on the device and drawn from again and again, while other processes replace the oldest: a GPU
     asks for crops faster than they can be coded. 0: every crop is used once, in an order that the seed fixes. With a
     pool the order is the machine's, so a second run gives other weights, of equal quality."""
     final_share: Fraction = 1e-3
-    """Of the learning rate that is left at the end of the half cosine."""
+    """Share of the learning rate that is left at the end of the half cosine."""
     warmup_steps: Annotated[int, Meta(ge=0)] = 50
+    """Steps in which the learning rate rises from zero."""
     restarts: list[int] = []
     """Steps, ascending, at which the learning rate is raised again (SGDR, Loshchilov and Hutter 2017)."""
     restart_share: Fraction = 0.6
-    """Of the last peak that each restart goes back to."""
+    """Share of the last peak that each restart goes back to."""
     average: Annotated[float, Meta(ge=0, lt=1)] = 0.998
     """Decay of the exponential moving average of the weights; the average is what ships."""
     log_every: Count = 50
+    """Steps between rows of the log."""
     watch_every: Count = 250
     """Steps between measurements on the watched tiles; each is logged."""
     watch_crop: Annotated[int, Meta(ge=64)] = 512
     """Full pixels a side of the middle of a watched tile that is measured."""
     save_every: Count = 100
+    """Steps between checkpoints."""
 
 
 class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One run, completely: the same configuration, data and machine give the same weights."""
+    """The configuration of one run.
+
+    Without a pool, the same configuration, data and machine give the same weights.
+    """
 
     name: str
-    """Of the generator: letters, digits and ._+-, at most 64."""
+    """Name of the generator: letters, digits and ._+-, at most 64."""
     licence: str
-    """Of the weights; the data decide."""
+    """Licence of the weights, which the data decide."""
     network: NetworkConfig
     data: DataConfig
     schedule: ScheduleConfig
@@ -196,7 +227,7 @@ def load_config(path: Path) -> TrainConfig:
 
 
 def parse_config(raw: dict[str, Any], where: str = "configuration") -> TrainConfig:
-    """A configuration from its TOML tables. Raises SettingsError."""
+    """Check a configuration given as TOML tables. Raises SettingsError."""
     try:
         config = msgspec.convert(raw, TrainConfig)
     except msgspec.ValidationError as error:
@@ -207,7 +238,7 @@ def parse_config(raw: dict[str, Any], where: str = "configuration") -> TrainConf
 
 
 def _problems(config: TrainConfig) -> list[str]:
-    """What no single field's type can say."""
+    """List the problems that no single field's type can tell."""
     found = []
     if not NAME.fullmatch(config.name):
         found.append(f"name: letters, digits and ._+- expected, found {config.name!a:.80}")
@@ -257,6 +288,6 @@ def _problems(config: TrainConfig) -> list[str]:
 
 
 def as_tables(config: TrainConfig) -> dict[str, Any]:
-    """The configuration as JSON values, defaults included: what a run and a package record."""
+    """Return a configuration as JSON values, defaults included, as a run and a package record it."""
     tables: dict[str, Any] = json.loads(msgspec.json.encode(config))
     return tables

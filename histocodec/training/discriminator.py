@@ -1,4 +1,4 @@
-"""The critic of adversarial training."""
+"""The discriminator of adversarial training."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 
 class UNetDiscriminator(nn.Module):
-    """Realness of every pixel, by a U-Net with spectral normalisation (Real-ESRGAN, Wang et al. 2021).
+    """A U-Net with spectral normalisation that judges every pixel (Real-ESRGAN, Wang et al. 2021).
 
     Three halvings by convolutions with a stride of 2, three enlargements by bilinear interpolation, sums across.
-    features: of the first convolution; the deepest has eight times as many.
+    features: channels of the first convolution; the deepest has eight times as many.
     """
 
     def __init__(self, features: int = 64) -> None:
@@ -26,7 +26,7 @@ class UNetDiscriminator(nn.Module):
         self.last = nn.Conv2d(f, 1, 3, padding=1)
 
     def forward(self, image: Tensor) -> Tensor:
-        """(n, 3, h, w) RGB in 0..1, h and w multiples of 8 -> (n, 1, h, w) logits."""
+        """Return (n, 1, h, w) logits of realness for (n, 3, h, w) RGB in 0..1, h and w multiples of 8."""
         levels = [functional.leaky_relu(self.first(image), 0.2)]
         for down in self.down:
             levels.append(functional.leaky_relu(down(levels[-1]), 0.2))

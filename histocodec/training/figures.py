@@ -1,9 +1,8 @@
-"""Pictures of a training run: what the entropy filter did, and how the measured quality rose."""
+"""Pictures of a training run: the entropy filter's work, and the measured quality over the steps."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,16 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from .data.patches import Patch, Patches
+from .metrics_log import Row
 
 _COLUMNS = 6
+"""Patches in a row of examples."""
+_LOSSES = ("pixel", "perceptual", "adversarial", "discriminator", "apart", "coarse")
+"""Losses that are drawn, where a run has them."""
 
 
 def entropy_figure(patches: Patches, threshold_bits: float, path: Path) -> None:
-    """The histogram of the patches' entropies, and examples of kept and dropped ones, as a PNG."""
+    """Draw the histogram of the patches' entropies, with examples of kept and dropped ones, as a PNG."""
     galleries = 1 + bool(patches.dropped_samples)
     figure = Figure(figsize=(11, 3 + 2.9 * galleries), layout="constrained")
     parts: Any = figure.subfigures(1 + galleries, 1)
@@ -48,12 +51,11 @@ def _gallery(figure: Any, title: str, patches: list[Patch]) -> None:
             axes.set_title(f"{patches[number].entropy_bits:.2f}", fontsize=8, pad=2)
 
 
-def training_figure(metrics: Path, path: Path, title: str, bicubic_db: Mapping[str, float]) -> None:
-    """PSNR of the watched tiles and the losses over the steps of a run's metrics.jsonl, as a PNG.
+def training_figure(rows: Sequence[Row], path: Path, title: str, bicubic_db: Mapping[str, float]) -> None:
+    """Draw the PSNR of the watched tiles and the losses over the steps of a run's log, as a PNG.
 
     bicubic_db: PSNR of bicubic on the watched tiles, by the names that the rows use.
     """
-    rows = [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines()]
     figure = Figure(figsize=(9, 2.4 * (1 + len(bicubic_db)) + 0.6), layout="constrained")
     panels = figure.subplots(1 + len(bicubic_db), 1, sharex=True, squeeze=False)[:, 0]
     for axes, (name, interpolated) in zip(panels, bicubic_db.items(), strict=False):
@@ -62,7 +64,7 @@ def training_figure(metrics: Path, path: Path, title: str, bicubic_db: Mapping[s
         axes.axhline(interpolated, color="C7", linestyle="--", label="bicubic")
         axes.set(ylabel=f"PSNR,\n{name}")
         axes.legend(loc="lower right")
-    for name in ("pixel", "perceptual", "adversarial", "discriminator", "apart", "coarse"):
+    for name in _LOSSES:
         losses = [row for row in rows if name in row]
         if losses:
             panels[-1].plot([row["step"] for row in losses], [row[name] for row in losses], label=name)

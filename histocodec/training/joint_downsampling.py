@@ -1,8 +1,8 @@
-"""Training a downsampler together with the generator that enlarges what it makes.
+"""Train a downsampler together with the generator that enlarges its bases.
 
-What is asked of it is the codec's own bargain: with e the squared error of the reconstruction, b the bits of the base
-and s how log(e) falls with log(b) at that quality, the least of log(e) + s log(b), so the most decibels at equal bytes.
-Two penalties keep the base near the box average.
+Its loss is the codec's own bargain, log(e) + s log(b): e is the squared error of the reconstruction, b the bits of the
+base, and s the slope by which log(e) falls with log(b) at that quality. The least of it is the most decibels at equal
+bytes. Two penalties keep the base near the box average.
 """
 
 from __future__ import annotations
@@ -11,27 +11,34 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from ..errors import SettingsError
 from ..generators.networks import Network, ResidualDownsampler
-from .avif_surrogate import BITS, BLOCK, SLOPES, STEPS, StandIn, interpolated
+from .avif_surrogate import BITS, BLOCK, SLOPES, STEPS, AvifSurrogate, interpolated
+from .checkpoint import Stateful
 from .config import DownsamplerConfig
 from .data.pool import Batch
+from .optim.schedule import ADAM_BETAS
 
-_LEAST_ERROR, _LEAST_BITS = 1e-5, 0.02
-"""50 dB and a fiftieth of a bit a base pixel: glass does not set the direction."""
+_LEAST_ERROR = 1e-5
+"""Squared error added to every crop's, 50 dB: glass does not set the direction."""
+_LEAST_BITS = 0.02
+"""Bits a base pixel added to every crop's: glass does not set the direction."""
 _COARSE = 4
 """Base pixels a side of the means that the coarser penalty compares."""
 
 
 class DownsamplerTraining:
-    """A downsampler, its average, and their training."""
+    """A downsampler, its averaged weights, and their training."""
 
     def __init__(self, config: DownsamplerConfig, network: Network, crop: int, device: torch.device) -> None:
-        """network: the generator. crop: base pixels a side, without the halo. Raises SettingsError if the stand-in
-        cannot cut a crop and its halo into blocks."""
+        """Build the downsampler and its optimiser.
+
+        network: the generator. crop: base pixels a side, without the halo. Raises SettingsError if the stand-in for
+        AVIF cannot cut a crop and its halo into blocks.
+        """
         if (crop + 2 * network.halo) % BLOCK:
             raise SettingsError(
                 f"schedule.crop: with a downsampler, a crop and a halo of {network.halo} on both sides have to be a "
@@ -40,21 +47,21 @@ class DownsamplerTraining:
         self.config, self.scale = config, network.scale
         self.network, self.averaged = (ResidualDownsampler(self.scale, config.features).to(device) for _ in range(2))
         self.averaged.load_state_dict(self.network.state_dict())
-        self.stand_in = StandIn().to(device)
-        self.optimiser = torch.optim.Adam(self.network.parameters(), config.learning_rate, betas=(0.9, 0.99))
+        self.surrogate = AvifSurrogate().to(device)
+        self.optimiser = torch.optim.Adam(self.network.parameters(), config.learning_rate, betas=ADAM_BETAS)
 
     def loss(self, batch: Batch, generator: Network) -> tuple[Tensor, dict[str, Tensor]]:
-        """What is to be least, and parts of it by name.
+        """Return the loss to minimise, and its terms by name for the log.
 
         batch: with originals of the base, halo included, and of `ResidualDownsampler.halo` base pixels around it.
-        generator: must not ask for gradients itself.
+        generator: its weights must not ask for gradients.
         """
         margin = self.network.halo * self.scale
         inner = batch.full[:, :, margin:-margin, margin:-margin]
         mean = functional.avg_pool2d(inner, self.scale)
         base = self.network(batch.full)
         whole = (base * 255).round().clamp(0, 255) / 255
-        coded, bits = self.stand_in(base + (whole - base).detach(), batch.colours, interpolated(STEPS, batch.quality))
+        coded, bits = self.surrogate(base + (whole - base).detach(), batch.colours, interpolated(STEPS, batch.quality))
         halo = generator.halo * self.scale
         with torch.autocast(base.device.type, torch.bfloat16, enabled=base.device.type == "cuda"):
             made = generator(coded.clamp(0, 1).contiguous(memory_format=torch.channels_last))
@@ -73,8 +80,8 @@ class DownsamplerTraining:
             for mean, value in zip(self.averaged.parameters(), self.network.parameters(), strict=True):
                 mean.lerp_(value, 1 - keep)
 
-    def parts(self) -> dict[str, nn.Module | torch.optim.Optimizer]:
-        """Everything with a state, by name."""
+    def parts(self) -> dict[str, Stateful]:
+        """Return everything with a state, by name."""
         return {
             "downsampler": self.network,
             "averaged_downsampler": self.averaged,
@@ -82,7 +89,7 @@ class DownsamplerTraining:
         }
 
     def save(self, path: Path) -> None:
-        """The averaged weights, for those who make bases with them, atomically."""
+        """Write the averaged weights, for those who make bases with them, atomically."""
         partial = path.with_suffix(".partial")
         save_file(
             {name: value.detach().cpu().contiguous() for name, value in self.averaged.state_dict().items()}, partial

@@ -1,4 +1,4 @@
-"""A training run from its configuration to a measured model package."""
+"""Launch a training run: from its configuration to a measured model package."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from safetensors.torch import load as load_tensors
 
 from ..errors import SettingsError, UnreadableSource
 from ..generators.bicubic import BicubicGenerator
-from ..generators.downsamplers import load_downsampler
+from ..generators.catalogue import load_downsampler, shipped_packages
 from ..generators.networks import Network, ResidualDownsampler
-from ..generators.package import Package, PackageCard, shipped_packages
+from ..generators.package import Package, PackageCard
+from ..generators.predict import reconstruct
 from ..generators.torch_runner import NetworkGenerator, build_downsampler, build_generator, package_bytes
 from ..geometry import Image
 from ..pixels.metrics import psnr
@@ -27,12 +28,16 @@ from ..runtime.files import atomic_output, check_output
 from ..version import __version__
 from .config import TrainConfig, as_tables
 from .data.patches import TILE_SUFFIXES, collect_patches, read_image
-from .evaluate import MEASURED_RATES, EvaluationTile, base_name, centre, evaluation_tile, reconstruct, score
+from .evaluate import MEASURED_RATES, EvaluationTile, base_name, centre, evaluation_tile, score
 from .figures import entropy_figure, training_figure
-from .trainer import Row, Run, Weights, build_configured
+from .metrics_log import Row
+from .trainer import TrainingRun, Weights, build_configured
 
-Progress = Callable[[str, int, int, Row], None]
-"""Stage, what is done of it, how much there is, and the numbers of the moment."""
+TrainingProgress = Callable[[str, int, int, Row], None]
+"""progress(stage, done, total, numbers of the step), as `runtime.progress.Progress` but for the numbers."""
+
+_SMALLEST_TILE = 64
+"""Full pixels a side of the smallest tile that is measured."""
 
 
 def run_training(
@@ -44,7 +49,7 @@ def run_training(
     device: str = "cpu",
     workers: int = 1,
     overwrite: bool = False,
-    progress: Progress | None = None,
+    progress: TrainingProgress | None = None,
 ) -> Package:
     """Train as `config` says and write the model package `output`, atomically.
 
@@ -70,7 +75,7 @@ def run_training(
     shipping = build_configured(config.network, config.network.hyperparameters)
     fixed = None if config.data.downsampler is None else load_downsampler(config.data.downsampler, shipping.scale)
     measured_tiles = {name: _tiles(config, data / name) for name in config.data.measure}
-    run = Run(config, folder, start=_start(config, data), vgg=vgg, device=device, workers=workers)
+    run = TrainingRun(config, folder, start=_start(config, data), vgg=vgg, device=device, workers=workers)
     patches = collect_patches(config.data, data, config.seed, lambda name, done, total: say(name, done, total, {}))
     _describe(config, folder, device, len(patches.kept), len(patches.dropped_entropy_bits))
     entropy_figure(patches, config.data.entropy_bits, folder / "entropy.png")
@@ -84,7 +89,7 @@ def run_training(
         return {f"{name} dB": round(_mean_psnr(generator, tiles), 3) for name, tiles in watched.items()}
 
     def log(row: Row) -> None:
-        training_figure(folder / "metrics.jsonl", folder / "training.png", config.name, bicubic_db)
+        training_figure(run.log.rows(), folder / "training.png", config.name, bicubic_db)
         say("training", int(row["step"]), config.schedule.steps, row)
 
     shipping.load_state_dict(run.train(patches, watch=watch, progress=log).state_dict())
@@ -109,9 +114,9 @@ def measured_package(
     device: str = "cpu",
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Package:
-    """The package of a trained network, which states what it measures on tiles, by folder.
+    """Measure a trained network on tiles, by folder, and return the package that states the measures.
 
-    It is measured with the half-precision weights as packaged. downsampler: of its bases; None for the box average.
+    It is measured with the half-precision weights as packaged. downsampler: makes its bases; None for the box average.
     """
     card = _card(config, network)
     generator = build_generator(Package(package_bytes(network, card)), device)
@@ -120,7 +125,7 @@ def measured_package(
 
 
 def downsampler_package(config: TrainConfig, network: ResidualDownsampler) -> Package:
-    """The package of the downsampler that a configuration trains."""
+    """Return the package of the downsampler that a configuration trains."""
     assert config.downsampler is not None
     card = PackageCard(
         name=config.downsampler.name,
@@ -135,7 +140,7 @@ def downsampler_package(config: TrainConfig, network: ResidualDownsampler) -> Pa
 
 
 def _start(config: TrainConfig, data: Path) -> Weights | None:
-    """The weights that training starts from."""
+    """Read the weights that training starts from; None for random ones. Raises SettingsError."""
     name = config.network.start
     if name is None:
         return None
@@ -149,6 +154,7 @@ def _start(config: TrainConfig, data: Path) -> Weights | None:
 
 
 def _describe(config: TrainConfig, folder: Path, device: str, kept: int, dropped: int) -> None:
+    """Write `config.json`: the configuration, the environment, and the numbers of patches kept and dropped."""
     environment = {
         "histocodec": __version__,
         "torch": torch.__version__,
@@ -163,9 +169,9 @@ def _describe(config: TrainConfig, folder: Path, device: str, kept: int, dropped
 
 
 def _tiles(config: TrainConfig, folder: Path) -> list[Image]:
-    """The tiles of a folder that is measured, read now: an error must not wait for the end of training.
+    """Read the tiles of a folder that is measured. Raises UnreadableSource if there is none, or one too small.
 
-    Raises UnreadableSource if there is none, or one that cannot be measured.
+    They are read before training: an error must not wait for its end.
     """
     paths = sorted(p for p in folder.glob("*") if p.suffix.lower() in TILE_SUFFIXES)
     if not paths:
@@ -173,19 +179,19 @@ def _tiles(config: TrainConfig, folder: Path) -> list[Image]:
     images = []
     for path in paths:
         image = read_image(path)
-        if min(image.shape[:2]) < _SMALLEST:
-            raise UnreadableSource(path, f"at least {_SMALLEST} px a side expected of a tile to measure on")
+        if min(image.shape[:2]) < _SMALLEST_TILE:
+            raise UnreadableSource(path, f"at least {_SMALLEST_TILE} px a side expected of a tile to measure on")
         images.append(centre(image, config.data.measure_crop) if config.data.measure_crop else image)
     return images
-
-
-_SMALLEST = 64
 
 
 def _watched(
     config: TrainConfig, tiles: dict[str, list[Image]], scale: int, downsampler: Downsampler | None
 ) -> dict[str, list[EvaluationTile]]:
-    """The middles of the first folder's tiles, with the first two kinds of base, box-averaged."""
+    """Return the middles of the first folder's tiles by the name of their bases, which are of the first two kinds.
+
+    downsampler: makes the bases; None for the box average, also where a downsampler is being trained.
+    """
     images = [centre(image, config.schedule.watch_crop) for image in next(iter(tiles.values()), [])]
     return {
         base_name(codec, rate): [
@@ -197,16 +203,18 @@ def _watched(
 
 
 def _mean_psnr(generator: Generator, tiles: list[EvaluationTile]) -> float:
+    """Return the mean PSNR over tiles, in dB."""
     return float(np.mean([psnr(tile.full, reconstruct(generator, tile.base)) for tile in tiles]))
 
 
 def _coded_as(config: TrainConfig) -> TileCodec:
-    """The codec that a generator is measured with: the one that it was trained for, `jp2k` if there were several."""
+    """Return the codec that a generator is measured with: the one it was trained for, `jp2k` if there were several."""
     codecs = [codec for codec in {base.tile_codec for base in config.bases if base.share} if codec is not None]
     return codecs[0] if len(codecs) == 1 else "jp2k"
 
 
 def _measured_bases(scale: int, codec: TileCodec) -> list[tuple[TileCodec | None, float]]:
+    """Return the bases that a generator is measured on: codec and bits per full pixel of each."""
     return [(None, 0.0), *((codec, rate) for rate in MEASURED_RATES[scale])]
 
 
@@ -217,7 +225,7 @@ def _measured(
     downsampler: Downsampler | None,
     progress: Callable[[int, int], None],
 ) -> dict[str, object]:
-    """`Score` by folder and base."""
+    """Return a `Score` by folder and base, as JSON values."""
     bases = _measured_bases(generator.scale, codec)
     found: dict[str, dict[str, object]] = {}
     for number, (name, images) in enumerate(tiles.items()):
@@ -229,13 +237,14 @@ def _measured(
 
 
 def _downsampler_name(config: TrainConfig, scale: int) -> str | None:
-    """Of what makes the bases; None: the box average."""
+    """Return the name of the downsampler that makes the bases; None for the box average."""
     if config.data.downsampler is not None:
         return load_downsampler(config.data.downsampler, scale).name
     return None if config.downsampler is None else config.downsampler.name
 
 
 def _card(config: TrainConfig, network: Network) -> PackageCard:
+    """Return the card of a network, without measures."""
     return PackageCard(
         name=config.name,
         architecture=config.network.architecture,

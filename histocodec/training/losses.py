@@ -1,4 +1,4 @@
-"""The terms of the loss: features of a VGG network, and the two sides of the adversarial game."""
+"""The terms of the loss: pixels, features of a VGG network, and the two sides of the adversarial game."""
 
 from __future__ import annotations
 
@@ -17,8 +17,11 @@ from ..errors import SettingsError
 _VGG16 = ((0, 2), (5, 7), (10, 12, 14), (17, 19, 21), (24, 26, 28))
 _VGG19 = ((0, 2), (5, 7), (10, 12, 14, 16), (19, 21, 23, 25), (28, 30, 32, 34))
 _STAGE_WEIGHTS = (0.1, 0.1, 1.0, 1.0, 1.0)
-"""Of Real-ESRGAN (Wang et al. 2021)."""
+"""Weights of the five stages, those of Real-ESRGAN (Wang et al. 2021)."""
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Mean and standard deviation of R, G and B by which VGG's input is normalised."""
+_LEAST_SQUARED = 1e-6
+"""Squared error added to every crop's, 60 dB: bare glass does not set the direction."""
 
 
 class PerceptualLoss(nn.Module):
@@ -29,8 +32,11 @@ class PerceptualLoss(nn.Module):
     """
 
     def __init__(self, path: Path, stages: int = 5) -> None:
-        """path: safetensors with `features.N.weight` and `.bias` in torchvision's numbering. stages: 1 to 5, the first
-        ones. Raises SettingsError."""
+        """Read the weights.
+
+        path: safetensors with `features.N.weight` and `.bias` in torchvision's numbering. stages: 1 to 5, the first
+        ones. Raises SettingsError.
+        """
         super().__init__()
         try:
             tensors = load_file(path)
@@ -52,7 +58,7 @@ class PerceptualLoss(nn.Module):
         self.requires_grad_(False)
 
     def features(self, image: Tensor) -> list[Tensor]:
-        """(n, 3, h, w) RGB in 0..1 -> the last convolution of each stage."""
+        """Return the last convolution of each stage for (n, 3, h, w) RGB in 0..1."""
         x = (image - self.mean) / self.std
         found = []
         for number, stage in enumerate(self.stages):
@@ -65,7 +71,7 @@ class PerceptualLoss(nn.Module):
         return found
 
     def forward(self, made: Tensor, real: Tensor) -> Tensor:
-        """Both (n, 3, h, w) RGB in 0..1, at least 16 px a side -> a scalar."""
+        """Compare two (n, 3, h, w) RGB in 0..1, at least 16 px a side; return a scalar."""
         with torch.no_grad():
             wanted = self.features(real)
         total = torch.zeros((), device=made.device)
@@ -75,19 +81,15 @@ class PerceptualLoss(nn.Module):
 
 
 def pixel_loss(made: Tensor, real: Tensor, error: Literal["l1", "rms"]) -> Tensor:
-    """Both (n, 3, h, w) RGB in 0..1 -> a scalar: `l1` or `rms`, as `LossConfig.error` defines them."""
+    """Compare two (n, 3, h, w) RGB in 0..1; return a scalar, `l1` or `rms` as `LossConfig.error` defines them."""
     if error == "l1":
         return functional.l1_loss(made, real)
     squared = (made - real).square().mean((1, 2, 3))
     return (squared + _LEAST_SQUARED).sqrt().mean()
 
 
-_LEAST_SQUARED = 1e-6
-"""60 dB: bare glass does not set the direction."""
-
-
 def generator_loss(made: Tensor, real: Tensor | None) -> Tensor:
-    """What the generator pays for what the discriminator makes of its images.
+    """Return the generator's loss from the discriminator's opinion of its images.
 
     made: logits of realness, a pixel each. Non-saturating (Goodfellow et al. 2014): - log sigmoid(made).
     real: logits of the originals, for the relativistic average loss (Jolicoeur-Martineau 2018); None without it.
@@ -98,7 +100,7 @@ def generator_loss(made: Tensor, real: Tensor | None) -> Tensor:
 
 
 def discriminator_loss(made: Tensor, real: Tensor, *, relativistic: bool) -> Tensor:
-    """What the discriminator pays: - log sigmoid(real) - log(1 - sigmoid(made)); see `generator_loss`."""
+    """Return the discriminator's loss: - log sigmoid(real) - log(1 - sigmoid(made)); see `generator_loss`."""
     if not relativistic:
         return (functional.softplus(-real) + functional.softplus(made)).mean()
     return (functional.softplus(-(real - made.mean())) + functional.softplus(made - real.mean())).mean() / 2

@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks.ratedistortion import codecs, contest, curves, history, ladder, measures, methods, tables, tiles
 from benchmarks.ratedistortion.methods import Coded, Coder, GeneratorChoice, Method
-from histocodec.generators.package import find_package
+from histocodec.generators.catalogue import find_package
 from histocodec.geometry import Image
 from histocodec.pixels.downsample import downsample
 from histocodec.pixels.metrics import psnr, ssim
@@ -199,7 +199,7 @@ def test_histocodec_is_charged_index_and_checksums_and_tuned_packages() -> None:
 
 
 def test_a_generator_can_be_chosen_by_source(tmp_path: Path) -> None:
-    package = find_package("plain-x4")
+    package = find_package("avif-x4")
     (tmp_path / "own.safetensors").write_bytes(package.data)
     (tmp_path / "by-source.json").write_text(json.dumps({"foreign/tnbc": str(tmp_path / "own.safetensors")}))
     choice = GeneratorChoice.parse(f"fidelity-x4@{tmp_path / 'by-source.json'}")

@@ -14,7 +14,7 @@ import openslide
 import pytest
 import torch
 
-import histocodec.generators.package
+import histocodec.generators.catalogue
 from histocodec import cli
 from histocodec.comparison.compare import compare
 from histocodec.comparison.heatmap import quality_picture
@@ -27,10 +27,9 @@ from histocodec.format.entries import DownsamplingEntry
 from histocodec.format.reader import Container
 from histocodec.format.tiers import enhance, strip
 from histocodec.generators.bicubic import BicubicGenerator
-from histocodec.generators.catalogue import load_generator
-from histocodec.generators.downsamplers import downsampler_for
+from histocodec.generators.catalogue import downsampler_for, find_package, load_generator, shipped_packages
 from histocodec.generators.networks import ResidualDownsampler, build_network
-from histocodec.generators.package import Package, PackageCard, find_downsampler, shipped_downsamplers, shipped_packages
+from histocodec.generators.package import METADATA_KEY, Package, PackageCard
 from histocodec.generators.torch_runner import build_downsampler, build_generator, package_bytes
 from histocodec.geometry import Image, Region, Size
 from histocodec.pixels.degrade import degrade
@@ -90,7 +89,7 @@ def shipped(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monkey
         (folder / f"fidelity-x{scale}.safetensors").write_bytes(generator.data)
         downsampler = folder / "downsamplers" / f"tiny-down-x{scale}.safetensors"
         downsampler.write_bytes(downsampler_package(scale).data)
-    monkeypatch.setattr(histocodec.generators.package, "MODELS_FOLDER", folder)
+    monkeypatch.setattr(histocodec.generators.catalogue, "MODELS_FOLDER", folder)
     return folder
 
 
@@ -132,7 +131,7 @@ def test_a_generator_names_its_downsampler_or_says_nothing() -> None:
     assert b"downsampler" not in silent.data
     for package in shipped_packages().values():  # written anew, the cards that have shipped are the same text
         length = int.from_bytes(package.data[:8], "little")
-        text = json.loads(package.data[8 : 8 + length])["__metadata__"][histocodec.generators.package.METADATA_KEY]
+        text = json.loads(package.data[8 : 8 + length])["__metadata__"][METADATA_KEY]
         assert json.loads(package.card.to_json()) == json.loads(text)
 
 
@@ -146,15 +145,16 @@ def test_a_downsampler_that_is_no_name_is_refused(value: object) -> None:
 
 def test_what_ships_is_found_by_name_digest_and_path_and_listed_apart(shipped: Path, tiny: str) -> None:
     assert set(shipped_packages()) == {"fidelity-x2", "fidelity-x4"}
-    assert set(shipped_downsamplers()) == {"tiny-down-x2", "tiny-down-x4"}
-    package = shipped_downsamplers()["tiny-down-x4"]
-    assert find_downsampler("tiny-down-x4") == find_downsampler(package.digest) == find_downsampler(tiny) == package
+    assert set(shipped_packages("downsampler")) == {"tiny-down-x2", "tiny-down-x4"}
+    package = shipped_packages("downsampler")["tiny-down-x4"]
+    for name in ("tiny-down-x4", package.digest, tiny):
+        assert find_package(name, "downsampler") == package
     with pytest.raises(SettingsError, match=r"no downsampler nothing: not box, .*\(tiny-down-x2, tiny-down-x4\)"):
-        find_downsampler("nothing")
+        find_package("nothing", "downsampler")
     (shipped / "downsamplers").rename(shipped / "elsewhere")
-    assert shipped_downsamplers() == {}
+    assert shipped_packages("downsampler") == {}
     with pytest.raises(SettingsError, match=r"\(none\)"):
-        find_downsampler("tiny-down-x4")
+        find_package("tiny-down-x4", "downsampler")
 
 
 def test_a_wish_goes_before_what_the_generator_names(shipped: Path) -> None:

@@ -6,11 +6,12 @@ import pytest
 import torch
 
 from histocodec.generators.networks import (
+    DOWNSAMPLERS,
     Network,
     PlainNet,
     ResidualDownsampler,
     RRDBNet,
-    build_downsampler_network,
+    build_among,
     build_network,
 )
 
@@ -91,7 +92,7 @@ def test_impossible_networks_are_refused(architecture: str, hyperparameters: dic
 
 @pytest.mark.parametrize("scale", [2, 4])
 def test_an_untrained_downsampler_is_the_mean(scale: int) -> None:
-    network = build_downsampler_network("residual-downsampler", {"scale": scale, "features": 4})
+    network = build_among(DOWNSAMPLERS, "residual-downsampler", {"scale": scale, "features": 4})
     assert (network.scale, network.halo) == (scale, 3)
     full = torch.rand(2, 3, (8 + 6) * scale, (5 + 6) * scale)
     expected = full.reshape(2, 3, 14, scale, 11, scale).mean((3, 5))[:, :, 3:-3, 3:-3]
@@ -117,11 +118,11 @@ def test_a_downsampler_sees_its_halo_and_no_further(scale: int) -> None:
 @pytest.mark.parametrize("hyperparameters", [{"scale": 3, "features": 4}, {"scale": 4, "features": 0}, {"scale": 2}])
 def test_impossible_downsamplers_are_refused(hyperparameters: dict[str, int]) -> None:
     with pytest.raises((ValueError, TypeError), match=r"no such network|features"):
-        build_downsampler_network("residual-downsampler", hyperparameters)
+        build_among(DOWNSAMPLERS, "residual-downsampler", hyperparameters)
 
 
 def test_generators_and_downsamplers_are_not_mistaken_for_each_other() -> None:
     with pytest.raises(ValueError, match="must be one of plain, rrdb"):
         build_network("residual-downsampler", {"scale": 4, "features": 4})
     with pytest.raises(ValueError, match="must be one of residual-downsampler"):
-        build_downsampler_network("plain", {"scale": 4, "channels": 4, "pairs": 0})
+        build_among(DOWNSAMPLERS, "plain", {"scale": 4, "channels": 4, "pairs": 0})

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from histocodec.errors import InvalidPackage, UnknownGenerator
-from histocodec.generators.catalogue import load_generator
+from histocodec.generators.catalogue import find_package, load_generator, shipped_packages
 from histocodec.generators.networks import build_network
-from histocodec.generators.package import Package, PackageCard, find_package, shipped_packages
+from histocodec.generators.package import Package, PackageCard
 from histocodec.generators.torch_runner import build_generator, package_bytes
 
 

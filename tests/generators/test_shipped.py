@@ -12,9 +12,17 @@ from benchmarks import fidelity
 from benchmarks.generators import RESULTS, downsampler_card, fast_packages, model_card
 from histocodec.demo.synthetic import tissue, write_slide
 from histocodec.encoder import EncodeSettings, encode
-from histocodec.generators.catalogue import DEFAULTS, FOR_AVIF, default_generator, load_generator
-from histocodec.generators.downsamplers import downsampler_for, load_downsampler
-from histocodec.generators.package import MODELS_FOLDER, shipped_downsamplers, shipped_packages
+from histocodec.generators.catalogue import (
+    DEFAULTS,
+    FOR_AVIF,
+    MODELS_FOLDER,
+    default_generator,
+    downsampler_for,
+    load_downsampler,
+    load_generator,
+    shipped_packages,
+)
+from histocodec.generators.predict import reconstruct
 from histocodec.geometry import Image, Size
 from histocodec.pixels.degrade import degrade
 from histocodec.pixels.downsample import downsample, shrink
@@ -23,14 +31,13 @@ from histocodec.pixels.tile_codecs import TILE_CODECS, TileCodec
 from histocodec.source import open_source
 from histocodec.training.config import load_config, parse_config
 from histocodec.training.data.patches import read_image
-from histocodec.training.evaluate import evaluation_tile, reconstruct, score
+from histocodec.training.evaluate import base_name, evaluation_tile, score
 from tests.places import DATA, REPOSITORY
 
 CONFIGS = REPOSITORY / "configs"
 needs_data = pytest.mark.skipif(not (DATA / "dev").is_dir(), reason="the development tiles are not here")
 LARGEST = {
     **dict.fromkeys(("fidelity-x4", "fidelity-x2", "avif-x4", "avif-x2"), 1_500_000),
-    "plain-x4": 1_000_000,
     "perceptual-x4": 35_000_000,
 }
 
@@ -59,8 +66,21 @@ def test_model_cards_and_results_are_those_of_the_packages() -> None:
         assert (MODELS_FOLDER / f"{name}.md").read_text() == model_card(name, package, results, wider)
 
 
+def test_whole_tiles_are_stated_as_they_are_measured() -> None:
+    """One cut has one number: what a package states of whole tiles stands in the benchmark's results as well."""
+    rows = json.loads(RESULTS.read_text())["rows"]
+    measured = {(row["generator"], row["folder"], base_name(row["codec"], row["asked_bpp"])): row for row in rows}
+    whole = [p.card for p in shipped_packages().values() if not p.card.training["data"]["measure_crop"]]
+    assert [card.name for card in whole] == ["fidelity-x4"]
+    for card in whole:
+        for folder, bases in card.measured.items():
+            for base, stated in bases.items():
+                row = measured[card.name, folder, base]
+                assert {key: row[key] for key in stated} == pytest.approx(stated, abs=5e-3)
+
+
 def test_the_downsampler_is_the_one_that_its_generator_names() -> None:
-    downsamplers = shipped_downsamplers()
+    downsamplers = shipped_packages("downsampler")
     named = {package.card.downsampler for package in shipped_packages().values()} - {None}
     assert named == set(downsamplers) == {"sharp-x4"}
     package = downsamplers["sharp-x4"]

@@ -12,7 +12,7 @@ from histocodec.demo.synthetic import tissue
 from histocodec.errors import SettingsError
 from histocodec.geometry import Image, Size
 from histocodec.pixels.tile_coder import TileCoder
-from histocodec.training.avif_surrogate import BITS, BLOCK, QUALITIES, STEPS, StandIn, interpolated
+from histocodec.training.avif_surrogate import BITS, BLOCK, QUALITIES, STEPS, AvifSurrogate, interpolated
 from histocodec.training.launch import run_training
 from tests.training.inputs import JOINT, config
 
@@ -28,7 +28,7 @@ def test_the_stand_in_keeps_what_it_does_not_quantise_and_loses_more_with_larger
     numbers = torch.tensor([colour.numbers]).float()
     errors, bits = [], []
     for step in (0.01, 5.0, 20.0, 60.0):
-        coded, taken = StandIn()(as_tensor(base), numbers, torch.tensor([step]))
+        coded, taken = AvifSurrogate()(as_tensor(base), numbers, torch.tensor([step]))
         errors.append(float((255 * (coded - as_tensor(base))).square().mean()))
         bits.append(float(taken))
     assert errors[0] < 1e-3
@@ -45,7 +45,7 @@ def test_the_stand_in_is_near_the_codec() -> None:
         data = coder.encode(base, quality)
         real = np.square(coder.decode(data, height=base.shape[0], width=base.shape[1]).astype(float) - base).mean()
         at = torch.tensor([float(quality)])
-        coded, bits = StandIn()(as_tensor(base), numbers, interpolated(STEPS, at))
+        coded, bits = AvifSurrogate()(as_tensor(base), numbers, interpolated(STEPS, at))
         assert 0.25 < float((255 * (coded - as_tensor(base))).square().mean()) / real < 4
         assert 0.25 < float(bits * interpolated(BITS, at)) / (8 * len(data) / base[..., 0].size) < 4
 
@@ -53,7 +53,7 @@ def test_the_stand_in_is_near_the_codec() -> None:
 def test_gradients_pass_the_stand_in() -> None:
     base = as_tensor(tissue(Size(64, 64), seed=7)).requires_grad_()
     numbers = torch.tensor([TileCoder.fitted("avif", tissue(Size(64, 64), seed=7)).colour.numbers]).float()  # type: ignore[union-attr]
-    coded, bits = StandIn()(base, numbers, torch.tensor([10.0]))
+    coded, bits = AvifSurrogate()(base, numbers, torch.tensor([10.0]))
     (gradient,) = torch.autograd.grad(coded.sum(), base, retain_graph=True)
     assert torch.allclose(gradient, torch.ones_like(gradient), atol=1e-3)
     (gradient,) = torch.autograd.grad(bits.sum(), base)

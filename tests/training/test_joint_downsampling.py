@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from histocodec.demo.synthetic import tissue
 from histocodec.errors import OutputExists, SettingsError
-from histocodec.generators.downsamplers import load_downsampler
+from histocodec.generators.catalogue import load_downsampler
 from histocodec.generators.package import Package
 from histocodec.geometry import Size
 from histocodec.pixels.downsample import shrink

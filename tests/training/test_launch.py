@@ -35,7 +35,8 @@ from histocodec.geometry import Size
 from histocodec.source import open_source
 from histocodec.training.data.patches import collect_patches
 from histocodec.training.launch import run_training
-from histocodec.training.trainer import Row, Run
+from histocodec.training.metrics_log import Row
+from histocodec.training.trainer import TrainingRun
 from tests.training.inputs import config, vgg_weights, write_data, write_tiles
 
 RRDB = {
@@ -265,7 +266,7 @@ def test_a_checkpoint_of_something_else_stays_as_it_is(data: Path, tmp_path: Pat
 @pytest.mark.parametrize("broken", ["weights", "gradient"])
 def test_a_run_that_diverges_stops_and_keeps_its_last_checkpoint(data: Path, tmp_path: Path, broken: str) -> None:
     changes: dict[str, Any] = {"schedule__save_every": 2, "schedule__log_every": 1, "schedule__optimiser": "adam"}
-    run = Run(config(**changes), tmp_path)
+    run = TrainingRun(config(**changes), tmp_path)
     patches = collect_patches(config().data, data, 1)
 
     def progress(row: Row) -> None:
@@ -279,7 +280,7 @@ def test_a_run_that_diverges_stops_and_keeps_its_last_checkpoint(data: Path, tmp
 
     with pytest.raises(TrainingDiverged, match="step 3"):
         run.train(patches, watch=lambda network: {}, progress=progress)
-    again = Run(config(**changes), tmp_path)
+    again = TrainingRun(config(**changes), tmp_path)
     assert again.step == 2
     assert all(value.isfinite().all() for value in again.network.state_dict().values())
 

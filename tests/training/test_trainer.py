@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from histocodec.training.trainer import rate_share
+from histocodec.training.optim.schedule import rate_share
 from tests.training.inputs import config
 
 

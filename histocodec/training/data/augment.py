@@ -1,4 +1,4 @@
-"""What scanners, stains and laboratories do to an image, done to training patches at random."""
+"""Random changes of training patches: what scanners, stains and laboratories do to an image."""
 
 from __future__ import annotations
 
@@ -12,15 +12,21 @@ from ..config import AugmentConfig
 
 
 def turned(image: Image, rng: np.random.Generator) -> Image:
-    """One of the eight symmetries of the square."""
-    image = np.rot90(image, k=int(rng.integers(4)))
-    return np.ascontiguousarray(image[:, ::-1] if rng.random() < 0.5 else image)
+    """Apply one of the eight symmetries of the square, drawn at random."""
+    return symmetry(image, int(rng.integers(4)), rng.random() < 0.5)
+
+
+def symmetry(image: Image, turns: int, mirrored: bool) -> Image:
+    """Turn an image by `turns` quarters, then mirror it left to right if asked for."""
+    image = np.rot90(image, turns)
+    return np.ascontiguousarray(image[:, ::-1] if mirrored else image)
 
 
 def augment(image: Image, settings: AugmentConfig, rng: np.random.Generator) -> Image:
-    """The changes of `settings`, each with its probability.
+    """Apply the changes of `settings`, each with its probability.
 
-    image: (height, width, 3) uint8 RGB. The result is what the network has to give back: its base is made afterwards.
+    image: (height, width, 3) uint8 RGB. The result is the original that a network learns to give back: its base is made
+    afterwards.
     """
     if rng.random() < settings.colour:
         image = _coloured(image, rng)
@@ -42,7 +48,7 @@ def augment(image: Image, settings: AugmentConfig, rng: np.random.Generator) -> 
 
 
 def glass(size: int, rng: np.random.Generator) -> Image:
-    """(size, size, 3) uint8 of bare glass: a light, slightly tinted plane with a sensor's noise."""
+    """Make (size, size, 3) uint8 of bare glass: a light, slightly tinted plane with a sensor's noise."""
     colour = rng.uniform(225, 252) + rng.normal(0, 2.5, 3)
     slope = rng.normal(0, 1.5, (2, 3)) / size
     y, x = np.mgrid[0:size, 0:size].astype(np.float32)
@@ -66,7 +72,7 @@ def _filtered(image: Image, change: ImageFilter.Filter) -> Image:
 
 
 def _noisy(image: Image, sigma: float, rng: np.random.Generator) -> Image:
-    """Half of the variance is grey, as demosaicing leaves it."""
+    """Add noise, half of whose variance is grey, as demosaicing leaves it. sigma: in 8-bit steps."""
     noise = rng.standard_normal(image.shape, np.float32)
     noise += rng.standard_normal((*image.shape[:2], 1), np.float32)
     noise *= sigma / 2**0.5

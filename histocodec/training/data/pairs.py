@@ -1,8 +1,14 @@
-"""Training pairs: patches -> augmented regions -> (base as a decoder sees it, original)."""
+"""Training pairs: crops of augmented patches, as (decoded base, original).
+
+A patch is shrunk and coded by the same parts as in `pixels.degrade.degrade`, with one difference: `degrade` cuts a base
+into an encoder's tiles, of 256 (`jp2k`, `jpeg`) or 512 base pixels (`avif`), while a patch is one codestream, whatever
+its size (`code_patch`): by default 256 base pixels at x4 and 512 at x2, more or fewer where the patch was resampled. A
+base that is no larger than a tile gives the same bytes either way.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,15 +18,16 @@ from ...errors import SettingsError
 from ...geometry import Image
 from ...pixels.colour import UNCHANGED, ColourTransform
 from ...pixels.downsample import downsample
-from ...pixels.tile_codecs import QUALITY_SCALES
+from ...pixels.tile_codecs import QUALITY_SCALES, TileCodec
 from ...pixels.tile_coder import TileCoder
 from ..config import AugmentConfig, BaseConfig
 from .augment import augment, glass, turned
+from .downsampling import Downsample
 from .patches import Patches
 
 
-class Pair(NamedTuple):
-    """What a step learns from, and how its base was coded."""
+class TrainingPair(NamedTuple):
+    """A crop that a step learns from, and how its base was coded."""
 
     base: NDArray[np.uint8]
     """(crop + 2 halo, crop + 2 halo, 3): the decoded base."""
@@ -28,23 +35,22 @@ class Pair(NamedTuple):
     """((crop + 2 around) scale, (crop + 2 around) scale, 3): the original of the crop, and of `around` base pixels on
     every side of it."""
     quality: float
-    """On the codec's own scale; 0 of an uncoded base."""
+    """Codec quality of the base, on the codec's own scale; 0 for an uncoded one."""
     colour: ColourTransform
-    """Of the base as it was coded."""
+    """Colours that the base was coded in."""
 
 
 class CropShape(NamedTuple):
-    """Sizes in base pixels."""
+    """Sizes of a crop and its context, in base pixels but for `scale`."""
 
     scale: int
+    """Full pixels per base pixel, each axis."""
     crop: int
+    """Side of the crop."""
     halo: int
+    """Context of the base on every side."""
     around: int = 0
-    """Context of the original on every side, for who downsamples it again."""
-
-
-Downsample = Callable[[Image, int], Image]
-"""An image at full resolution and the scale -> its base, uncoded."""
+    """Context of the original on every side, for a downsampler that is trained as well."""
 
 
 def training_pairs(
@@ -56,10 +62,10 @@ def training_pairs(
     settings: AugmentConfig,
     downsampled: Downsample = downsample,
     crops_per_patch: int = 6,
-) -> Iterator[Pair]:
-    """Endless pairs.
+) -> Iterator[TrainingPair]:
+    """Yield pairs without end, `crops_per_patch` of each patch that is drawn.
 
-    The base is coded with its whole patch, so that its codestream is like those that are stored.
+    The base is coded with its whole patch, so that a crop has the codec's traces of all that lies around it.
     Raises SettingsError if no patch is large enough.
     """
     scale, crop, halo, around = shape
@@ -83,9 +89,10 @@ def training_pairs(
         # A random origin moves the box average and the codec's grid over the patch.
         shift_y, shift_x = (int(v) for v in rng.integers(0, np.minimum(scale, np.array(full.shape[:2]) - need + 1)))
         full = full[shift_y:, shift_x:]
-        base, quality, colour = _coded(
-            downsampled(full, scale), bases[int(rng.choice(len(bases), p=shares / shares.sum()))], rng
-        )
+        uncoded = downsampled(full, scale)
+        choice = bases[int(rng.choice(len(bases), p=shares / shares.sum()))]
+        quality = _drawn_quality(choice, rng)
+        base, colour = code_patch(uncoded, choice.tile_codec, quality)
         for _ in range(crops_per_patch):
             y = margin + int(rng.integers(full.shape[0] // scale - side + 1))
             x = margin + int(rng.integers(full.shape[1] // scale - side + 1))
@@ -93,16 +100,24 @@ def training_pairs(
                 image[(y - edge) * k : (y + crop + edge) * k, (x - edge) * k : (x + crop + edge) * k]
                 for image, edge, k in ((base, halo, 1), (full, around, scale))
             )
-            yield Pair(seen, shown, quality, colour)
+            yield TrainingPair(seen, shown, quality, colour)
 
 
-def _coded(base: Image, choice: BaseConfig, rng: np.random.Generator) -> tuple[Image, float, ColourTransform]:
-    """The base as a decoder sees it, the quality it was drawn with, and the colours it was coded in."""
-    codec, quality = choice.tile_codec, rng.uniform(*choice.quality)
+def code_patch(base: Image, codec: TileCodec | None, quality: float) -> tuple[Image, ColourTransform]:
+    """Code a base as one codestream, decode it, and return it with the colours that it was coded in.
+
+    base: (height, width, 3) uint8 RGB, uncoded; returned as it is where `codec` is None. quality: on the codec's scale.
+    """
     if codec is None:
-        return base, 0.0, UNCHANGED
-    if QUALITY_SCALES[codec].whole:
-        quality = round(quality)
+        return base, UNCHANGED
     coder = TileCoder.fitted(codec, base)
-    coded = coder.decode(coder.encode(base, quality), height=base.shape[0], width=base.shape[1])
-    return coded, float(quality), coder.colour or UNCHANGED
+    decoded = coder.decode(coder.encode(base, quality), height=base.shape[0], width=base.shape[1])
+    return decoded, coder.colour or UNCHANGED
+
+
+def _drawn_quality(choice: BaseConfig, rng: np.random.Generator) -> float:
+    """Draw a codec quality from a configured range; 0 for an uncoded base."""
+    quality: float = rng.uniform(*choice.quality)
+    if choice.tile_codec is None:
+        return 0.0
+    return float(round(quality)) if QUALITY_SCALES[choice.tile_codec].whole else quality

@@ -24,31 +24,38 @@ SLIDE_SUFFIXES = frozenset(
 )
 
 _TOLERANCE = 1.3
-"""How far a slide's resolution may be off, as a factor."""
+"""Factor by which a slide's resolution may be off."""
+
+_DROPPED_SHOWN = 24
+"""Dropped patches that are kept for the picture."""
 
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """One patch that is kept."""
+    """One patch, and its entropy."""
 
     image: Image
+    """(height, width, 3) uint8 RGB at full resolution."""
     entropy_bits: float
+    """Shannon entropy of its grey histogram, 0 to 8."""
 
 
 @dataclass(frozen=True, slots=True)
 class Patches:
-    """What is trained on, and what the filter saw."""
+    """The patches that are trained on, and what the entropy filter dropped."""
 
     kept: tuple[Patch, ...]
+    """Patches that are drawn from."""
     weights: NDArray[np.float64]
-    """Of each kept patch in the draw; they sum to one."""
+    """Probability of each kept patch in a draw."""
     dropped_entropy_bits: tuple[float, ...]
+    """Entropies of the dropped patches."""
     dropped_samples: tuple[Patch, ...]
-    """A few of the dropped ones, for the picture."""
+    """A few of the dropped patches, for the picture."""
 
 
 def read_image(path: Path) -> Image:
-    """A whole JPEG XL, JPEG or PNG tile as (height, width, 3) uint8 RGB. Raises UnreadableSource."""
+    """Read a whole JPEG XL, JPEG or PNG tile as (height, width, 3) uint8 RGB. Raises UnreadableSource."""
     try:
         image = imagecodecs.imread(path)
     except Exception as error:  # imagecodecs raises one class per library
@@ -85,7 +92,7 @@ def collect_patches(
                         break
                 else:
                     dropped.append(patch.entropy_bits)
-                    if len(samples) < 24:
+                    if len(samples) < _DROPPED_SHOWN:
                         samples.append(patch)
             if progress:
                 progress(name, number + 1, len(files))
@@ -103,7 +110,7 @@ def collect_patches(
 
 
 def _files(path: Path) -> list[Path]:
-    """The tiles and slides at a path, in order of their names."""
+    """List the tiles and slides at a path, in order of their names. Raises UnreadableSource if there is none."""
     if path.is_file():
         return [path]
     if not path.is_dir():
@@ -115,7 +122,7 @@ def _files(path: Path) -> list[Path]:
 
 
 def _cut(path: Path, data: DataConfig, rng: np.random.Generator) -> Iterator[Image]:
-    """The patches of a file: a tile's in order, a slide's in random order."""
+    """Yield the patches of a file: a tile's in order, a slide's in random order."""
     if path.suffix.lower() in TILE_SUFFIXES:
         image = read_image(path)
         for y in _starts(image.shape[0], data.patch):
@@ -140,6 +147,6 @@ def _cut(path: Path, data: DataConfig, rng: np.random.Generator) -> Iterator[Ima
 
 
 def _starts(side: int, patch: int) -> list[int]:
-    """Where patches begin along a side: as many as it takes to cover it, evenly spread; 0 if it is shorter."""
+    """Return where patches begin along a side: as many as cover it, evenly spread; 0 alone if it is shorter."""
     count = max(1, -(-side // patch))
     return [round(k * (side - patch) / (count - 1)) for k in range(count)] if count > 1 else [0]

@@ -1,4 +1,4 @@
-"""Crops for a GPU: made by other processes, held on the device, and drawn from many times."""
+"""A pool of crops for a GPU: other processes make them, the device holds them, and batches draw from them again."""
 
 from __future__ import annotations
 
@@ -18,25 +18,22 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
 from torch import Tensor
 
 from ...errors import SettingsError
-from ...generators.downsamplers import load_downsampler
-from ...generators.networks import ResidualDownsampler
-from ...geometry import Image
-from ...pixels.downsample import downsample, shrink
 from ..config import AugmentConfig, BaseConfig
-from .pairs import CropShape, Downsample, Pair, training_pairs
+from .downsampling import Downsample, LatestDownsampler, fixed_downsampling
+from .pairs import CropShape, TrainingPair, training_pairs
 from .patches import Patches
 
 _CROPS_PER_PATCH = 12
+_CROPS_PER_MESSAGE = 2 * _CROPS_PER_PATCH
 _FILLED_FIRST = 1024
-"""Crops, or all of the pool if it is smaller, that are there before the first batch is drawn."""
+"""Crops that are there before the first batch is drawn, or all of the pool if it is smaller."""
 
 
 class Batch(NamedTuple):
-    """What a step learns from, on its device; see `Pair`."""
+    """Training pairs stacked for one step, on its device; see `TrainingPair`."""
 
     base: Tensor
     """(n, 3, h, w) float32 in 0..1."""
@@ -48,52 +45,58 @@ class Batch(NamedTuple):
     """(n, 12) float32: the numbers of each base's `ColourTransform`."""
 
     @classmethod
-    def of(cls, pairs: Sequence[Pair]) -> Batch:
-        """The pairs, stacked, on the CPU."""
+    def of(cls, pairs: Sequence[TrainingPair]) -> Batch:
+        """Stack pairs, on the CPU."""
         base, full, quality, colours = cls(*_stacked(pairs)).as_float()
         return cls(base.contiguous(), full.contiguous(), quality, colours)
 
     def as_float(self) -> Batch:
-        """8-bit images, channels last in memory, as what a network takes."""
+        """Return a batch of 8-bit images, channels last, as a network takes them: channels second, float in 0..1."""
         base, full = (images.permute(0, 3, 1, 2).float().div_(255.0) for images in self[:2])
         return Batch(base, full, self.quality, self.colours)
 
 
 @dataclass(frozen=True, slots=True)
 class PairMaker:
-    """All that another process needs to make pairs."""
+    """The settings by which another process makes pairs."""
 
     patches: Patches
     shape: CropShape
     bases: Sequence[BaseConfig]
     settings: AugmentConfig
     seed: tuple[int, ...]
-    """Another one for every run, and for every time that a run goes on."""
+    """Differs between runs, and between the times that a run goes on."""
     downsampler: Path | None = None
     """Weights of a `ResidualDownsampler`, read again whenever they change; the box average while there are none."""
     fixed: str | None = None
-    """Instead of that: `DataConfig.downsampler`."""
+    """Downsampler that is not trained, as `DataConfig.downsampler`; counts if `downsampler` is None."""
 
-    def pairs(self, worker: int) -> Iterator[Pair]:
-        """Endless; other ones for every worker."""
+    def pairs(self, worker: int) -> Iterator[TrainingPair]:
+        """Yield pairs without end, other ones for every worker."""
+        downsampled: Downsample
+        if self.downsampler is None:
+            downsampled = fixed_downsampling(self.fixed, self.shape.scale)
+        else:
+            downsampled = LatestDownsampler(self.downsampler)
         return training_pairs(
             self.patches,
             np.random.default_rng([*self.seed, worker]),
             shape=self.shape,
             bases=self.bases,
             settings=self.settings,
-            downsampled=fixed_downsampling(self.fixed, self.shape.scale)
-            if self.downsampler is None
-            else _LatestDownsampler(self.downsampler),
+            downsampled=downsampled,
             crops_per_patch=_CROPS_PER_PATCH,
         )
 
 
 class CropPool:
-    """Use as a context manager: its processes end with it."""
+    """A pool of crops and the processes that fill it, which end with its context."""
 
     def __init__(self, maker: PairMaker, *, size: int, workers: int, device: torch.device) -> None:
-        """size: crops that are held. workers: processes, at least 1."""
+        """Take the settings; processes start with the context.
+
+        size: crops that are held. workers: processes, at least 1, or SettingsError. device: holds the crops.
+        """
         if workers < 1:
             raise SettingsError(f"a pool needs at least one process that makes crops, found {workers}")
         self._maker, self._size, self._workers, self._device = maker, size, workers, device
@@ -134,7 +137,10 @@ class CropPool:
         self._folder.cleanup()
 
     def batches(self, count: int) -> Iterator[Batch]:
-        """Endless batches of `count`. Raises SettingsError with what a process, or the device's memory, failed of."""
+        """Yield batches of `count` without end.
+
+        Raises SettingsError with the reason if a process, or the device's memory, failed.
+        """
         while not self._ready.wait(1.0):
             self._check()
         while True:
@@ -177,7 +183,7 @@ class CropPool:
 
 
 def _work(path: Path, worker: int, writer: Connection) -> None:
-    """Make crops until nobody reads them any more."""
+    """Make crops and send them, until nobody reads them any more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's affair
     torch.set_num_threads(1)
     try:
@@ -185,59 +191,18 @@ def _work(path: Path, worker: int, writer: Connection) -> None:
             maker: PairMaker = pickle.load(file)
         pairs = maker.pairs(worker)
         while True:
-            writer.send([part.numpy() for part in _stacked(list(islice(pairs, 2 * _CROPS_PER_PATCH)))])
+            writer.send([part.numpy() for part in _stacked(list(islice(pairs, _CROPS_PER_MESSAGE)))])
     except BrokenPipeError:
         return
     except Exception as error:
         writer.send(f"{type(error).__name__}: {error}"[:500])
 
 
-def _stacked(pairs: Sequence[Pair]) -> list[Tensor]:
-    """Bases and originals as (n, h, w, 3) uint8, qualities (n,) and colours (n, 12) as float32."""
+def _stacked(pairs: Sequence[TrainingPair]) -> list[Tensor]:
+    """Stack bases and originals as (n, h, w, 3) uint8, qualities (n,) and colours (n, 12) as float32."""
     return [
         torch.from_numpy(np.stack([pair.base for pair in pairs])),
         torch.from_numpy(np.stack([pair.full for pair in pairs])),
         torch.tensor([pair.quality for pair in pairs], dtype=torch.float32),
         torch.tensor([pair.colour.numbers for pair in pairs], dtype=torch.float32),
     ]
-
-
-def fixed_downsampling(name: str | None, scale: int) -> Downsample:
-    """By a downsampler that is not trained, as an encoder does it; None: the box average."""
-    if name is None:
-        return downsample
-    downsampler = load_downsampler(name, scale)
-    return lambda image, _: shrink(image, downsampler)
-
-
-class _LatestDownsampler:
-    """A downsampler that is still being trained, as it was last saved."""
-
-    def __init__(self, path: Path) -> None:
-        self._path, self._seen = path, 0
-        self._network: ResidualDownsampler | None = None
-
-    def __call__(self, image: Image, scale: int) -> Image:
-        changed = self._path.stat().st_mtime_ns if self._path.exists() else 0
-        if changed != self._seen:
-            self._network, self._seen = load_downsampler_weights(self._path, scale), changed
-        return downsample(image, scale) if self._network is None else run_downsampler(self._network, image)
-
-
-def load_downsampler_weights(path: Path, scale: int) -> ResidualDownsampler:
-    """A network from safetensors with its tensors' names."""
-    weights = load_file(path)
-    network = ResidualDownsampler(scale, weights["head.weight"].shape[0])
-    network.load_state_dict({name: value.float() for name, value in weights.items()})
-    return network
-
-
-def run_downsampler(network: ResidualDownsampler, image: Image) -> Image:
-    """A whole image at once, as `pixels.downsample.shrink` does it block by block."""
-    scale, margin = network.scale, network.halo * network.scale
-    height, width = image.shape[:2]
-    around = (margin, margin + -height % scale), (margin, margin + -width % scale), (0, 0)
-    x = torch.from_numpy(np.pad(image, around, mode="edge")).permute(2, 0, 1)[None].float() / 255
-    with torch.inference_mode():
-        levels = network(x)[0].mul_(255).add_(0.5).clamp_(0, 255).to(torch.uint8)
-    return np.ascontiguousarray(levels.permute(1, 2, 0).numpy())

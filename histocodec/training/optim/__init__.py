@@ -1,1 +1,1 @@
-"""Optimisers and schedules that torch has not."""
+"""Optimisers and schedules that torch does not have."""

@@ -14,6 +14,8 @@ from torch.nn.utils import parametrize
 
 
 class _Expansion(nn.Module):
+    """The product that is added to a convolution's weight; zero at first."""
+
     def __init__(self, weight: Tensor, factor: int) -> None:
         super().__init__()
         rows, columns = weight.flatten(1).shape
@@ -33,7 +35,7 @@ def expand(network: nn.Module, factor: int) -> None:
 
 
 def effective(network: nn.Module, name: str) -> Tensor:
-    """The tensor that `name` has in the network without expansions: a weight is formed with its expansion."""
+    """Return the tensor `name` of the network without expansions: a weight with its expansion added."""
     path, _, attribute = name.rpartition(".")
     value = getattr(network.get_submodule(path), attribute)
     assert isinstance(value, Tensor)

@@ -18,7 +18,7 @@ _ROUNDS = 5
 
 
 def orthogonalised(matrices: Tensor) -> Tensor:
-    """Matrices (..., rows, columns) with the singular vectors of `matrices` and singular values near 1 (0.7 to 1.2)."""
+    """Return (..., rows, columns) with the singular vectors of `matrices` and singular values near 1 (0.7 to 1.2)."""
     tall = matrices.shape[-2] > matrices.shape[-1]
     flat = matrices.mT if tall else matrices
     flat = flat / (flat.norm(dim=(-2, -1), keepdim=True) + 1e-7)
@@ -30,17 +30,20 @@ def orthogonalised(matrices: Tensor) -> Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """For weights of two or more axes; all but the first are taken as one: a convolution's input channels and taps."""
+    """Muon for weights of two or more axes; all but the first, a convolution's inputs and taps, are taken as one."""
 
     def __init__(
         self, parameters: Iterable[Tensor], lr: float, momentum: float = 0.95, weight_decay: float = 0.0
     ) -> None:
-        """weight_decay: of the weights, `lr` times this goes with every step (Loshchilov and Hutter 2019)."""
+        """Take the settings. weight_decay: every step takes `lr` times this share of the weights away.
+
+        That is decoupled weight decay (Loshchilov and Hutter 2019).
+        """
         super().__init__(parameters, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
-        """One step with Nesterov momentum. A closure is not supported and must be None."""
+        """Take a step with Nesterov momentum. A closure is not supported and must be None."""
         assert closure is None
         for group in self.param_groups:
             alike: dict[torch.Size, list[Tensor]] = {}

@@ -1,4 +1,4 @@
-"""Tuning to whole slides: which blocks to learn from, and where they come from."""
+"""Tune to whole slides: choose blocks to learn from, and get their decoded bases from an encoder."""
 
 from __future__ import annotations
 
@@ -18,32 +18,33 @@ from ...pixels.resampler import Generator
 from ...runtime.progress import Progress
 from ...runtime.sampling import spread_sample
 from ...source import Source
-from .tune import Pair, Tuned, TuneSettings, tune
+from .tune import Tuned, TuneSettings, TuningBlock, tune
 
 MOST_BLOCKS = 192
-"""That are held in memory: 150 MB with fidelity-x4."""
+"""Blocks that are held in memory: 150 MB with fidelity-x4."""
 
 HELD_BACK = 8
-"""One block in so many is held back."""
+"""Blocks for one that is held back."""
 
 FEWEST_BLOCKS = 16
+"""Blocks of tissue below which nothing is tuned."""
 
 
 class Collector:
     """A tuner that tunes nothing, but keeps the blocks of the slides that are encoded with it."""
 
     def __init__(self, most: int, seed: int) -> None:
-        """most: blocks of a slide."""
-        self.learn: list[Pair] = []
-        self.held_back: list[Pair] = []
+        """Begin with no blocks. most: blocks of a slide that are kept. seed: draws those that are held back."""
+        self.learn: list[TuningBlock] = []
+        self.held_back: list[TuningBlock] = []
         self._most, self._seed = most, seed
 
     def __call__(self, generator: Generator, tissue: TissueBlocks, progress: Progress) -> None:
-        """As `encoder.tuned_decoder.Tuner`."""
+        """Collect blocks as an `encoder.tuned_decoder.Tuner` that proposes no generator."""
         self.collect(generator, tissue, progress)
 
     def collect(self, generator: Generator, tissue: TissueBlocks, progress: Progress) -> list[tuple[int, int]]:
-        """Keep blocks that are spread over the slide; the addresses of those that are held back are returned."""
+        """Keep blocks that are spread over the slide; return the addresses of those that are held back."""
         chosen = spread_sample(tissue.addresses, self._most, self._seed)
         rng = np.random.default_rng([self._seed, 3])
         apart = {int(k) for k in rng.permutation(len(chosen))[: len(chosen) // HELD_BACK]}
@@ -51,7 +52,7 @@ class Collector:
             region = tissue.grid.region(column, row)
             base = read_with_halo(tissue.read_base, tissue.grid.size, region, generator.halo)
             full = tissue.read_full(region.scaled(generator.scale))
-            (self.held_back if k in apart else self.learn).append(Pair(np.ascontiguousarray(base), full))
+            (self.held_back if k in apart else self.learn).append(TuningBlock(np.ascontiguousarray(base), full))
             progress("collecting", k + 1, len(chosen))
         return [chosen[k] for k in sorted(apart)]
 
@@ -60,10 +61,11 @@ class SlideTuner:
     """An `encoder.tuned_decoder.Tuner`: for `encode(..., tuner=SlideTuner())`."""
 
     def __init__(self, settings: TuneSettings | None = None, *, device: str = "cpu") -> None:
+        """Take the settings; None for the defaults. device: as torch names it."""
         self.settings, self.device = settings or TuneSettings(), device
 
     def __call__(self, generator: Generator, tissue: TissueBlocks, progress: Progress) -> TunedGenerator | None:
-        """As `encoder.tuned_decoder.Tuner`. Raises SettingsError if `generator` cannot be tuned."""
+        """Tune to a slide's blocks; None if it has too few. Raises SettingsError if `generator` cannot be tuned."""
         start = _package_of(generator)
         if len(tissue.addresses) < FEWEST_BLOCKS:
             return None
@@ -84,7 +86,7 @@ def tune_to_slides(
     device: str = "cpu",
     progress: Progress = lambda stage, done, total: None,
 ) -> Tuned:
-    """One generator for a scanner: tuned to blocks of several slides, each with its base coded as `encoding` says.
+    """Tune one generator for a scanner: to blocks of several slides, each with its base coded as `encoding` says.
 
     folder: where the slides' bases wait; None for the system's temporary folder. Raises what `encode` and `tune` raise,
     and SettingsError if there are too few blocks of tissue.
@@ -104,6 +106,7 @@ def tune_to_slides(
 
 
 def _package_of(generator: Generator) -> Package:
+    """Return a generator's package. Raises SettingsError if it has none."""
     if generator.package is None:
         raise SettingsError(f"{generator.name} is no network: there is nothing to tune")
     return Package(generator.package)

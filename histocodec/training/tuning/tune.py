@@ -1,4 +1,4 @@
-"""Decoders tuned to what they will decode: a shipped generator, trained on with blocks of the slide itself.
+"""Tune a decoder to what it will decode: a shipped generator, trained on with blocks of the slide itself.
 
 The encoder has the slide, so it has what no training set can offer: this scanner, this stain, and the base exactly as
 the file stores it. A part of the blocks is held back, and says what the tuning gained.
@@ -25,37 +25,53 @@ from ...generators.torch_runner import build_generator, network_of, package_byte
 from ...geometry import Image
 from ...pixels.metrics import psnr
 from ...pixels.resampler import Generator
+from ...pixels.score import PSNR_CAP_DB
 from ..config import ScheduleConfig
-from ..trainer import optimisers_for, rate_share
+from ..data.augment import symmetry
+from ..optim.schedule import optimisers_for, rate_share
+
+_TIMED_STEPS = 6
+"""Steps of the warm-up, whose duration says how many more there is time for."""
+_CAUTION = 0.95
+"""Share of the time left that is planned to be used."""
+_AVERAGED = 15.0
+"""Part of the steps, as 1 / this, over whose last weights the average reaches."""
+_MEASURING_AGAIN = 1.5
+"""Time kept for measuring the tuned generator, over the time that measuring the first one took."""
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
-    """One block as the decoder sees it, and what it should become."""
+class TuningBlock:
+    """One block: its base as the decoder sees it, and its original."""
 
     base: Image
-    """(side + 2 halo, side + 2 halo, 3) uint8 RGB: the decoded base."""
+    """(side + 2 halo, side + 2 halo, 3) uint8 RGB: the decoded base of the block and its halo."""
     full: Image
-    """(side * scale, side * scale, 3) uint8 RGB: the source."""
+    """(side * scale, side * scale, 3) uint8 RGB: the original of the block."""
 
 
 @dataclass(frozen=True, slots=True)
 class TuneSettings:
-    """How long and how to tune; checked on construction (SettingsError)."""
+    """Settings of a tuning; checked on construction (SettingsError)."""
 
     seconds: float = 120.0
-    """Of wall-clock time, for everything: training, and measuring before and after it."""
+    """Wall-clock time for everything, 1 second to a week: training, and measuring before and after it."""
     steps: int | None = None
-    """Train exactly so many steps, to repeat a run whose card states them; the time limit still holds."""
+    """Number of steps, to repeat a run whose card states it; the time limit still holds. None: as many as there is time
+    for."""
     seed: int = 0
+    """Seed of the draw of crops."""
     batch: int = 8
+    """Crops of a step."""
     crop: int = 48
-    """Base pixels a side of what a step sees of a block, halo aside."""
+    """Base pixels a side of the part of a block that a step sees, halo aside."""
     learning_rate: float = 7e-4
+    """Learning rate of Muon, see `ScheduleConfig`."""
     adam_learning_rate: float = 5e-5
+    """Learning rate of Adam, see `ScheduleConfig`."""
     weight_bits: int = 8
-    """Of the weights as stored, 2 to 11; see `round_weights`. Eight take a third off an embedded package for 0.01 dB
-    (benchmarks/NOTES.md)."""
+    """Bits of a weight as it is stored, 2 to 11; see `round_weights`. Eight take a third off an embedded package for
+    0.01 dB (benchmarks/NOTES.md)."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.seconds <= 7 * 86400:
@@ -68,35 +84,39 @@ class TuneSettings:
 
 @dataclass(frozen=True, slots=True)
 class Tuned:
-    """What tuning came to."""
+    """The result of a tuning."""
 
     package: Package
+    """Tuned generator."""
     steps: int
+    """Steps that were trained."""
     held_back: int
-    """Blocks that were measured and never trained on."""
+    """Number of blocks that were measured and never trained on."""
     before_db: float
+    """Mean PSNR of the blocks held back, with the generator that was started from."""
     after_db: float
-    """Mean PSNR of the blocks held back, with the generator that was started from and with the tuned one."""
+    """Mean PSNR of the blocks held back, with the tuned generator."""
 
     @property
     def gain_db(self) -> float:
+        """Gain of the tuning on the blocks held back, in dB."""
         return self.after_db - self.before_db
 
 
 def tune(
     start: Package,
-    learn: Sequence[Pair],
-    held_back: Sequence[Pair],
+    learn: Sequence[TuningBlock],
+    held_back: Sequence[TuningBlock],
     settings: TuneSettings,
     *,
     name: str | None = None,
     device: str = "cpu",
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Tuned:
-    """Train the generator `start` on with `learn`, by squared error: what is asked of it is the highest PSNR.
+    """Train the generator `start` on with the blocks `learn`, by squared error: for the highest PSNR.
 
     The steps are planned from the time that the first ones take, and fixed from then on: the card states them, and the
-    same steps with the same seed, pairs and machine give the same package.
+    same steps with the same seed, blocks and machine give the same package.
 
     Raises SettingsError if there is nothing to learn from or `start` is no `plain` network (one that was trained for
     texture would lose it), TrainingDiverged.
@@ -114,7 +134,9 @@ def tune(
         raise SettingsError(f"nothing to tune on: {len(learn)} blocks to learn from, {len(held_back)} held back")
     before_db = _mean_psnr(build_generator(start, device), held_back)
     measuring_s = time.monotonic() - began
-    averaged, steps = _trained(network, learn, settings, began + settings.seconds - 1.5 * measuring_s, device, progress)
+    averaged, steps = _trained(
+        network, learn, settings, began + settings.seconds - _MEASURING_AGAIN * measuring_s, device, progress
+    )
     round_weights(averaged, settings.weight_bits)
     training = {
         "purpose": f"{start.card.name}, tuned to what it was encoded with.",
@@ -124,8 +146,8 @@ def tune(
         **{key: value for key, value in dataclasses.asdict(settings).items() if key not in ("seconds", "steps")},
     }
     card = dataclasses.replace(start.card, name=name, training=training, measured={})
-    draft = Package(package_bytes(averaged, card))
-    after_db = _mean_psnr(build_generator(draft, device), held_back)
+    unmeasured = Package(package_bytes(averaged, card))
+    after_db = _mean_psnr(build_generator(unmeasured, device), held_back)
     measured = {"held_back": {"blocks": len(held_back), "psnr_db": after_db, "started_from_psnr_db": before_db}}
     package = Package(package_bytes(averaged, dataclasses.replace(card, measured=measured)))
     return Tuned(package, steps, len(held_back), before_db, after_db)
@@ -137,13 +159,13 @@ def _tuned_name(name: str) -> str:
 
 def _trained(
     network: Network,
-    pairs: Sequence[Pair],
+    blocks: Sequence[TuningBlock],
     settings: TuneSettings,
     deadline: float,
     device: str,
     progress: Callable[[int, int], None],
 ) -> tuple[Network, int]:
-    """The averaged network after as many steps as there is time for, and their number."""
+    """Train for as many steps as there is time for; return the averaged network and the number of steps."""
     rng = np.random.default_rng([settings.seed, 7])
     schedule = ScheduleConfig(
         steps=settings.steps or _TIMED_STEPS,
@@ -157,7 +179,7 @@ def _trained(
     step, took = 0, []
     while step < schedule.steps and time.monotonic() < deadline:
         began = time.monotonic()
-        base, full = _batch(pairs, network, settings, rng)
+        base, full = _batch(blocks, network, settings, rng)
         for group, rate in rates:
             group["lr"] = rate * rate_share(schedule, step)
         for optimiser in optimisers:
@@ -182,42 +204,31 @@ def _trained(
     return network, step
 
 
-_TIMED_STEPS = 6
-"""Steps of the warm-up, which also say how many more there is time for."""
-
-_CAUTION = 0.95
-_AVERAGED = 15.0
-"""The weights are averaged over about the last fifteenth of the steps."""
-
-
 def _batch(
-    pairs: Sequence[Pair], network: Network, settings: TuneSettings, rng: np.random.Generator
+    blocks: Sequence[TuningBlock], network: Network, settings: TuneSettings, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Crops of random blocks, turned and mirrored at random: (n, 3, h, w) float32 in 0..1."""
+    """Draw crops of random blocks, turned and mirrored at random: (n, 3, h, w) float32 in 0..1."""
     bases, fulls = [], []
     halo, scale = network.halo, network.scale
     for _ in range(settings.batch):
-        pair = pairs[int(rng.integers(len(pairs)))]
-        room = pair.full.shape[0] // scale
+        block = blocks[int(rng.integers(len(blocks)))]
+        room = block.full.shape[0] // scale
         side = min(settings.crop, room)
         y, x = (int(v) for v in rng.integers(0, room - side + 1, 2))
-        base = pair.base[y : y + side + 2 * halo, x : x + side + 2 * halo]
-        full = pair.full[y * scale : (y + side) * scale, x * scale : (x + side) * scale]
+        base = block.base[y : y + side + 2 * halo, x : x + side + 2 * halo]
+        full = block.full[y * scale : (y + side) * scale, x * scale : (x + side) * scale]
         turns, mirrored = int(rng.integers(4)), bool(rng.integers(2))
-        bases.append(_turned(base, turns, mirrored))
-        fulls.append(_turned(full, turns, mirrored))
+        bases.append(symmetry(base, turns, mirrored))
+        fulls.append(symmetry(full, turns, mirrored))
     return _stacked(bases), _stacked(fulls)
 
 
 def _stacked(images: list[Image]) -> Tensor:
-    """(h, w, 3) uint8 images -> (n, 3, h, w) float32 in 0..1."""
+    """Stack (h, w, 3) uint8 images into (n, 3, h, w) float32 in 0..1."""
     return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float().div_(255.0).contiguous()
 
 
-def _turned(image: Image, turns: int, mirrored: bool) -> Image:
-    turned = np.rot90(image, turns)
-    return turned[:, ::-1] if mirrored else turned
-
-
-def _mean_psnr(generator: Generator, pairs: Sequence[Pair]) -> float:
-    return round(float(np.mean([min(100.0, psnr(pair.full, generator(pair.base))) for pair in pairs])), 4)
+def _mean_psnr(generator: Generator, blocks: Sequence[TuningBlock]) -> float:
+    """Return the mean PSNR of the blocks in dB, each capped at PSNR_CAP_DB."""
+    capped = [min(PSNR_CAP_DB, psnr(block.full, generator(block.base))) for block in blocks]
+    return round(float(np.mean(capped)), 4)

@@ -19,9 +19,10 @@ from histocodec.generators.networks import ResidualDownsampler
 from histocodec.geometry import Size
 from histocodec.pixels.colour import ColourTransform
 from histocodec.pixels.downsample import downsample
-from histocodec.training.data.pairs import CropShape, Pair, training_pairs
+from histocodec.training.data.downsampling import load_downsampler_weights, run_downsampler
+from histocodec.training.data.pairs import CropShape, TrainingPair, training_pairs
 from histocodec.training.data.patches import collect_patches
-from histocodec.training.data.pool import Batch, CropPool, PairMaker, load_downsampler_weights, run_downsampler
+from histocodec.training.data.pool import Batch, CropPool, PairMaker
 from tests.training.inputs import AVIF, config
 
 
@@ -77,11 +78,11 @@ def test_what_fails_in_a_process_is_said_in_this_one(data: Path) -> None:
 class Numbered(PairMaker):
     """Every pair is of one number, in all of its parts."""
 
-    def pairs(self, worker: int) -> Iterator[Pair]:
+    def pairs(self, worker: int) -> Iterator[TrainingPair]:
         for k in itertools.count():
             level = k % 250
             numbers = ColourTransform((level,) * 12)
-            yield Pair(
+            yield TrainingPair(
                 np.full((60, 60, 3), level, np.uint8), np.full((200, 200, 3), level, np.uint8), float(level), numbers
             )
 

@@ -11,7 +11,7 @@ from histocodec.generators.package import Package, PackageCard
 from histocodec.generators.torch_runner import package_bytes
 from histocodec.geometry import Size
 from histocodec.pixels.degrade import degrade
-from histocodec.training.tuning.tune import Pair, TuneSettings
+from histocodec.training.tuning.tune import TuneSettings, TuningBlock
 
 
 def small_package(**card: object) -> Package:
@@ -33,11 +33,11 @@ def fast(steps: int) -> TuneSettings:
     return TuneSettings(seconds=60, steps=steps, crop=32, learning_rate=0.002, adam_learning_rate=5e-4)
 
 
-def pairs(count: int, seed: int) -> list[Pair]:
+def pairs(count: int, seed: int) -> list[TuningBlock]:
     """Blocks of 32 base pixels of synthetic tissue, uncoded."""
     found = []
     for k in range(count):
         full = tissue(Size(160, 160), seed=seed + k)
         base = degrade(full, 4, None)
-        found.append(Pair(np.ascontiguousarray(base), full[16:-16, 16:-16]))
+        found.append(TuningBlock(np.ascontiguousarray(base), full[16:-16, 16:-16]))
     return found

@@ -1,6 +1,6 @@
-"""Fit the tables of `histocodec.training.stand_in` to the real codec, and print them.
+"""Fit the tables of `histocodec.training.avif_surrogate` to the real codec, and print them.
 
-    python -m benchmarks.stand_in --data DATA
+    python -m benchmarks.avif_surrogate --data DATA
 
 On 10x bases of training tiles: the step with which the stand-in's squared error (RGB, mean over the tiles) is AVIF's;
 AVIF's bits over its own; and the slope of log(squared error of the reconstruction) over log(bits), from the quality
@@ -21,14 +21,14 @@ from histocodec.generators.predict import reconstruct
 from histocodec.geometry import Image
 from histocodec.pixels.downsample import downsample
 from histocodec.pixels.tile_coder import TileCoder
-from histocodec.training.avif_surrogate import QUALITIES, StandIn
+from histocodec.training.avif_surrogate import QUALITIES, AvifSurrogate
 from histocodec.training.data.patches import read_image
 
 SCALE = 4
 GENERATOR = "fidelity-x4"
 SIDE = 240
 FOLDERS = {"train/monuseg": 6, "train/monusac": 4, "train/bcss": 2}
-"""How many tiles of each, evenly spread."""
+"""Number of tiles of each folder, evenly spread."""
 
 
 def main() -> None:
@@ -60,7 +60,7 @@ def _tiles(data: Path) -> list[Image]:
 
 
 def _coded(tiles: list[Image], quality: float) -> tuple[float, float, float]:
-    """Bits a base pixel, squared error of the base and (geometric mean) of the reconstruction."""
+    """Return bits a base pixel, squared error of the base and (geometric mean) of the reconstruction."""
     generator = load_generator(GENERATOR)
     found = []
     for tile in tiles:
@@ -79,10 +79,10 @@ def _error(a: Image, b: Image) -> float:
 
 
 def _fitted(tiles: list[Image], wanted: float) -> tuple[float, float]:
-    """The step, by bisection, and the stand-in's bits with it."""
+    """Find the step by bisection; return it and the stand-in's bits with it."""
     bases = [downsample(tile, SCALE) for tile in tiles]
     colours = [TileCoder.fitted("avif", base).colour for base in bases]
-    stand_in = StandIn()
+    stand_in = AvifSurrogate()
     images = torch.from_numpy(np.stack(bases)).permute(0, 3, 1, 2).float() / 255
     numbers = torch.tensor([colour.numbers for colour in colours if colour is not None]).float()
     low, high = 0.5, 150.0

@@ -1,0 +1,66 @@
+"""Checkpoints of a training run: all that a later call needs to go on where an earlier one stood."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import torch
+
+from ..errors import SettingsError
+from .config import TrainConfig, as_tables
+
+
+class Stateful(Protocol):
+    """A network or an optimiser, as torch has them."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state, to be saved."""
+        ...
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> object:
+        """Take over a saved state."""
+        ...
+
+
+class Standing(NamedTuple):
+    """How far a run has come."""
+
+    step: int
+    """Number of steps done."""
+    spent_s: float
+    """Seconds spent on them."""
+
+
+def save_checkpoint(path: Path, config: TrainConfig, standing: Standing, parts: Mapping[str, Stateful]) -> None:
+    """Write the state of every part, with the configuration that it belongs to, atomically."""
+    state: dict[str, Any] = {name: part.state_dict() for name, part in parts.items()}
+    state |= {"config": as_tables(config), "step": standing.step, "spent_s": standing.spent_s}
+    partial = path.with_suffix(".partial")
+    torch.save(state, partial)
+    partial.replace(path)
+
+
+def load_checkpoint(path: Path, config: TrainConfig, parts: Mapping[str, Stateful], device: torch.device) -> Standing:
+    """Give every part its saved state. Raises SettingsError if the file is none of ours, or of another configuration.
+
+    path: if there is no such file, nothing was done yet.
+    """
+    if not path.exists():
+        return Standing(0, 0.0)
+    try:
+        state = torch.load(path, weights_only=True, map_location=device)
+        saved = state["config"]
+    except Exception as error:  # torch.load raises whatever unpickling does
+        raise SettingsError(f"{path}: not a checkpoint of histocodec: {error}") from error
+    tables = as_tables(config)
+    if saved != tables:
+        changed = sorted(key for key, value in tables.items() if saved.get(key) != value)
+        raise SettingsError(
+            f"{path} is of another configuration ({', '.join(changed)} differ): "
+            "resume with the same one, or train in another folder (--run)"
+        )
+    for name, part in parts.items():
+        part.load_state_dict(state[name])
+    return Standing(state["step"], state["spent_s"])
