@@ -18,6 +18,7 @@ from ..generators.catalogue import default_generator, default_package, load_gene
 from ..generators.package import Package
 from ..geometry import Region
 from ..runtime.files import atomic_output, check_output
+from ..runtime.progress import stage
 from ..source import Source, open_source
 from ..views.export import export_picture, export_tiff
 from .info import encode_info, tuned_info
@@ -250,7 +251,7 @@ def decode_command(
                 region=part,
                 associated=associated,
                 overwrite=overwrite,
-                progress=lambda done, total: progress("decoding", done, total),
+                progress=stage(progress, "decoding"),
             )
     say(f"{output}: {output.stat().st_size} bytes")
 

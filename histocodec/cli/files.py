@@ -16,6 +16,7 @@ from ..format.origin import CORNER, bounds_corner
 from ..format.reader import Container
 from ..format.tiers import enhance, strip
 from ..runtime.files import atomic_output, check_output
+from ..runtime.progress import stage
 from ..source import OnDamage, open_source
 from ..validation import validate
 from .info import container_info
@@ -60,7 +61,7 @@ def validate_command(
 ) -> None:
     """List every problem of a file with its code; exit code 1 if there is one."""
     with running(verbose, log, workers) as progress:
-        problems = validate(file, deep=deep, progress=lambda done, total: progress("checking", done, total))
+        problems = validate(file, deep=deep, progress=stage(progress, "checking"))
     if as_json:
         print_json([{"code": p.code, "place": p.place, "sentence": p.sentence} for p in problems])
     else:
@@ -144,7 +145,7 @@ def compare_command(
             tiles="all" if all_tiles or min_psnr is not None else "tissue",
             count=count,
             seed=seed,
-            progress=lambda done, total: progress("comparing", done, total),
+            progress=stage(progress, "comparing"),
         )
         if html is not None:
             from ..comparison.page import html_report  # imports matplotlib
@@ -176,7 +177,7 @@ def strip_command(
     if tier is not Tier.reconstructed:
         raise typer.BadParameter("--tier: reconstructed is what can be left; decode --tier base writes the base")
     with running(verbose, log, workers) as progress:
-        size = strip(file, output, overwrite=overwrite, progress=lambda d, n: progress("writing", d, n))
+        size = strip(file, output, overwrite=overwrite, progress=stage(progress, "writing"))
     say(f"{output}: {size} bytes of {file.stat().st_size}")
 
 
@@ -192,7 +193,7 @@ def enhance_command(
 ) -> None:
     """Put the enhancement layer back, byte for byte."""
     with running(verbose, log, workers) as progress:
-        size = enhance(small, full, output, overwrite=overwrite, progress=lambda d, n: progress("writing", d, n))
+        size = enhance(small, full, output, overwrite=overwrite, progress=stage(progress, "writing"))
     say(f"{output}: {size} bytes")
 
 

@@ -8,7 +8,7 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -20,10 +20,9 @@ from rich.progress import Progress as ProgressBar
 from ..errors import HistocodecError, OutputError
 from ..runtime.files import writing_errors
 from ..runtime.parallel import core_count, limit_cores
+from ..runtime.progress import Progress
 from ..version import __version__
 from .info import printable
-
-Progress = Callable[[str, int, int], None]
 
 LOG = logging.getLogger("histocodec")
 _TRACE, _ALWAYS = 5, logging.INFO + 5

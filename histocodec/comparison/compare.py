@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from ..geometry import Region, TileGrid
 from ..pixels.floors import lowest_psnr, square_side
 from ..pixels.score import PSNR_CAP_DB, score_block
 from ..runtime.parallel import core_count, ordered_map
+from ..runtime.progress import StageProgress, silent
 from ..runtime.sampling import spread_sample
 from ..source import Source
 
@@ -209,7 +210,7 @@ def compare(
     tiles: Literal["tissue", "all"] = "tissue",
     count: int | None = None,
     seed: int = 0,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: StageProgress = silent,
 ) -> Comparison:
     """Measure how close what a file decodes to is to the slide that it was made of.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,12 +21,11 @@ from ..format.descriptions import NOTICE, quality_label, reconstruction_label
 from ..geometry import Image, Region, Size
 from ..pixels.metrics import psnr, ssim
 from ..runtime.files import atomic_output, check_output
+from ..runtime.progress import Progress, stage
 from ..source import Source, open_source
 from ..validation import validate
 from ..views.export import export_tiff
 from .synthetic import tissue, write_slide
-
-Progress = Callable[[str, int, int], None]
 
 SYNTHETIC_SIZE = Size(3072, 3072)
 SYNTHETIC_SEED = 7
@@ -67,12 +65,12 @@ def run_demo(
             started = time.monotonic()
             report = encode(source, file, settings=EncodeSettings(), progress=progress)
             encode_s = time.monotonic() - started
-            problems = validate(file, deep=True, progress=lambda d, n: progress("checking", d, n))
+            problems = validate(file, deep=True, progress=stage(progress, "checking"))
             if problems:
                 raise HistocodecError(f"the file just written is not valid: {problems[0]}")
             with Decoder(file) as decoder:
                 started = time.monotonic()
-                export_tiff(decoder, decoded, progress=lambda d, n: progress("decoding", d, n))
+                export_tiff(decoder, decoded, progress=stage(progress, "decoding"))
                 decode_s = time.monotonic() - started
             panels = _panels(source, file)
         facts = _facts(report, encode_s, decode_s, decoded.stat().st_size)

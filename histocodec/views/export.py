@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
@@ -26,6 +26,7 @@ from ..pixels.tile_codecs import QUALITY_SCALES
 from ..pixels.tile_coder import TileCoder
 from ..runtime.files import atomic_output, check_output
 from ..runtime.parallel import core_count, ordered_map
+from ..runtime.progress import StageProgress, silent
 
 Compression = Literal["jpeg", "deflate", "jp2k"]
 DEFAULT_QUALITY = {"jpeg": 85.0, "jp2k": 40.0}
@@ -56,7 +57,7 @@ def export_tiff(
     region: Region | None = None,
     associated: bool = True,
     overwrite: bool = False,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: StageProgress = silent,
 ) -> None:
     """Write a tiled pyramidal BigTIFF, atomically; memory is bounded by a few rows of tiles.
 

@@ -15,7 +15,7 @@ from ...generators.package import Package
 from ...generators.predict import read_with_halo
 from ...generators.torch_runner import build_generator
 from ...pixels.resampler import Generator
-from ...runtime.progress import Progress
+from ...runtime.progress import Progress, silent, stage
 from ...runtime.sampling import spread_sample
 from ...source import Source
 from .tune import Pair, Tuned, TuneSettings, tune
@@ -82,7 +82,7 @@ def tune_to_slides(
     name: str | None = None,
     folder: Path | None = None,
     device: str = "cpu",
-    progress: Progress = lambda stage, done, total: None,
+    progress: Progress = silent,
 ) -> Tuned:
     """One generator for a scanner: tuned to blocks of several slides, each with its base coded as `encoding` says.
 
@@ -124,5 +124,5 @@ def _tuned(
         settings,
         name=name,
         device=device,
-        progress=lambda done, total: progress("tuning", done, total),
+        progress=stage(progress, "tuning"),
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -25,6 +25,7 @@ from ...generators.torch_runner import build_generator, network_of, package_byte
 from ...geometry import Image
 from ...pixels.metrics import psnr
 from ...pixels.resampler import Generator
+from ...runtime.progress import StageProgress, silent
 from ..config import ScheduleConfig
 from ..trainer import optimisers_for, rate_share
 
@@ -91,7 +92,7 @@ def tune(
     *,
     name: str | None = None,
     device: str = "cpu",
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: StageProgress = silent,
 ) -> Tuned:
     """Train the generator `start` on with `learn`, by squared error: what is asked of it is the highest PSNR.
 
@@ -141,7 +142,7 @@ def _trained(
     settings: TuneSettings,
     deadline: float,
     device: str,
-    progress: Callable[[int, int], None],
+    progress: StageProgress,
 ) -> tuple[Network, int]:
     """The averaged network after as many steps as there is time for, and their number."""
     rng = np.random.default_rng([settings.seed, 7])
