@@ -136,7 +136,7 @@ def compare_command(
             source,
             decoder,
             # A floor is promised of glass as well.
-            tiles="all" if all_tiles or min_psnr is not None else "tissue",
+            blocks="all" if all_tiles or min_psnr is not None else "tissue",
             count=count,
             seed=seed,
             progress=stage(progress, "comparing"),
@@ -150,9 +150,9 @@ def compare_command(
     below = [] if min_psnr is None else comparison.below(min_psnr)
     facts = comparison.facts()
     if min_psnr is not None:
-        facts["below_floor"] = [comparison.tile_facts(tile) for tile in below]
+        facts["below_floor"] = [comparison.block_facts(block) for block in below]
     if as_json:
-        facts["all_tiles"] = [comparison.tile_facts(tile) for tile in comparison.tiles]
+        facts["all_tiles"] = [comparison.block_facts(block) for block in comparison.blocks]
     print_facts(facts, as_json)
     raise typer.Exit(1 if below else 0)
 
