@@ -434,3 +434,7 @@ def test_a_file_that_may_not_be_read_is_one_line_too(run: Run, slide: Path, monk
     assert "Input/output error in two lines" in run("encode", slide).sentence()
     monkeypatch.setattr(encode, "open_source", fail(MemoryError()))
     assert "out of memory" in run("encode", slide).sentence()
+    monkeypatch.setattr(
+        encode, "open_source", fail(ModuleNotFoundError("No module named 'openslide'", name="openslide"))
+    )
+    assert "needs the package openslide, which is not installed" in run("encode", slide).sentence()

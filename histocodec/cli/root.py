@@ -70,6 +70,9 @@ def main() -> None:
     except (HistocodecError, OSError) as error:
         typer.echo("histocodec: " + printable(" ".join(str(error).splitlines())), err=True)
         raise SystemExit(130 if isinstance(error, Interrupted) else 1) from None
+    except ModuleNotFoundError as error:
+        typer.echo(f"histocodec: this command needs the package {error.name}, which is not installed", err=True)
+        raise SystemExit(1) from None
     except MemoryError:
         typer.echo("histocodec: out of memory", err=True)
         raise SystemExit(1) from None

@@ -106,7 +106,7 @@ class ReconstructedSlide(openslide.AbstractSlide):
         return max(levels, default=0)
 
     def read_region(self, location: Sequence[int], level: int, size: Sequence[int]) -> PILImage.Image:
-        """Read an RGBA picture of `size`; it is transparent outside the slide, and all over for a level that is not there.
+        """Read an RGBA picture of `size`: transparent outside the slide, and all over for a level that is not there.
 
         location: top left corner in pixels of level 0. size: (width, height) in pixels of `level`. Both are any
         sequence of whole numbers, such as an array. Raises openslide.OpenSlideError for a negative size, TypeError for
