@@ -15,7 +15,7 @@ from ..geometry import Region
 from .info import printable, render
 
 Tier = Literal["base", "reconstructed", "bounded"]
-"""How far a container is decoded: as stored, predicted, or corrected by its enhancement layer."""
+"""Extent of decoding: the base as stored, predicted, or corrected by the enhancement layer."""
 
 
 def path(text: str | Path) -> Path:

@@ -57,7 +57,7 @@ class DicomCorrections:
     left_out: tuple[str, ...] = ()
     """Associated images whose colours would be wrong."""
     notes: tuple[str, ...] = ()
-    """What was found and done about it, in sentences for the user."""
+    """Findings, and what was done about them, in sentences for the user."""
 
 
 def check_dicom(path: Path, slide: openslide.OpenSlide) -> DicomCorrections:

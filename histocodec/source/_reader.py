@@ -19,7 +19,7 @@ from ._segments import cells_of
 WHITE = (255, 255, 255)
 
 OnDamage = Literal["refuse", "fill"]
-"""What a read does where pixels cannot be decoded: raise an error, or put the background there."""
+"""Behaviour of a read where pixels cannot be decoded: raise an error, or put the background there."""
 
 WAY_PAST_DAMAGE = "; --on-damage fill puts background in the place of what is damaged"
 """End of the message about damage that can be passed over."""
