@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -12,11 +12,10 @@ from .decoder import Decoder
 from .errors import ContainerError, CorruptContainer, GeneratorError, Problem, UnknownGenerator
 from .pixels.residual import Mode
 from .runtime.parallel import core_count, ordered_map
+from .runtime.progress import StageProgress, silent
 
 
-def validate(
-    path: str | Path, *, deep: bool = False, progress: Callable[[int, int], None] = lambda done, total: None
-) -> list[Problem]:
+def validate(path: str | Path, *, deep: bool = False, progress: StageProgress = silent) -> list[Problem]:
     """Return the problems of a file; none for a good one. Their codes are those of `format.tags.PROBLEM_CODES`.
 
     Checks the structure and the manifest, every checksum, and that the generator is at hand and is the one that is

@@ -1,4 +1,4 @@
-"""What a person or a program reads about a file: facts as JSON values, and those as aligned text."""
+"""States what people and programs read about a file: facts as JSON values, and those as aligned text."""
 
 from __future__ import annotations
 
@@ -42,16 +42,20 @@ _NAMES = {
     "icc_profile_bytes": "ICC profile bytes",
     "damaged": "damaged in the source, background here",
 }
-"""Keys that read better otherwise; the others are shown with spaces for underscores."""
+"""Text for people of keys that need one; the others are shown with spaces for underscores."""
 
-_LEFT_OUT = frozenset(
-    ("ssim", "bicubic_psnr_db", "psnr_half_width_db", "colour_error", "consistency_db", "worst_block")
-) | {"everything_psnr_db", "lowest_square_db", "square", "floors", "rest_loss_db", "without_enhancement"}
-"""Keys that people need not see without a value."""
+_OF_PREDICTIONS = ("ssim", "bicubic_psnr_db", "psnr_half_width_db", "colour_error", "consistency_db", "worst_block")
+"""Keys that have a value where the prediction was measured."""
+
+_OF_LAYERS = ("everything_psnr_db", "lowest_square_db", "square", "floors", "rest_loss_db", "without_enhancement")
+"""Keys that have a value with an enhancement layer."""
+
+_LEFT_OUT = frozenset(_OF_PREDICTIONS + _OF_LAYERS)
+"""Keys that are not shown to people when their value is None."""
 
 
 def encode_info(report: EncodeReport) -> dict[str, object]:
-    """What an encode reached."""
+    """Return the facts about a finished encode, by the keys of `encode --json`."""
     manifest = report.manifest
     facts: dict[str, object] = {
         "output": str(report.path),
@@ -67,7 +71,7 @@ def encode_info(report: EncodeReport) -> dict[str, object]:
 
 
 def container_info(container: Container) -> dict[str, object]:
-    """What a file holds, from its manifest and its directories alone."""
+    """Return the facts about a container, by the keys of `info --json`, from its manifest and directories alone."""
     manifest = container.manifest
     slide, levels = manifest.slide, range(len(manifest.base.levels))
     return {
@@ -106,12 +110,12 @@ def container_info(container: Container) -> dict[str, object]:
 
 
 def damaged_places(manifest: Manifest) -> list[dict[str, int]]:
-    """Where the source could not be read and the background stands, in full pixels."""
+    """Return the rectangles, in full pixels, where the source could not be read and the background stands."""
     return [dict(zip(("x", "y", "width", "height"), place, strict=True)) for place in manifest.slide.damaged or ()]
 
 
 def package_info(package: Package) -> dict[str, object]:
-    """What a model package states about itself."""
+    """Return the facts that a model package states about itself, by the keys of `models --json`."""
     card = package.card
     return {
         "digest": package.digest,
@@ -152,7 +156,7 @@ def _measured_cut(card: PackageCard) -> str:
 
 
 def tuned_info(package: Package, path: Path) -> dict[str, object]:
-    """What tuning to slides came to."""
+    """Return the facts about a package tuned to slides, by the keys of `tune --json`. path: where it was written."""
     card = package.card
     held_back = card.measured["held_back"]
     return {
@@ -169,7 +173,7 @@ def tuned_info(package: Package, path: Path) -> dict[str, object]:
 
 
 def render(facts: Mapping[str, object]) -> str:
-    """Aligned `name  value` lines."""
+    """Render facts as aligned `name  value` lines."""
     facts = {key: value for key, value in facts.items() if value is not None or key not in _LEFT_OUT}
     names = {key: _NAMES.get(key, key.replace("_", " ")) for key in facts}
     width = max(map(len, names.values()), default=0)
@@ -184,6 +188,7 @@ def render(facts: Mapping[str, object]) -> str:
 
 
 def _sizes(manifest: Manifest, size_bytes: int) -> dict[str, object]:
+    """Return the bytes of a container and their ratios to source and raw pixels."""
     slide = manifest.slide
     full_pixels = slide.size[0] * slide.size[1]
     return {
@@ -196,6 +201,7 @@ def _sizes(manifest: Manifest, size_bytes: int) -> dict[str, object]:
 
 
 def _base(manifest: Manifest) -> dict[str, object]:
+    """Return the facts about the stored base."""
     base = manifest.base
     return {
         "size": list(base.levels[0].size),
@@ -207,15 +213,15 @@ def _base(manifest: Manifest) -> dict[str, object]:
 
 
 def _downsampling(manifest: Manifest) -> dict[str, object]:
-    """What made the base. Of the box average, which a manifest does not name, the same keys."""
+    """Return what made the base; of the box average, which a manifest does not name, the same keys."""
     made, box = manifest.base.downsampling, BoxDownsampler(manifest.base.scale)
     return {"name": made.name if made else box.name, "digest": made.digest if made else box.digest}
 
 
 def _quality(manifest: Manifest) -> dict[str, object]:
-    """What holds of the pixels that the file decodes to; of one with an enhancement layer, apart, what held before.
+    """Return the fidelity of the pixels that a file decodes to; with an enhancement layer, also without it.
 
-    The same keys whether or not anything was measured: a program can count on them.
+    The keys do not depend on what was measured: a program can count on them.
     """
     layer, predicted = manifest.layers.enhancement, _predicted_quality(manifest)
     if layer is None or layer.psnr_db is None:
@@ -233,15 +239,11 @@ def _quality(manifest: Manifest) -> dict[str, object]:
     }
 
 
-_OF_LAYERS = ("everything_psnr_db", "lowest_square_db", "square", "floors", "rest_loss_db", "without_enhancement")
-
-
 def _predicted_quality(manifest: Manifest) -> dict[str, object]:
-    """What was measured without the enhancement layer."""
+    """Return the measured fidelity of the prediction, without the enhancement layer."""
     quality = manifest.quality
     if quality is None:
-        keys = ("ssim", "bicubic_psnr_db", "psnr_half_width_db", "colour_error", "consistency_db", "worst_block")
-        return {"measured_blocks": 0, "psnr_db": None, **dict.fromkeys(keys)}
+        return {"measured_blocks": 0, "psnr_db": None, **dict.fromkeys(_OF_PREDICTIONS)}
     measured = partial(spread, count=quality.blocks, complete=quality.complete)
     return {
         "measured_blocks": quality.blocks,
@@ -256,7 +258,7 @@ def _predicted_quality(manifest: Manifest) -> dict[str, object]:
 
 
 def _worst_place(manifest: Manifest) -> dict[str, int] | None:
-    """Where the worst block that was measured lies, in full pixels."""
+    """Return the place of the worst block that was measured, in full pixels; None without one."""
     quality = manifest.quality
     if quality is None or quality.worst_block is None:
         return None
@@ -266,7 +268,7 @@ def _worst_place(manifest: Manifest) -> dict[str, int] | None:
 
 
 def _enhancement(container: Container) -> dict[str, object] | None:
-    """What the layer holds and promises; None of a file without."""
+    """Return what the enhancement layer holds and promises; None for a file without one."""
     layer, stated = container.enhancement, container.manifest.layers.enhancement
     if layer is None or stated is None:
         return None
@@ -285,7 +287,7 @@ def _enhancement(container: Container) -> dict[str, object] | None:
 
 
 def _spread_text(value: Mapping[str, object]) -> str:
-    """`facts.spread` in words: the worst only of what was looked at entirely."""
+    """Render a `spread` of the entries in words; it says "worst" only where every block was measured."""
     extreme, count = "lowest" if "lowest" in value else "highest", value["of"]
     shown = {_NAMES.get(key, key): number for key, number in value.items() if key not in ("worst", "of", extreme)}
     last = (
@@ -297,10 +299,12 @@ def _spread_text(value: Mapping[str, object]) -> str:
 
 
 def _is_size(value: Sequence[object]) -> bool:
+    """Tell whether a list is a width and a height."""
     return len(value) == 2 and all(isinstance(side, int) for side in value)
 
 
 def _text(value: object) -> str:
+    """Render one value of a line."""
     if value is None or value in ([], {}):
         return "-"
     match value:
@@ -318,5 +322,5 @@ def _text(value: object) -> str:
 
 
 def printable(text: str) -> str:
-    """Text with line ends and other control characters, as names of files can have them, written as escapes."""
+    """Return the text with control characters as escapes: names of files can hold line ends."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -1,4 +1,4 @@
-"""What a long command shows while it runs: a bar on a terminal, lines elsewhere, and a log if one is asked for."""
+"""Shows how far a long command is: a bar on a terminal, lines elsewhere, and a log if one is asked for."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -20,32 +20,36 @@ from rich.progress import Progress as ProgressBar
 from ..errors import HistocodecError, OutputError
 from ..runtime.files import writing_errors
 from ..runtime.parallel import core_count, limit_cores
+from ..runtime.progress import Progress
 from ..version import __version__
 from .info import printable
 
-Progress = Callable[[str, int, int], None]
-
 LOG = logging.getLogger("histocodec")
-_TRACE, _ALWAYS = 5, logging.INFO + 5
-"""Levels: for the log alone; and for people who do not want to see each step."""
+_TRACE = 5
+"""Level of records that are for the log alone."""
+_ALWAYS = logging.INFO + 5
+"""Level of records that also reach people who do not want to see each step."""
 
 _LINE_EVERY_S = 10.0
+"""Seconds between two lines in a stage whose steps are long."""
 _OWN_LOG = re.compile(rb"\d{4}-\d\d-\d\dT")
+"""Beginning of every log that was written here: a date and the hour."""
 
 
 class Interrupted(HistocodecError):
-    """Ctrl-C, where typer would say nothing."""
+    """Ctrl-C was pressed; typer alone would say nothing."""
 
 
 @contextmanager
 def running(
     verbose: bool, log: Path | None, workers: int | None, *, lost: str = "nothing was written"
 ) -> Iterator[Progress]:
-    """Gives a command its progress(stage, done, total), and says at the end how long it took.
+    """Give a command its progress(stage, done, total), and say at the end how long it took.
 
     On a terminal stderr has a bar for each stage; elsewhere a line every tenth of a stage or ten seconds. verbose: more
     lines. log: a file that gets everything, with the time, and the traceback of an error that nobody foresaw. workers:
-    at most so many cores. lost: what to say after Ctrl-C. Raises OutputError for a log that cannot be written.
+    at most so many cores; None: all. lost: what follows "interrupted" in the message after Ctrl-C.
+    Raises OutputError for a log that cannot be written.
     """
     limit_cores(workers)
     is_terminal = sys.stderr.isatty()
@@ -80,14 +84,14 @@ def running(
 
 
 class _Stderr(logging.Handler):
-    """Writes to what sys.stderr is at that moment: a bar that is shown puts itself in its place."""
+    """Writes to whatever sys.stderr is at that moment, since a bar that is shown puts itself in its place."""
 
     def emit(self, record: logging.LogRecord) -> None:
         print(record.getMessage(), file=sys.stderr, flush=True)
 
 
 def _log_file(path: Path) -> logging.Handler:
-    """Appends to a log, and to nothing else: a slide that was named by mistake is left as it is."""
+    """Open a log to append to. Raises OutputError for any other file: a slide named by mistake stays as it is."""
     with writing_errors(path):
         if path.exists():
             if not path.is_file():
@@ -103,7 +107,7 @@ def _log_file(path: Path) -> logging.Handler:
 
 
 class _OneLine(logging.Formatter):
-    """Keeps a message, which may hold a file's name, on its line."""
+    """Keeps a message on its line, even with control characters from a file's name."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
         return printable(super().formatMessage(record))
@@ -111,7 +115,7 @@ class _OneLine(logging.Formatter):
 
 @contextmanager
 def _logging(handler: logging.Handler, *, libraries: bool) -> Iterator[None]:
-    """Everything that is logged here goes to `handler` as well; and what tifffile finds odd, if libraries."""
+    """Send everything that is logged here to `handler` as well; if libraries, also what tifffile finds odd."""
     before = LOG.level
     LOG.setLevel(_TRACE)
     loggers = [LOG, *([logging.getLogger("tifffile")] if libraries else [])]
@@ -156,7 +160,7 @@ class _Lines:
         self._watch.join()
 
     def _remind(self) -> None:
-        """In a stage whose steps are long, or before the first."""
+        """Log a line when nothing was said for a while: in a stage of long steps, or before the first."""
         while not self._ended.wait(0.5):
             with self._lock:
                 if time.monotonic() - self._spoke >= _LINE_EVERY_S:
@@ -169,6 +173,7 @@ class _Lines:
 
 @contextmanager
 def _bar() -> Iterator[Progress]:
+    """Show a bar for each stage on stderr while the block runs."""
     columns = TextColumn("{task.description:>10}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     with ProgressBar(*columns, console=Console(stderr=True)) as bar:
         tasks: dict[str, object] = {}
@@ -182,6 +187,7 @@ def _bar() -> Iterator[Progress]:
 
 
 def _duration(began: float) -> str:
+    """Return the time since `began`, of time.monotonic(), for people: seconds, minutes or hours."""
     seconds = time.monotonic() - began
     if seconds < 60:
         return f"{seconds:.1f} s"

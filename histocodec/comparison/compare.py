@@ -1,10 +1,10 @@
-"""compare(): a slide against what its file decodes to, tile by tile."""
+"""Compares a slide with what its file decodes to, block by block: `compare()`."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,87 +21,92 @@ from ..geometry import Region, TileGrid
 from ..pixels.floors import lowest_psnr, square_side
 from ..pixels.score import PSNR_CAP_DB, score_block
 from ..runtime.parallel import core_count, ordered_map
+from ..runtime.progress import StageProgress, silent
 from ..runtime.sampling import spread_sample
 from ..source import Source
 
 _MPP_TOLERANCE = 0.01
+"""Share by which the micrometres per pixel of slide and file may differ."""
 _FAR_BELOW_DB = 3.0
-"""The blocks that were measured when the file was made are a sample: their mean is not off by this much."""
+"""Difference of two mean PSNRs that no sampling explains: the blocks that were measured at encoding are a sample."""
 _ROUNDING_DB = 0.01
-"""What another machine's rounding may take off a floor (section 11.3 of the format)."""
+"""Decibels that another machine's rounding may take off a floor (section 11.3 of the format)."""
 _LISTED = 10
-"""Tiles that `Comparison.facts` lists."""
+"""Number of blocks that `Comparison.facts` lists."""
 
 
 @dataclass(frozen=True, slots=True)
 class ComparedBlock:
-    """How close one tile, or the part of it within the slide, is to the original."""
+    """The scores of one block, or of the part of it within the slide, against the original."""
 
     column: int
     row: int
     tissue: bool
-    """By the file's tissue map. A tile without is reconstructed without the network."""
+    """True if the file's tissue map marks the block; glass is reconstructed without the network."""
     psnr_db: float
-    """At full resolution, at most PSNR_CAP_DB."""
+    """PSNR at full resolution, at most PSNR_CAP_DB."""
     ssim: float | None
-    """At full resolution; None where the part within the slide is under 11 px high or wide."""
+    """SSIM at full resolution; None where the part within the slide is under 11 px high or wide."""
     colour_error: float
-    """Mean CIE 1976 delta E*ab, both averaged to the base's resolution: what became of the stain, detail left aside.
-    0 is best."""
+    """Mean CIE 1976 delta E*ab, both averaged to the base's resolution: the change of the stain, detail left
+    aside. 0 is best."""
     consistency_db: float
-    """PSNR, at most PSNR_CAP_DB, of the decoded tile averaged to the base's resolution against the stored base: whether
-    what was predicted agrees with what is stored. The original takes no part in it."""
+    """PSNR, at most PSNR_CAP_DB, of the decoded block averaged to the base's resolution against the stored base: the
+    agreement of prediction and base. The original takes no part in it."""
     lowest_db: float
-    """PSNR of its worst square (`floors`), at most PSNR_CAP_DB: what a floor is held against."""
+    """PSNR of the worst square (`pixels.floors`), at most PSNR_CAP_DB; a floor is a bound on this."""
     in_region: bool
-    """Whether one of the file's regions of interest touches it."""
+    """True if one of the file's regions of interest touches the block."""
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """What tiles of one kind come to."""
+    """Blocks of one kind, and the summaries of their scores."""
 
     name: str
-    """`tissue`, `everything` or `regions of interest`."""
+    """The kind: `tissue`, `everything` or `regions of interest`."""
     what: str
-    """That in words, after a number of tiles."""
-    tiles: tuple[ComparedBlock, ...]
-    """At least one."""
+    """The kind in words that follow a number of blocks, e.g. `of tissue`."""
+    blocks: tuple[ComparedBlock, ...]
+    """At least one block."""
     complete: bool
-    """Whether these are all of that kind in the slide."""
+    """True if these are all blocks of that kind in the slide."""
 
     @property
     def psnr_db(self) -> Summary:
-        return summarise([tile.psnr_db for tile in self.tiles])
+        """Summary of PSNR over the blocks."""
+        return summarise([block.psnr_db for block in self.blocks])
 
     @property
     def ssim(self) -> Summary | None:
-        """Over the tiles that have one; None if there is none."""
-        found = [tile.ssim for tile in self.tiles if tile.ssim is not None]
+        """Summary of SSIM over the blocks that have one; None if none has."""
+        found = [block.ssim for block in self.blocks if block.ssim is not None]
         return summarise(found) if found else None
 
     @property
     def colour_error(self) -> ErrorSummary:
-        return summarise_errors([tile.colour_error for tile in self.tiles])
+        """Summary of the colour error over the blocks."""
+        return summarise_errors([block.colour_error for block in self.blocks])
 
     @property
     def consistency_db(self) -> Summary:
-        return summarise([tile.consistency_db for tile in self.tiles])
+        """Summary of the consistency over the blocks."""
+        return summarise([block.consistency_db for block in self.blocks])
 
     @property
     def lowest_db(self) -> float:
-        """PSNR of the worst square of all."""
-        return round(min(tile.lowest_db for tile in self.tiles), 4)
+        """PSNR of the worst square of all blocks."""
+        return round(min(block.lowest_db for block in self.blocks), 4)
 
     @property
     def title(self) -> str:
-        """How many of what, in words."""
-        return f"{'all ' if self.complete else ''}{len(self.tiles)} tiles {self.what}"
+        """Number and kind of the blocks, in words."""
+        return f"{'all ' if self.complete else ''}{len(self.blocks)} tiles {self.what}"
 
     def facts(self) -> dict[str, object]:
-        """As JSON values."""
-        stated = partial(spread, count=len(self.tiles), complete=self.complete)
-        with_ssim = sum(tile.ssim is not None for tile in self.tiles)
+        """Return the summaries as JSON values."""
+        stated = partial(spread, count=len(self.blocks), complete=self.complete)
+        with_ssim = sum(block.ssim is not None for block in self.blocks)
         return {
             "psnr_db": stated(self.psnr_db),
             "lowest_square_db": self.lowest_db,
@@ -113,90 +118,95 @@ class Group:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The scores of every tile that was compared, and what they come to: of tissue first, since glass is easy."""
+    """The scores of every block that was compared, summarised by groups: tissue first, since glass is easy."""
 
     slide: Path
     file: Path
     label: str
-    """Who reconstructed the full resolution, and what corrected it, as `labels` says it."""
+    """The generator of the full resolution, and what corrected it, as `format.descriptions` words it."""
     grid: TileGrid
-    """The slide in full pixels, cut into the blocks in which the file is decoded."""
+    """The canonical grid over the full resolution: the slide cut into blocks."""
     selection: Literal["tissue", "all"]
-    """Which tiles were asked for."""
+    """The kind of blocks that was asked for."""
     candidates: int
-    """Tiles of that kind in the slide."""
+    """Number of blocks of that kind in the slide."""
     seed: int
-    """Drew those that were compared, if not all were."""
-    tiles: tuple[ComparedBlock, ...]
-    """Row by row; at least one."""
+    """Seed of the random choice of blocks, if not all were compared."""
+    blocks: tuple[ComparedBlock, ...]
+    """The compared blocks, row by row; at least one."""
     square: int
-    """Full pixels a side of the squares that a floor is held against."""
+    """Side in full pixels of the squares that floors are bounds for."""
     notes: tuple[str, ...]
-    """What makes the numbers doubtful, a sentence each."""
+    """Reasons to doubt the numbers, a sentence each."""
 
     @property
     def groups(self) -> tuple[Group, ...]:
-        """Tissue, then everything if that was asked for, then the file's regions of interest; those that have tiles."""
-        complete = len(self.tiles) == self.candidates
+        """Tissue, then everything if that was asked for, then the regions of interest; only groups with blocks."""
+        complete = len(self.blocks) == self.candidates
         some = self.selection == "tissue"
         kinds = {
-            ("tissue", "of tissue"): [tile for tile in self.tiles if tile.tissue],
-            ("everything", "of tissue and glass"): [] if some else self.tiles,
+            ("tissue", "of tissue"): [block for block in self.blocks if block.tissue],
+            ("everything", "of tissue and glass"): [] if some else self.blocks,
             ("regions of interest", f"{'of tissue ' if some else ''}that a region of interest touches"): [
-                tile for tile in self.tiles if tile.in_region
+                block for block in self.blocks if block.in_region
             ],
         }
-        return tuple(Group(*kind, tuple(tiles), complete) for kind, tiles in kinds.items() if tiles)
+        return tuple(Group(*kind, tuple(blocks), complete) for kind, blocks in kinds.items() if blocks)
 
     @property
     def first(self) -> Group:
-        """What is stated first: the tissue, or everything where no tissue was compared."""
+        """The group that is stated first: tissue, or everything where no tissue was compared."""
         return self.groups[0]
 
     @property
     def method(self) -> str:
-        """Which tiles were compared, in words."""
+        """The choice of blocks, in words."""
         kind = "tiles of tissue" if self.selection == "tissue" else "tiles"
-        if len(self.tiles) == self.candidates:
+        if len(self.blocks) == self.candidates:
             return f"all {self.candidates} {kind}"
-        return f"{len(self.tiles)} of {self.candidates} {kind}, spread over the slide, drawn with seed {self.seed}"
+        return f"{len(self.blocks)} of {self.candidates} {kind}, spread over the slide, drawn with seed {self.seed}"
 
-    def region(self, tile: ComparedBlock) -> Region:
-        """What was compared of a tile, in full pixels."""
-        return self.grid.covered(tile.column, tile.row)
+    def region(self, block: ComparedBlock) -> Region:
+        """Return the part of a block that was compared, in full pixels."""
+        return self.grid.covered(block.column, block.row)
 
     def ranked(self) -> list[ComparedBlock]:
-        """All tiles, that with the worst square first."""
-        return sorted(self.tiles, key=lambda tile: (tile.lowest_db, tile.row, tile.column))
+        """Return all blocks, that with the worst square first."""
+        return sorted(self.blocks, key=lambda block: (block.lowest_db, block.row, block.column))
 
     def below(self, floor_db: float) -> list[ComparedBlock]:
-        """The tiles that have a square below a floor in PSNR, worst first. Raises SettingsError if it is not finite."""
+        """Return the blocks with a square below a floor in dB, worst first.
+
+        Raises SettingsError for a floor that is not finite.
+        """
         if not math.isfinite(floor_db):
             raise SettingsError(f"expected a floor in dB, found {floor_db}")
-        return [tile for tile in self.ranked() if tile.lowest_db < floor_db]
+        return [block for block in self.ranked() if block.lowest_db < floor_db]
 
-    def tile_facts(self, tile: ComparedBlock) -> dict[str, object]:
-        """A tile's place in full pixels and its scores, as JSON values."""
-        scores = {key: round(v, 4) if isinstance(v, float) else v for key, v in dataclasses.asdict(tile).items()}
+    def block_facts(self, block: ComparedBlock) -> dict[str, object]:
+        """Return a block's place in full pixels and its scores, as JSON values."""
+        scores = {key: round(v, 4) if isinstance(v, float) else v for key, v in dataclasses.asdict(block).items()}
         del scores["column"], scores["row"]
         scores["lowest_square_db"] = scores.pop("lowest_db")
-        return {**dataclasses.asdict(self.region(tile)), **scores}
+        return {**dataclasses.asdict(self.region(block)), **scores}
 
     def facts(self) -> dict[str, object]:
-        """What the comparison came to, and the ten worst tiles, as JSON values."""
+        """Return the summaries and the ten worst blocks, as JSON values by the keys of `compare --json`."""
         return {
             "slide": str(self.slide),
             "file": str(self.file),
             "size": list(self.grid.size),
             "level_0": self.label,
             "compared": self.method,
-            "tiles": len(self.tiles),
+            "tiles": len(self.blocks),
             "tile_size": self.grid.tile,
             "square": self.square,
             "measured": self.first.title,
             **self.first.facts(),
-            **{group.name.replace(" ", "_"): {"tiles": len(group.tiles), **group.facts()} for group in self.groups[1:]},
-            "worst_tiles": [self.tile_facts(tile) for tile in self.ranked()[:_LISTED]],
+            **{
+                group.name.replace(" ", "_"): {"tiles": len(group.blocks), **group.facts()} for group in self.groups[1:]
+            },
+            "worst_tiles": [self.block_facts(block) for block in self.ranked()[:_LISTED]],
             "notes": list(self.notes),
             "notice": NOTICE,
         }
@@ -206,31 +216,30 @@ def compare(
     source: Source,
     decoder: Decoder,
     *,
-    tiles: Literal["tissue", "all"] = "tissue",
+    blocks: Literal["tissue", "all"] = "tissue",
     count: int | None = None,
     seed: int = 0,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: StageProgress = silent,
 ) -> Comparison:
     """Measure how close what a file decodes to is to the slide that it was made of.
 
-    tiles: blocks of the file's canonical grid; `tissue` for those that its tissue map marks, at the edges with the part
-    that lies within the slide. count: as many of them, spread over the slide; None for all. PSNR, SSIM and colour error
-    as `pixels.metrics` defines them; ComparedBlock says of what. Works on all cores, a bounded number of tiles in
-    memory.
+    blocks: of the file's canonical grid, those that its tissue map marks (`tissue`) or all; at the edges the part that
+    lies within the slide. count: as many of them, spread over the slide; None for all. seed: of that choice. PSNR, SSIM
+    and colour error are those of `pixels.metrics`. Works on all cores, with a bounded number of blocks in memory.
 
     Raises PairMismatch if the sizes differ, or the micrometres per pixel by more than 1 %; SettingsError for a `count`
-    below 1 or a slide without such tiles; SourceReadError; and what `Decoder.read` raises.
+    below 1 or a slide without such blocks; SourceReadError; and what `Decoder.read` raises.
     """
     _check_pair(source, decoder)
-    if tiles not in ("tissue", "all"):
-        raise SettingsError(f"expected tiles of tissue or all, found {tiles}")
+    if blocks not in ("tissue", "all"):
+        raise SettingsError(f"expected blocks of tissue or all, found {blocks}")
     if count is not None and count < 1:
         raise SettingsError(f"expected a count of at least 1, found {count}")
     tissue_map = decoder.container.tissue_map
-    wanted = tissue_map != 0 if tiles == "tissue" else np.ones_like(tissue_map)
+    wanted = tissue_map != 0 if blocks == "tissue" else np.ones_like(tissue_map)
     candidates = [(int(column), int(row)) for row, column in np.argwhere(wanted)]
     if not candidates:
-        raise SettingsError(f"{decoder.path} marks no tile as tissue: compare all tiles")
+        raise SettingsError(f"{decoder.path} marks no block as tissue: compare all blocks")
     chosen = candidates if count is None else spread_sample(candidates, count, seed)
     grid = TileGrid(decoder.levels[0], decoder.block_size)
     regions, square = decoder.container.regions(), _square(decoder)
@@ -244,17 +253,17 @@ def compare(
         file=decoder.path,
         label=", ".join([decoder.rendition.label, *decoder.rendition.enhancement_labels]),
         grid=grid,
-        selection=tiles,
+        selection=blocks,
         candidates=len(candidates),
         seed=seed,
-        tiles=tuple(scores),
+        blocks=tuple(scores),
         square=square,
         notes=(*_doubts(source, decoder, scores), *_broken_promises(decoder, scores)),
     )
 
 
 def _square(decoder: Decoder) -> int:
-    """Full pixels a side of what the file's floors hold on; of a file without, what they would."""
+    """Return the side in full pixels of the squares of the file's floors; of a file without floors, the default."""
     layer = decoder.manifest.layers.enhancement
     return square_side(decoder.block_size) if layer is None else square_side(decoder.block_size, layer.square)
 
@@ -276,6 +285,7 @@ def _check_pair(source: Source, decoder: Decoder) -> None:
 def _score(
     source: Source, decoder: Decoder, grid: TileGrid, touched: set[tuple[int, int]], address: tuple[int, int]
 ) -> ComparedBlock:
+    """Decode one block and score it. touched: addresses of the blocks that a region of interest touches."""
     column, row = address
     part = grid.covered(column, row)
     scale = decoder.manifest.base.scale
@@ -293,7 +303,7 @@ def _score(
 
 
 def _broken_promises(decoder: Decoder, scores: Sequence[ComparedBlock]) -> list[str]:
-    """Of a file with floors, those that do not hold here."""
+    """Return a sentence for each floor that the file states and that does not hold here."""
     layer = decoder.manifest.layers.enhancement
     if layer is None or not decoder.is_enhanced:
         return []
@@ -310,14 +320,14 @@ def _broken_promises(decoder: Decoder, scores: Sequence[ComparedBlock]) -> list[
 
 
 def _doubts(source: Source, decoder: Decoder, scores: Sequence[ComparedBlock]) -> list[str]:
-    """What speaks against the slide being the one that the file was made of."""
+    """Return a sentence for each sign that the file was made of another slide."""
     doubts = []
     described = (source.properties.get(key, "") for key in ("tiff.ImageDescription", "ImageDescription"))
     origin = next(filter(None, map(stated_reconstruction, described)), None)
     if origin:
-        doubts.append(f"the slide is itself no original; it says of itself: {origin.strip()}")
+        doubts.append(f"the slide is itself a reconstruction: {origin.strip()}")
     quality = decoder.manifest.quality
-    # As when the file was made.
+    # The blocks that are measured at encoding too.
     alike = [s.psnr_db for s in scores if s.tissue and s.ssim is not None]
     if quality is not None and alike:
         # With an enhancement layer it is more, which only makes this test milder.

@@ -1,4 +1,4 @@
-"""PSNR over a slide as colours, from a comparison or from what a file says of itself."""
+"""Draws PSNR over a slide as colours: of a comparison, or of a file's own quality map."""
 
 from __future__ import annotations
 
@@ -34,29 +34,35 @@ from .sheet import (
 )
 
 SHOWN = 6
-"""Tiles that are outlined."""
+"""Number of blocks that are outlined."""
 _MAP_BOX = Size(1390, 1300)
-"""The most that the slide takes."""
-_BAR_GAP, _BAR, _BAR_TEXT = 36, 28, 122
-"""Pixels before the colour bar, of it, and after it."""
+"""Largest size of the slide in the picture, in pixels."""
+_BAR_GAP = 36
+"""Pixels between the slide and the colour bar."""
+_BAR = 28
+"""Width of the colour bar in pixels."""
+_BAR_TEXT = 122
+"""Pixels on the right of the colour bar, for its numbers."""
 _THUMBNAIL = 800
-"""Pixels of the longer side that a level should have to be the ground of the map."""
+"""Least pixels on the longer side of the level that the ground of the map is made of."""
 _PALE = 0.6
-"""How dark the ground is, of how dark the slide is."""
+"""Share of the slide's darkness that the ground has."""
 _HEAT_SHARE = 0.6
-"""Of the colour in what is drawn; the rest is the ground."""
+"""Share of the colour in what is drawn; the rest is the ground."""
 _HEAT_PERCENTILES = (2, 98)
+"""Percentiles of PSNR at which the colours end."""
 _LEAST_RANGE_DB = 0.1
+"""Least range of the colours; a smaller one is widened."""
 
 
 def heat_map(
     decoder: Decoder, grid: TileGrid, psnr_db: NDArray[np.float64], text: Lines, outlined: Sequence[tuple[int, int]]
 ) -> PILImage.Image:
-    """PSNR of every tile as a colour over the slide in grey, with a scale, and some tiles outlined and numbered.
+    """Draw the PSNR of every block as a colour over the slide in grey, with a scale; outline and number some blocks.
 
     grid: over the full resolution. psnr_db: (rows, columns) of it, NaN where nothing is known: there the slide is bare.
     The scale is that of the tissue, since glass has 20 dB more; beyond its ends the colours stay the same. text: below
-    the picture. outlined: (column, row) of tiles, number 1 first. WIDTH px wide, RGB. Raises SettingsError if nothing
+    the picture. outlined: (column, row) of blocks, number 1 first. WIDTH px wide, RGB. Raises SettingsError if nothing
     is known anywhere, and what `Decoder.read` raises.
     """
     known = ~np.isnan(psnr_db)
@@ -78,7 +84,7 @@ def heat_map(
 
 
 def quality_picture(decoder: Decoder) -> PILImage.Image:
-    """What a file says of its own quality, as `heat_map`: of the prediction, without the enhancement layer.
+    """Draw a file's quality map as `heat_map` does: it holds for the prediction, without the enhancement layer.
 
     Raises SettingsError if the file has no quality map.
     """
@@ -115,7 +121,7 @@ def quality_picture(decoder: Decoder) -> PILImage.Image:
 
 
 def _worst(psnr_db: NDArray[np.float64]) -> list[tuple[int, int]]:
-    """(column, row) of every tile of which something is known, the lowest first; of equal ones the upper left."""
+    """Return (column, row) of every measured block, the lowest first; of equal ones the upper left."""
     places = np.argwhere(~np.isnan(psnr_db))
     order = np.argsort(psnr_db[places[:, 0], places[:, 1]], kind="stable")
     return [(int(column), int(row)) for row, column in places[order]]
@@ -123,39 +129,43 @@ def _worst(psnr_db: NDArray[np.float64]) -> list[tuple[int, int]]:
 
 @dataclass(frozen=True, slots=True)
 class _Ground:
-    """Where the slide lies in the map: centred, together with the colour bar."""
+    """The slide's place in the map: centred, together with the colour bar."""
 
     left: int
+    """Pixels of the map on its left."""
     shape: Size
+    """Pixels of the map that it takes."""
     factor: float
     """Pixels of the map per full pixel."""
 
     @classmethod
     def of(cls, size: Size) -> _Ground:
+        """Place a slide of so many full pixels."""
         factor = min(_MAP_BOX.width / size.width, _MAP_BOX.height / size.height)
         shape = Size(max(1, round(size.width * factor)), max(1, round(size.height * factor)))
         return cls((WIDTH - shape.width - _BAR_GAP - _BAR - _BAR_TEXT) // 2, shape, factor)
 
     def place(self, region: Region) -> tuple[int, int, int, int]:
-        """Left, top, right and bottom of a region of the slide in the picture, half open."""
+        """Return left, top, right and bottom of a region of the slide in the picture, half open."""
         x, y, right, bottom = (round(v * self.factor) for v in (region.x, region.y, region.right, region.bottom))
         return self.left + x, MARGIN + y, self.left + right, MARGIN + bottom
 
 
 @dataclass(frozen=True, slots=True)
 class _HeatScale:
-    """Which colour a PSNR has."""
+    """The colours of PSNR, from `low` to `high` dB."""
 
     low: float
     high: float
 
     @classmethod
     def over(cls, psnr_db: NDArray[np.float64]) -> _HeatScale:
+        """Spread the colours over so many values in dB."""
         low, high = (float(np.percentile(psnr_db, percentile)) for percentile in _HEAT_PERCENTILES)
         return cls(low, high) if high - low >= _LEAST_RANGE_DB else cls(low - 0.5, high + 0.5)
 
     def colours(self, psnr_db: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(n,) dB -> (n, 3) RGB, 0..255."""
+        """Return the colours of PSNRs: (n,) dB -> (n, 3) RGB, 0..255."""
         shares = np.clip((psnr_db - self.low) / (self.high - self.low), 0, 1)
         colours: NDArray[np.float64] = matplotlib.colormaps["YlGnBu_r"](shares)[:, :3] * 255
         return colours
@@ -164,7 +174,7 @@ class _HeatScale:
 def _heated(
     decoder: Decoder, grid: TileGrid, psnr_db: NDArray[np.float64], ground: _Ground, scale: _HeatScale
 ) -> Image:
-    """The slide in grey, with the colour of each tile over it: (height, width, 3) uint8 RGB."""
+    """Return the slide in grey, with the colour of each block over it: (height, width, 3) uint8 RGB."""
     across, down = (
         ((np.arange(side) + 0.5) * full_side / side // grid.tile).astype(int)
         for side, full_side in zip(ground.shape, grid.size, strict=True)
@@ -177,7 +187,7 @@ def _heated(
 
 
 def _pale_slide(decoder: Decoder, shape: Size) -> Image:
-    """The slide in pale grey, (height, width, 3) uint8, from the coarsest stored level that is large enough."""
+    """Return the slide in pale grey, (height, width, 3) uint8, from the coarsest stored level that is large enough."""
     stored = range(1, len(decoder.levels))
     level = next((n for n in reversed(stored) if max(decoder.levels[n]) >= _THUMBNAIL), stored[0])
     image = PILImage.fromarray(decoder.read(Region(0, 0, *decoder.levels[level]), level))
@@ -187,6 +197,7 @@ def _pale_slide(decoder: Decoder, shape: Size) -> Image:
 
 
 def _colour_bar(sheet: PILImage.Image, left: int, height: int, scale: _HeatScale) -> None:
+    """Draw the colour bar with its numbers."""
     colours = scale.colours(np.linspace(scale.high, scale.low, height))
     bar = (255 + _HEAT_SHARE * (colours - 255)).round().astype(np.uint8)
     sheet.paste(PILImage.fromarray(bar[:, None].repeat(_BAR, 1)), (left, MARGIN))
@@ -199,7 +210,7 @@ def _colour_bar(sheet: PILImage.Image, left: int, height: int, scale: _HeatScale
 
 
 def _outline(draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], number: int) -> None:
-    """Around a tile, not over it: in a large slide it takes few pixels."""
+    """Outline a block. The line runs around it, not over it: in a large slide a block has few pixels."""
     left, top, right, bottom = box
     draw.rectangle((left - 6, top - 6, right + 5, bottom + 5), outline="white", width=2)
     draw.rectangle((left - 4, top - 4, right + 3, bottom + 3), outline=MARK, width=4)

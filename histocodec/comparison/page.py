@@ -1,4 +1,4 @@
-"""A comparison as one HTML file that a person reads: its pictures within it, nothing loaded from elsewhere."""
+"""Writes a comparison as one HTML page for people: its pictures within it, nothing loaded from elsewhere."""
 
 from __future__ import annotations
 
@@ -20,18 +20,35 @@ from ..version import __version__
 from .compare import ComparedBlock, Comparison
 from .heatmap import SHOWN
 from .pictures import AMPLIFIED, histograms_picture, map_picture, three_numbers, worst_squares
+from .template import PAGE, STYLE
 
 _ROWS = 50
-"""Of the table of tiles."""
-_MAP_QUALITY, _HISTOGRAM_COLOURS = 85, 64
-"""Of the pictures that are no evidence: a report is to be sent around. Pixels that are, are lossless."""
+"""Number of blocks in the table."""
+# A report is to be sent around. Pictures that are no evidence are coded with loss; the pixels of squares are lossless.
+_MAP_QUALITY = 85
+"""JPEG quality of the map."""
+_HISTOGRAM_COLOURS = 64
+"""Number of colours of the histograms."""
+
+
+_DEFINITIONS = {
+    "PSNR, dB": "Peak signal-to-noise ratio at full resolution, over all pixels and channels of a tile: "
+    "10 log<sub>10</sub>(255² / mean squared error). Higher is better; equal pixels count as 100 dB.",
+    "SSIM": "Structural similarity at full resolution (Wang et al. 2004), mean of the three channels. 1 is best.",
+    "Colour error, ΔE*ab": "Mean CIE 1976 distance of the colours, both averaged to the resolution that is stored: "
+    "what became of the stain, detail left aside. 0 is best; about 1 can just be seen side by side.",
+    "Consistency, dB": "PSNR of the decoded tile, averaged to the resolution that is stored, against what is stored: "
+    "whether the predicted detail agrees with it. The original takes no part. Where a downsampler made the base "
+    "(see the file's facts), that is no average itself, and the number says less.",
+}
+"""Meaning of each measure, as HTML, by the name that heads its row."""
 
 
 def html_report(source: Source, decoder: Decoder, comparison: Comparison, *, floor_db: float | None = None) -> bytes:
-    """All of a comparison as one HTML file in UTF-8: pictures within it, no scripts, nothing loaded from elsewhere.
+    """Return a comparison as one HTML page in UTF-8: pictures within it, no scripts, nothing loaded from elsewhere.
 
-    Of the slide's properties it shows none: they can carry a patient's name. floor_db: a PSNR that every tile should
-    reach; the report then says which do not. Raises SettingsError if that is not finite, and what `Source.read` and
+    The slide's properties are not shown: they can carry a patient's name. floor_db: a PSNR that every block should
+    reach; the page then says which do not. Raises SettingsError if that is not finite, and what `Source.read` and
     `Decoder.read` raise.
     """
     histograms = _coded(histograms_picture(comparison).quantize(_HISTOGRAM_COLOURS), "PNG", optimize=True)
@@ -50,35 +67,24 @@ def html_report(source: Source, decoder: Decoder, comparison: Comparison, *, flo
         _history(decoder.manifest.slide.lossy_history),
         f"<footer>histocodec {escape(__version__)}. {_sentence(comparison.label)} {_sentence(NOTICE)}</footer>",
     ]
-    page = _PAGE.format(title=escape(f"{decoder.path.name} compared"), style=_STYLE, body="\n".join(parts))
+    page = PAGE.format(title=escape(f"{decoder.path.name} compared"), style=STYLE, body="\n".join(parts))
     return page.encode("utf-8", "replace")  # a file's name need not be text
 
 
-_DEFINITIONS = {
-    "PSNR, dB": "Peak signal-to-noise ratio at full resolution, over all pixels and channels of a tile: "
-    "10 log<sub>10</sub>(255² / mean squared error). Higher is better; equal pixels count as 100 dB.",
-    "SSIM": "Structural similarity at full resolution (Wang et al. 2004), mean of the three channels. 1 is best.",
-    "Colour error, ΔE*ab": "Mean CIE 1976 distance of the colours, both averaged to the resolution that is stored: "
-    "what became of the stain, detail left aside. 0 is best; about 1 can just be seen side by side.",
-    "Consistency, dB": "PSNR of the decoded tile, averaged to the resolution that is stored, against what is stored: "
-    "whether the predicted detail agrees with it. The original takes no part. Where a downsampler made the base "
-    "(see the file's facts), that is no average itself, and the number says less.",
-}
-
-
 def _sentence(text: str) -> str:
-    """Text from a file or of our own as an escaped sentence."""
+    """Return a text, which may come from a file, as an escaped sentence."""
     return escape(text[:1].upper() + text[1:]) + "."
 
 
 def _statements(comparison: Comparison, floor_db: float | None) -> Iterator[str]:
+    """Yield the boxes on top: the label, whether a floor holds, notes."""
     label = f"The full resolution is {comparison.label}"
     yield f"<p class='box notice'>{_sentence(label)} <strong>{_sentence(NOTICE)}</strong></p>"
     if floor_db is not None:
-        failed, total = len(comparison.below(floor_db)), len(comparison.tiles)
+        failed, total = len(comparison.below(floor_db)), len(comparison.blocks)
         complete = total == comparison.candidates
         verdict = f"{failed or 'None'} of {total} tiles {'have' if failed > 1 else 'has'}"
-        lowest_db = min(tile.lowest_db for tile in comparison.tiles)
+        lowest_db = min(block.lowest_db for block in comparison.blocks)
         yield (
             f"<p class='box {'failed' if failed else 'passed'}'><strong>{'Failed' if failed else 'Passed'}.</strong> "
             f"{verdict} a square of {comparison.square} px below the floor of {floor_db:g} dB; the "
@@ -89,9 +95,10 @@ def _statements(comparison: Comparison, floor_db: float | None) -> Iterator[str]
 
 
 def _cards(source: Source, decoder: Decoder, comparison: Comparison) -> str:
+    """Return the five main numbers of the first group."""
     group = comparison.first
     of, ssim = f" of {group.name}", "–" if group.ssim is None else f"{group.ssim.mean:.3f}"
-    which = "worst tile" if group.complete else f"lowest of {len(group.tiles)} tiles"
+    which = "worst tile" if group.complete else f"lowest of {len(group.blocks)} tiles"
     cards = [
         (f"{source.size_bytes / decoder.container.size_bytes:.1f} ×", "smaller than the slide's file"),
         (f"{group.psnr_db.mean:.2f} dB", f"mean PSNR{of}"),
@@ -103,7 +110,7 @@ def _cards(source: Source, decoder: Decoder, comparison: Comparison) -> str:
 
 
 def _summary_tables(comparison: Comparison) -> Iterator[str]:
-    """Tissue first."""
+    """Yield a table of summaries for each group; the first one explains the measures."""
     for group in comparison.groups:
         summaries = (group.psnr_db, group.ssim, group.colour_error, group.consistency_db)
         rows = []
@@ -111,7 +118,7 @@ def _summary_tables(comparison: Comparison) -> Iterator[str]:
             values = ["–"] * 3 if summary is None else [f"{value:.{digits}f}" for value in three_numbers(summary)]
             told = f"<td class=meaning>{meaning}</td>" if group is comparison.groups[0] else ""
             rows.append(f"<tr><th scope=row>{name}</th>{_cells(values)}{told}</tr>")
-        extreme = "Worst" if group.complete else f"Lowest of {len(group.tiles)}"
+        extreme = "Worst" if group.complete else f"Lowest of {len(group.blocks)}"
         heads = f"<th></th><th class=n>Mean</th><th class=n>5th percentile</th><th class=n>{extreme}</th>"
         heads += "<th>What it is</th>" if told else ""
         yield (
@@ -124,7 +131,7 @@ def _summary_tables(comparison: Comparison) -> Iterator[str]:
 
 
 def _figure(title: str, pictures: dict[str, _Coded]) -> str:
-    """pictures: by what they are, for who does not see them."""
+    """Return a titled figure. pictures: keyed by their alt text."""
     images = "".join(_image(picture, alternative) for alternative, picture in pictures.items())
     return f"<section><h2>{escape(title)}</h2><figure>{images}</figure></section>"
 
@@ -134,47 +141,52 @@ class _Coded:
     """A picture as a page holds it."""
 
     size: tuple[int, int]
+    """(width, height) in pixels."""
     kind: str
-    """After `image/`."""
+    """Media subtype: what follows `image/`."""
     data: bytes
 
 
 def _coded(picture: PILImage.Image, kind: str, **options: object) -> _Coded:
+    """Code a picture. kind, options: as Pillow's `save` takes them."""
     coded = io.BytesIO()
     picture.save(coded, kind, **options)
     return _Coded(picture.size, kind.lower(), coded.getvalue())
 
 
 def _jpeg(picture: PILImage.Image) -> _Coded:
+    """Code a picture that is no evidence, with loss."""
     return _coded(picture, "JPEG", quality=_MAP_QUALITY, optimize=True)
 
 
 def _pixels(image: Image) -> _Coded:
-    """Without loss."""
+    """Code pixels without loss."""
     return _coded(PILImage.fromarray(image), "WEBP", lossless=True, quality=100, method=4)
 
 
 def _image(picture: _Coded, alternative: str) -> str:
+    """Return the `img` element of a picture with its alt text."""
     size = f"width={picture.size[0]} height={picture.size[1]}"
     data = base64.b64encode(picture.data).decode()
     return f"<img {size} alt='{alternative}' src='data:image/{picture.kind};base64,{data}'>"
 
 
 def _worst_squares(source: Source, decoder: Decoder, comparison: Comparison) -> str:
-    """The worst squares, one pixel of the slide a pixel of the page."""
+    """Return the section of the worst squares, one pixel of the slide a pixel of the page."""
     parts = []
     for number, square in enumerate(worst_squares(source, decoder, comparison, SHOWN), 1):
-        tile, region = square.tile, square.region
+        block, region = square.block, square.region
         shown = {"original": square.original, "decoded": square.decoded, "difference": square.difference}
         images = "".join(
             f"<div><span>{name}{f' × {AMPLIFIED}' if name == 'difference' else ''}</span>"
             f"{_image(_pixels(image), f'Square {number}: {name}')}</div>"
             for name, image in shown.items()
         )
-        kind = "" if tile.tissue else " (glass)"
+        kind = "" if block.tissue else " (glass)"
         parts.append(
             f"<div class=square><p><b>{number}</b> x {region.x}, y {region.y}, {region.width} × {region.height} px"
-            f"{kind}: {tile.lowest_db:.2f} dB; its tile {tile.psnr_db:.2f} dB</p><div class=pixels>{images}</div></div>"
+            f"{kind}: {block.lowest_db:.2f} dB; its tile {block.psnr_db:.2f} dB</p>"
+            f"<div class=pixels>{images}</div></div>"
         )
     side = square_side(comparison.grid.tile)
     return (
@@ -186,8 +198,9 @@ def _worst_squares(source: Source, decoder: Decoder, comparison: Comparison) -> 
 
 
 def _worst_table(comparison: Comparison) -> str:
+    """Return the section that lists the blocks with the lowest squares."""
     ranked = comparison.ranked()[:_ROWS]
-    rows = "".join(_worst_row(number, tile, comparison.region(tile)) for number, tile in enumerate(ranked, 1))
+    rows = "".join(_worst_row(number, block, comparison.region(block)) for number, block in enumerate(ranked, 1))
     heads = (
         "#",
         "x",
@@ -209,25 +222,28 @@ def _worst_table(comparison: Comparison) -> str:
     )
 
 
-def _worst_row(number: int, tile: ComparedBlock, region: Region) -> str:
-    ssim = "–" if tile.ssim is None else f"{tile.ssim:.3f}"
+def _worst_row(number: int, block: ComparedBlock, region: Region) -> str:
+    """Return one block as a row of that table."""
+    ssim = "–" if block.ssim is None else f"{block.ssim:.3f}"
     place = (number, region.x, region.y, f"{region.width} × {region.height}")
     scores = (
-        f"{tile.lowest_db:.2f}",
-        f"{tile.psnr_db:.2f}",
+        f"{block.lowest_db:.2f}",
+        f"{block.psnr_db:.2f}",
         ssim,
-        f"{tile.colour_error:.2f}",
-        f"{tile.consistency_db:.2f}",
+        f"{block.colour_error:.2f}",
+        f"{block.consistency_db:.2f}",
     )
-    kind = f"<td>{'tissue' if tile.tissue else 'glass'}</td>"
+    kind = f"<td>{'tissue' if block.tissue else 'glass'}</td>"
     return f"<tr>{_cells(place)}{kind}{_cells(scores)}</tr>"
 
 
 def _cells(values: Iterable[object]) -> str:
+    """Return table cells of numbers."""
     return "".join(f"<td class=n>{value}</td>" for value in values)
 
 
 def _subject(source: Source, decoder: Decoder, comparison: Comparison) -> str:
+    """Return the section that says which files were compared, and how."""
     manifest, size = decoder.manifest, comparison.grid.size
     base = manifest.base
     rows = {
@@ -246,84 +262,15 @@ def _subject(source: Source, decoder: Decoder, comparison: Comparison) -> str:
 
 
 def _bytes(count: int) -> str:
+    """Render a number of bytes for people."""
     return f"{count / 1e6:.2f} MB" if count >= 1e5 else f"{count} bytes"
 
 
 def _history(steps: Sequence[LossyStep]) -> str:
+    """Return the section that lists every lossy step."""
     items = "".join(
         f"<li><bdi>{escape(step.method)}</bdi>{f', {step.ratio:.1f} : 1' if step.ratio else ''}: "
         f"<bdi>{escape(step.derivation)}</bdi></li>"
         for step in steps
     )
     return f"<section><h2>Lossy history, oldest first</h2><ol>{items}</ol></section>"
-
-
-_STYLE = """
-:root { --ink: #1f2933; --faint: #626d78; --line: #d6dce2; --ground: #f5f7f9; --red: #b00024; --green: #1c6b3c; }
-* { box-sizing: border-box; }
-body { margin: 0 auto; padding: 40px; max-width: 900px; background: white; color: var(--ink);
-  font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }
-h1 { margin: 0; font-size: 30px; line-height: 1.2; font-weight: 650; letter-spacing: -.01em; }
-h2 { margin: 40px 0 12px; font-size: 18px; font-weight: 650; }
-p { margin: 0; }
-.eyebrow { color: var(--faint); font-size: 13px; letter-spacing: .04em; }
-.names { margin: 6px 0 24px; color: var(--faint); overflow-wrap: anywhere; }
-.box { margin: 0 0 10px; padding: 10px 14px; border-left: 4px solid; background: var(--ground);
-  overflow-wrap: anywhere; }
-.notice, .failed { border-color: var(--red); }
-.failed strong, .notice strong { color: var(--red); }
-.passed { border-color: var(--green); }
-.passed strong { color: var(--green); }
-.cards { display: grid; grid-template-columns: repeat(5, 1fr); margin: 24px 0 0; border-top: 1px solid var(--line);
-  border-bottom: 1px solid var(--line); }
-.cards p { padding: 14px 12px; color: var(--faint); font-size: 13px; line-height: 1.35; }
-.cards p + p { border-left: 1px solid var(--line); }
-.cards b { display: block; margin-bottom: 2px; color: var(--ink); font-size: 21px; font-weight: 600;
-  white-space: nowrap; font-variant-numeric: tabular-nums; }
-table { width: 100%; border-collapse: collapse; }
-th, td { padding: 7px 10px; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
-th { font-weight: 600; }
-thead th { color: var(--faint); font-size: 13px; border-bottom: 2px solid var(--line); }
-th[scope=row] { white-space: nowrap; }
-.n { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
-sub { line-height: 0; }
-thead .n { white-space: normal; }
-.meaning { width: 54%; color: var(--faint); font-size: 13px; }
-.tiles { font-size: 13px; }
-.tiles td { padding: 4px 10px; }
-.small { margin-top: 8px; color: var(--faint); font-size: 13px; }
-code { font: 12px ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
-figure { margin: 0; border: 1px solid var(--line); }
-figure img { display: block; width: 100%; height: auto; }
-.square { margin: 0 0 18px; break-inside: avoid; }
-.square p { margin: 0 0 4px; font-variant-numeric: tabular-nums; }
-.square b { display: inline-block; min-width: 1.6em; }
-.pixels { display: flex; gap: 12px; overflow-x: auto; }
-.pixels span { display: block; color: var(--faint); font-size: 13px; }
-.pixels img { display: block; max-width: none; image-rendering: pixelated; }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: 4px 20px; margin: 0; }
-dt { color: var(--faint); }
-dd { margin: 0; overflow-wrap: anywhere; }
-ol { margin: 0; padding-left: 22px; overflow-wrap: anywhere; }
-footer { margin-top: 48px; padding-top: 12px; border-top: 1px solid var(--line); color: var(--faint); font-size: 13px;
-  overflow-wrap: anywhere; }
-@media (max-width: 700px) { body { padding: 20px; } .cards { grid-template-columns: repeat(2, 1fr); } }
-@media print { body { padding: 0; max-width: none; font-size: 10.5pt; } h2 { break-after: avoid; }
-  tr, img, .box, .cards { break-inside: avoid; } * { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }
-@page { margin: 16mm; }
-"""
-
-_PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>{style}</style>
-</head>
-<body>
-{body}
-</body>
-</html>
-"""

@@ -1,4 +1,4 @@
-"""A comparison as pictures: the worst tiles, a map, histograms."""
+"""Draws a comparison: the worst squares, a map, histograms."""
 
 from __future__ import annotations
 
@@ -24,19 +24,22 @@ from .heatmap import SHOWN, heat_map
 from .sheet import FAINT, WIDTH, wrapped
 
 AMPLIFIED = 4
+"""Factor on the differences that are shown."""
 
 _DPI = 200
 
 
 @dataclass(frozen=True, eq=False)
 class WorstSquare:
-    """The worst square of a tile, pixel for pixel."""
+    """The worst square of a block, pixel for pixel."""
 
-    tile: ComparedBlock
+    block: ComparedBlock
     region: Region
-    """Of the slide, in full pixels: what the three images, (height, width, 3) uint8 RGB each, show."""
+    """The square's place in the slide, in full pixels."""
     original: Image
+    """(height, width, 3) uint8 RGB of the slide."""
     decoded: Image
+    """(height, width, 3) uint8 RGB of the file."""
 
     @property
     def difference(self) -> Image:
@@ -49,53 +52,51 @@ class WorstSquare:
 def worst_squares(
     source: Source, decoder: Decoder, comparison: Comparison, count: int = SHOWN
 ) -> Iterator[WorstSquare]:
-    """The worst square of each of the worst tiles, worst first. Raises what `Source.read` and `Decoder.read` raise."""
-    for tile in comparison.ranked()[:count]:
-        whole = comparison.region(tile)
+    """Yield the worst square of each of the worst blocks, worst first. Raises as `Source.read` and `Decoder.read`."""
+    for block in comparison.ranked()[:count]:
+        whole = comparison.region(block)
         original, decoded = source.read(whole), decoder.read(whole)
         _, place = worst_square(original, decoded)  # also where a floor is on whole blocks: these would be shrunk
         cut = np.s_[place.y : place.bottom, place.x : place.right]
         region = Region(whole.x + place.x, whole.y + place.y, place.width, place.height)
-        yield WorstSquare(tile, region, original[cut], decoded[cut])
+        yield WorstSquare(block, region, original[cut], decoded[cut])
 
 
 def map_picture(decoder: Decoder, comparison: Comparison, count: int = SHOWN) -> PILImage.Image:
-    """PSNR of every tile as a colour over the slide in grey, with a scale, and the `count` worst tiles outlined.
+    """Draw the PSNR of every block as a colour over the slide in grey, with a scale; outline the `count` worst blocks.
 
     The colours are spread over the tissue. Where nothing was compared, the slide is bare. WIDTH px wide, RGB. Raises
     what `Decoder.read` raises.
     """
     columns, rows = comparison.grid.shape
     psnr_db = np.full((rows, columns), np.nan)
-    for tile in comparison.tiles:
-        psnr_db[tile.row, tile.column] = tile.psnr_db
+    for block in comparison.blocks:
+        psnr_db[block.row, block.column] = block.psnr_db
     text = wrapped(
         f"PSNR of {comparison.method}, {comparison.grid.tile} px a side. The colours end at the 2nd and the 98th "
         f"percentile of {'tissue' if comparison.first.name == 'tissue' else 'these'}. Outlined: the tiles with the "
         f"lowest squares of {comparison.square} px, number 1 the very lowest. Without colour: not compared.",
         FAINT,
     )
-    outlined = [(tile.column, tile.row) for tile in comparison.ranked()[:count]]
+    outlined = [(block.column, block.row) for block in comparison.ranked()[:count]]
     return heat_map(decoder, comparison.grid, psnr_db, text, outlined)
 
 
 def histograms_picture(comparison: Comparison) -> PILImage.Image:
-    """How the tiles that are stated first are spread over PSNR, SSIM, colour error and consistency.
+    """Draw histograms of PSNR, SSIM, colour error and consistency over the first group, WIDTH px wide, RGB.
 
-    Mean, percentile and worst are lines.
-
-    WIDTH px wide, RGB.
+    Lines mark mean, percentile and worst.
     """
     group = comparison.first
-    tiles = group.tiles
+    blocks = group.blocks
     figure = Figure(figsize=(WIDTH / _DPI, 5.4), dpi=_DPI, layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1))
     FigureCanvasAgg(figure)
     axes: Sequence[Axes] = figure.subplots(2, 2).flat
     measures = [
-        ("PSNR, dB", [tile.psnr_db for tile in tiles], group.psnr_db),
-        ("SSIM", [tile.ssim for tile in tiles if tile.ssim is not None], group.ssim),
-        ("colour error, ΔE*ab", [tile.colour_error for tile in tiles], group.colour_error),
-        ("consistency, dB", [tile.consistency_db for tile in tiles], group.consistency_db),
+        ("PSNR, dB", [block.psnr_db for block in blocks], group.psnr_db),
+        ("SSIM", [block.ssim for block in blocks if block.ssim is not None], group.ssim),
+        ("colour error, ΔE*ab", [block.colour_error for block in blocks], group.colour_error),
+        ("consistency, dB", [block.consistency_db for block in blocks], group.consistency_db),
     ]
     for panel, (name, values, summary) in zip(axes, measures, strict=True):
         _histogram(panel, name, values, summary, extreme_name(group, summary))
@@ -105,15 +106,16 @@ def histograms_picture(comparison: Comparison) -> PILImage.Image:
 
 
 def extreme_name(group: Group, summary: Summary | ErrorSummary | None) -> str:
-    """Of the third number of a summary: the worst only where everything was looked at."""
+    """Return the name of the third number of a summary: "worst" only where every block was compared."""
     if group.complete:
         return "worst"
-    return f"{'highest' if isinstance(summary, ErrorSummary) else 'lowest'} of {len(group.tiles)}"
+    return f"{'highest' if isinstance(summary, ErrorSummary) else 'lowest'} of {len(group.blocks)}"
 
 
 def _histogram(
     axes: Axes, name: str, values: Sequence[float], summary: Summary | ErrorSummary | None, extreme: str
 ) -> None:
+    """Draw one panel; `extreme` names the worst value."""
     axes.set_xlabel(name, fontsize=8)
     axes.set_ylabel("tiles", fontsize=8)
     axes.tick_params(labelsize=8, color="#98a2ad", labelcolor="#626d78")
@@ -136,5 +138,6 @@ def _histogram(
 
 
 def three_numbers(summary: Summary | ErrorSummary) -> tuple[float, float, float]:
+    """Return mean, 5th percentile (of errors the 95th) and worst value."""
     percentile = summary.percentile_5 if isinstance(summary, Summary) else summary.percentile_95
     return summary.mean, percentile, summary.worst

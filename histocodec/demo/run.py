@@ -1,11 +1,10 @@
-"""The demonstration: a slide through the whole codec, and a picture of what became of it."""
+"""The demonstration: sends a slide through the whole codec, and draws the result."""
 
 from __future__ import annotations
 
 import io
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,25 +21,30 @@ from ..format.descriptions import NOTICE, Rendition
 from ..geometry import Image, Region, Size
 from ..pixels.metrics import psnr, ssim
 from ..runtime.files import atomic_output, check_output
+from ..runtime.progress import Progress, stage
 from ..source import Source, open_source
 from ..validation import validate
 from ..views.export import export_tiff
 from .synthetic import tissue, write_slide
-
-Progress = Callable[[str, int, int], None]
 
 SYNTHETIC_SIZE = Size(3072, 3072)
 SYNTHETIC_SEED = 7
 SPOT = 160
 """Full pixels a side of the spot that is shown."""
 ZOOM = 4
+"""Pixels of the picture a side of one full pixel."""
 
 _AROUND = 13
-"""Base pixels a side of what a nucleus is compared with: it is 5 to 10 px wide."""
+"""Base pixels a side of the surroundings that a nucleus, 5 to 10 px wide, is compared with."""
+
+_WINDOW = 4096
+"""Most base pixels a side that are searched for the spot."""
 
 
 @dataclass(frozen=True)
 class _Panel:
+    """One picture of the row, with the text above and below it."""
+
     title: str
     image: Image
     """(SPOT, SPOT, 3) uint8 RGB."""
@@ -67,12 +71,12 @@ def run_demo(
             started = time.monotonic()
             report = encode(source, file, settings=EncodeSettings(), progress=progress)
             encode_s = time.monotonic() - started
-            problems = validate(file, deep=True, progress=lambda d, n: progress("checking", d, n))
+            problems = validate(file, deep=True, progress=stage(progress, "checking"))
             if problems:
                 raise HistocodecError(f"the file just written is not valid: {problems[0]}")
             with Decoder(file) as decoder:
                 started = time.monotonic()
-                export_tiff(decoder, decoded, progress=lambda d, n: progress("decoding", d, n))
+                export_tiff(decoder, decoded, progress=stage(progress, "decoding"))
                 decode_s = time.monotonic() - started
             panels = _panels(source, file)
         facts = _facts(report, encode_s, decode_s, decoded.stat().st_size)
@@ -85,7 +89,7 @@ def run_demo(
 
 
 def nuclei_rich_spot(base: Image, side: int) -> tuple[int, int]:
-    """(x, y) of the square of `side` base pixels with the most haematoxylin in small spots, and no glass.
+    """Return (x, y) of the square of `side` base pixels with the most haematoxylin in small spots, and no glass.
 
     Haematoxylin absorbs red, eosin hardly does. Nuclei are where red is darker than around; in a fold it is dark all
     over.
@@ -99,7 +103,7 @@ def nuclei_rich_spot(base: Image, side: int) -> tuple[int, int]:
 
 
 def _box_mean(field: NDArray[np.float64], side: int) -> NDArray[np.float64]:
-    """Mean over every square of `side` pixels that lies within the field."""
+    """Return the mean over every square of `side` pixels that lies within the field."""
     total = np.pad(field, ((1, 0), (1, 0))).cumsum(0).cumsum(1)
     square = total[side:, side:] - total[:-side, side:] - total[side:, :-side] + total[:-side, :-side]
     mean: NDArray[np.float64] = square / (side * side)
@@ -107,13 +111,13 @@ def _box_mean(field: NDArray[np.float64], side: int) -> NDArray[np.float64]:
 
 
 def _panels(source: Source, file: Path) -> list[_Panel]:
-    """The same spot four times: as it is stored, enlarged, reconstructed, and as it was."""
-    with Decoder(file) as decoder, Decoder(file, generator=BICUBIC) as plain:
+    """Return one spot four times: as it is stored, enlarged by bicubic, reconstructed, and the original."""
+    with Decoder(file) as decoder, Decoder(file, generator=BICUBIC) as bicubic:
         scale = decoder.manifest.base.scale
         base_size = decoder.levels[1]
         side = min(SPOT // scale, *base_size)
         # The coarsest level that still shows single nuclei is the base; a large slide is searched in its middle.
-        window = min(4096, base_size.width), min(4096, base_size.height)
+        window = min(_WINDOW, base_size.width), min(_WINDOW, base_size.height)
         left, top = (base_size.width - window[0]) // 2, (base_size.height - window[1]) // 2
         x, y = nuclei_rich_spot(decoder.read(Region(left, top, *window), 1), side)
         base_region = Region(left + x, top + y, side, side)
@@ -122,7 +126,7 @@ def _panels(source: Source, file: Path) -> list[_Panel]:
         original = source.read(full)
         images = [
             decoder.read(base_region, 1).repeat(scale, 0).repeat(scale, 1)[: full.height, : full.width],
-            plain.read(full),
+            bicubic.read(full),
             decoder.read(full),
         ]
         mpp = decoder.manifest.base_mpp
@@ -137,6 +141,7 @@ def _panels(source: Source, file: Path) -> list[_Panel]:
 
 
 def _facts(report: EncodeReport, encode_s: float, decode_s: float, decoded_bytes: int) -> dict[str, object]:
+    """Return what was measured, as it is printed and drawn."""
     size, quality = report.full_size, report.manifest.quality
     facts: dict[str, object] = {
         "slide": f"{size.width} x {size.height} px, {report.source_bytes} bytes",
@@ -161,7 +166,7 @@ def _caption(report: EncodeReport) -> str:
 
 
 def _draw(panels: list[_Panel], facts: dict[str, object], caption: str) -> PILImage.Image:
-    """Panels in a row, each pixel ZOOM times enlarged; titles above, numbers below."""
+    """Draw the panels in a row, each pixel ZOOM times enlarged; titles above, numbers below."""
     side, gap, margin = SPOT * ZOOM, 16, 32
     heading, body = ImageFont.load_default(26), ImageFont.load_default(20)
     lines = [f"{name}: {value}" for name, value in facts.items()]

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import dataclasses
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import PairMismatch, SettingsError
 from ..runtime.files import atomic_output, check_output
+from ..runtime.progress import StageProgress, silent
 from .associated import stored_associated
 from .entries import Layers
 from .layers import EnhancementPieces
@@ -19,12 +20,8 @@ from .manifest import Manifest
 from .reader import Container
 from .writer import write_container
 
-Progress = Callable[[int, int], None]
 
-
-def strip(
-    path: str | Path, output: str | Path, *, overwrite: bool = False, progress: Progress = lambda done, total: None
-) -> int:
+def strip(path: str | Path, output: str | Path, *, overwrite: bool = False, progress: StageProgress = silent) -> int:
     """Write the file without its enhancement layer, atomically; return the bytes of what was written.
 
     Everything else stays as it is: base, generator, quality map, labels. Raises SettingsError for a file without such a
@@ -44,7 +41,7 @@ def enhance(
     output: str | Path,
     *,
     overwrite: bool = False,
-    progress: Progress = lambda done, total: None,
+    progress: StageProgress = silent,
 ) -> int:
     """Put the enhancement layer of `full` on `small`, atomically; return the bytes of what was written.
 
@@ -82,7 +79,12 @@ def _first_difference(found: Manifest, expected: Manifest) -> str:
 
 
 def _rewritten(
-    container: Container, manifest: Manifest, donor: Container | None, output: Path, overwrite: bool, progress: Progress
+    container: Container,
+    manifest: Manifest,
+    donor: Container | None,
+    output: Path,
+    overwrite: bool,
+    progress: StageProgress,
 ) -> int:
     """Write the pieces of `container` under another manifest, with the layer of `donor`; return the bytes written."""
     grids = container.grids

@@ -1,4 +1,4 @@
-"""Writing a file so that it is either there, whole, under its name, or not there at all."""
+"""Writes a file so that it is either there, whole, under its name, or not there at all."""
 
 from __future__ import annotations
 
@@ -18,24 +18,23 @@ try:
 except ImportError:  # Windows: no advisory locks, and so no OutputBusy
     fcntl = None  # type: ignore[assignment]
 
-
 _NO_SPACE = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
     errno.EFBIG: "the file system or a limit of this process allows no file of this size",
 }
+"""Sentences for errors of the operating system that more room would cure."""
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
-"""What network file systems without locks answer."""
-
+"""Errors of network file systems that have no locks."""
 
 _LONGEST_NAME = 255
-"""Bytes, on nearly every file system."""
+"""Most bytes of a name, on nearly every file system."""
 
 
 def check_output(path: Path, *, overwrite: bool, source: Path | None = None) -> None:
     """Refuse an output early, before any work. Raises OutputExists or OutputError.
 
-    source: the file that is being read, which must not be replaced by what is made of it, whatever `overwrite` says.
+    source: the file that is being read, which its own product must not replace, whatever `overwrite` says.
     """
     with writing_errors(path):
         if path.is_dir():
@@ -54,7 +53,7 @@ def check_output(path: Path, *, overwrite: bool, source: Path | None = None) -> 
 
 
 def check_space(path: Path, needed_bytes: int) -> None:
-    """Raises NoSpace if the disk that holds `path` has less room than `needed_bytes`."""
+    """Raise NoSpace if the disk that holds `path` has less room than `needed_bytes`."""
     with writing_errors(path):
         free = shutil.disk_usage(path.parent).free
     if free < needed_bytes:
@@ -76,7 +75,7 @@ def writing_errors(path: Path) -> Iterator[None]:
 
 @contextmanager
 def atomic_output(path: Path, *, overwrite: bool) -> Iterator[IO[bytes]]:
-    """A binary file that becomes `path` when the block ends, and vanishes if the block raises.
+    """Open a binary file that becomes `path` when the block ends, and vanishes if the block raises.
 
     The bytes go to the sibling `.NAME.partial`, which is locked while it is written. A process that is killed leaves
     the sibling behind; the next writer of the same name takes it over, so that strays cannot gather.
@@ -104,7 +103,7 @@ def atomic_output(path: Path, *, overwrite: bool) -> Iterator[IO[bytes]]:
 
 
 def _partial(path: Path) -> Path:
-    """The sibling that is written; of a name that leaves no room for more, it is named by that name's digest."""
+    """Return the sibling that is written; if the name leaves no room for more, it is named by that name's digest."""
     name = f".{path.name}.partial"
     if len(os.fsencode(name)) > _LONGEST_NAME:
         name = f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:32]}.partial"
@@ -112,12 +111,12 @@ def _partial(path: Path) -> Path:
 
 
 def _create_untruncated(name: str, flags: int) -> int:
-    """Opens the file as it is, since it may be another writer's until the lock is ours."""
+    """Open a file as it is, since it may be another writer's until the lock is ours."""
     return os.open(name, flags | os.O_CREAT, 0o666)
 
 
 def _lock(file: IO[bytes], partial: Path, path: Path) -> None:
-    """Raises OutputBusy if another process holds the file, or has just finished and renamed it."""
+    """Lock the file. Raises OutputBusy if another process holds it, or has just finished and renamed it."""
     if fcntl is None:
         return
     try:

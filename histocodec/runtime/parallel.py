@@ -1,4 +1,4 @@
-"""Ordered work on all cores with a bounded number of tasks in flight."""
+"""Runs ordered work on all cores, with a bounded number of tasks in flight."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from typing import TypeVar
 A = TypeVar("A")
 B = TypeVar("B")
 
-
 _limit: int | None = None
+"""Most cores that this process uses; None: no limit."""
 
 
 def limit_cores(count: int | None) -> None:
-    """Use at most so many cores from now on, in this process; None: all of them."""
+    """Use at most `count` cores from now on, in this process; None: all of them."""
     global _limit
     _limit = count
 
 
 def core_count() -> int:
-    """Cores that this process may use."""
+    """Return the number of cores that this process may use."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return cores if _limit is None else min(cores, _limit)
 
 
 def ordered_map(work: Callable[[A], B], items: Iterable[A], *, workers: int) -> Iterator[B]:
-    """`map(work, items)` on threads: results in order, at most 2 * workers items in flight, so memory is bounded.
+    """Yield `map(work, items)`, made on threads, in order; at most 2 * workers items are in flight: memory is bounded.
 
-    An exception of `work` is raised here and ends the iteration. However it ends, no work runs afterwards: what it
-    reads from may be closed.
+    An exception of `work` is raised here and ends the iteration. However it ends, no work runs afterwards, so that the
+    files it reads from may be closed.
     """
     gate = _Gate()
 
@@ -57,9 +57,9 @@ def ordered_map(work: Callable[[A], B], items: Iterable[A], *, workers: int) -> 
 
 
 class _Gate:
-    """Lets work through until it is closed.
+    """Lets work through until it is closed, and then waits for the work that is running.
 
-    Leaving the pool would wait for its threads, but for one that a Ctrl-C let start and not be noted.
+    Leaving the pool waits for its threads too, but not for one that started just as Ctrl-C kept it from being noted.
     """
 
     def __init__(self) -> None:
@@ -69,7 +69,7 @@ class _Gate:
 
     @contextmanager
     def passed(self) -> Iterator[None]:
-        """Raises CancelledError if the gate is closed."""
+        """Count one piece of work while the block runs. Raises CancelledError if the gate is closed."""
         with self._changed:
             if self._closed:
                 raise CancelledError
@@ -82,7 +82,7 @@ class _Gate:
                 self._changed.notify_all()
 
     def close(self) -> None:
-        """Let nothing more through, and wait for what is running."""
+        """Let nothing more through, and wait for the work that is running."""
         with self._changed:
             self._closed = True
             self._changed.wait_for(lambda: self._running == 0)

@@ -1,4 +1,4 @@
-"""Any slide or image file as regions of full-resolution RGB: `open_source()`.
+"""Reads any slide or image file as regions of full-resolution RGB: `open_source()`.
 
 The readers, in the order in which they are asked: OpenSlide (every vendor format and generic tiled TIFF), tifffile
 (TIFF and OME-TIFF with compressions that the others lack, or a layout), libvips and Pillow (flat images).
@@ -15,14 +15,9 @@ from typing import Protocol, Self
 
 from ..errors import MissingSource, SettingsError, UnreadableSource
 from ..geometry import Image, Region, Size
-from ._directories import check_directories, is_tiff
-from ._flat import open_flat, reads_tiff
-from ._openslide import detected_vendor, open_openslide
 from ._properties import bounded
-from ._reader import OnDamage, Reader
+from ._reader import OnDamage
 from ._resolution import checked_mpp
-from ._tiff import PLAIN_VENDORS, read_tiff
-from ._tiled import open_tiled
 
 __all__ = ["OnDamage", "Source", "open_source"]
 
@@ -32,31 +27,31 @@ class Source(Protocol):
 
     path: Path
     size: Size
-    """Full pixels, the whole extent of the slide's finest level."""
+    """Extent of the slide's finest level, in full pixels."""
     mpp: float
     """Micrometres per full pixel, > 0, the mean of x and y."""
     objective_power: float | None
     """Magnification of the scanner's objective, e.g. 40.0; None if the file does not say."""
     vendor: str
-    """OpenSlide's name of the vendor, or "tiff", "ome-tiff", "image"."""
+    """Name of the format: OpenSlide's name of the vendor, or "tiff", "ome-tiff", "image"."""
     background: tuple[int, int, int]
-    """RGB, 0..255, that `read` puts where the source is transparent or has no pixels."""
+    """Colour, RGB of 0..255, that `read` puts where the source is transparent or has no pixels."""
     icc_profile: bytes | None
-    """The profile of the full-resolution pixels, as it stands in the file. `read` does not apply it."""
+    """ICC profile of the full-resolution pixels, as it stands in the file. `read` does not apply it."""
     properties: dict[str, str]
-    """What the file says of itself, under the reader's names: all of OpenSlide's properties, or a few TIFF tags."""
+    """Statements of the file under the reader's names: all of OpenSlide's properties, or a few TIFF tags."""
     associated: dict[str, Image]
-    """"label", "macro", "thumbnail", as far as they are there and readable: (height, width, 3) uint8 RGB."""
+    """Images by "label", "macro", "thumbnail", as far as they are there and readable: (height, width, 3) uint8 RGB."""
     lossy_methods: tuple[str, ...]
-    """How the pixels were compressed with loss, in the terms of DICOM (0028,2114); empty if lossless or unknown."""
+    """Lossy compressions of the pixels, in the terms of DICOM (0028,2114); empty if lossless or unknown."""
     size_bytes: int
     """Bytes on disk, of all the files that make up the slide."""
     notes: tuple[str, ...]
-    """What opening had to put right or leave out, each in a sentence for the user."""
+    """Corrections and omissions on opening, each a sentence for the user."""
 
     @property
     def damaged(self) -> tuple[Region, ...]:
-        """Where pixels could not be decoded, as far as they were asked for, and `read` gave the background instead.
+        """Places where pixels were asked for that could not be decoded, so that `read` gave the background.
 
         Rectangles of whole tiles that do not overlap, by y and x, in full pixels. Empty unless the source was opened
         with on_damage "fill".
@@ -64,7 +59,7 @@ class Source(Protocol):
         ...
 
     def read(self, region: Region) -> Image:
-        """The pixels of a region, (height, width, 3) uint8 RGB, C-contiguous, in full pixels from the top left.
+        """Read a region in full pixels from the top left: (height, width, 3) uint8 RGB, C-contiguous.
 
         Safe to call from several threads. Raises RegionError if `region` is not within `size`, and SourceReadError if
         the source's pixels cannot be read; after that the source may be unusable, so open it anew.
@@ -72,7 +67,7 @@ class Source(Protocol):
         ...
 
     def close(self) -> None:
-        """Release the file. No `read` may be running; later ones raise SourceReadError."""
+        """Release the file. No `read` may be running; a later one raises SourceReadError."""
         ...
 
     def __enter__(self) -> Self: ...
@@ -101,9 +96,9 @@ def open_source(
     if on_damage not in ("refuse", "fill"):
         raise SettingsError(f"on_damage must be refuse or fill, found {on_damage}")
     _check_file(path)
-    reader = (
-        _opened_tiff(path, mpp, series, on_damage) if is_tiff(path) else _opened_other(path, mpp, series, on_damage)
-    )
+    from ._opening import open_reader  # imports OpenSlide, which reading a container does without
+
+    reader = open_reader(path, mpp, series, on_damage)
     # A flat image is decoded from its beginning: that is left to the first read.
     if on_damage == "refuse" and reader.cell is not None:
         try:
@@ -114,51 +109,6 @@ def open_source(
     reader.properties, notes = bounded(reader.properties)
     reader.notes += notes
     return reader
-
-
-def _opened_tiff(path: Path, mpp: float | None, series: int | None, on_damage: OnDamage) -> Reader:
-    check_directories(path)
-    vendor = detected_vendor(path)
-    if vendor not in PLAIN_VENDORS:
-        _check_alone(path, series, f"a {vendor} slide")
-    tiff = read_tiff(path, vendor, series, is_whole=on_damage == "refuse")
-    reader: Reader | None = None
-    if vendor is not None:
-        reader = open_openslide(path, vendor, tiff, mpp, on_damage)
-    if reader is None and tiff is not None:
-        # libvips reads strips as a stream, which is faster, but lost behind the first damage.
-        flat = reads_tiff(tiff) and not tiff.tiled and on_damage == "refuse"
-        reader = None if flat else open_tiled(path, tiff, mpp, on_damage)
-        if reader is None and reads_tiff(tiff):
-            reader = open_flat(path, tiff, mpp, None, on_damage)
-        if reader is None:
-            raise UnreadableSource(path, tiff.unread)
-    if reader is None:
-        reader = open_flat(path, None, mpp, series, on_damage)
-    if reader is None:
-        raise UnreadableSource(
-            path, "cut off, damaged or unsupported: a TIFF header, but no reader can make out the image behind it"
-        )
-    return reader
-
-
-def _opened_other(path: Path, mpp: float | None, series: int | None, on_damage: OnDamage) -> Reader:
-    vendor = detected_vendor(path)
-    reader: Reader | None = None
-    if vendor is not None:
-        _check_alone(path, series, f"a {vendor} slide")
-        reader = open_openslide(path, vendor, None, mpp, on_damage)
-    if reader is None:
-        reader = open_flat(path, None, mpp, series, on_damage)
-    if reader is None:
-        raise UnreadableSource(path, "expected a slide or an image file, found neither in its content")
-    return reader
-
-
-def _check_alone(path: Path, series: int | None, kind: str) -> None:
-    """Raise SettingsError if another than the only picture is asked for."""
-    if series not in (None, 0):
-        raise SettingsError(f"{path}: there is no series {series}: {kind} is one picture, series 0")
 
 
 def _check_file(path: Path) -> None:

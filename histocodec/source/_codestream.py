@@ -1,4 +1,8 @@
-"""What the header of a JPEG or JPEG 2000 codestream says of its colours, whatever the file around it claims."""
+"""Reads from the header of a JPEG or JPEG 2000 codestream which colours it holds, whatever the file around it claims.
+
+`pixels.tile_codecs` reads such headers too, for another purpose: it refuses whatever is not exactly a tile of a
+container. Here files of any origin are read, and what cannot be made out is no error.
+"""
 
 from __future__ import annotations
 
@@ -16,21 +20,21 @@ _START_OF_SCAN, _END = 0xDA, 0xD9
 
 
 @dataclass(frozen=True, slots=True)
-class JpegFacts:
-    """What decides over the colours of a JPEG of three components."""
+class JpegHeader:
+    """The statements of a JPEG of three components that decide over its colours."""
 
     is_subsampled: bool
-    """Whether a component has fewer samples than another: nobody does that to RGB."""
+    """True if a component has fewer samples than another: nobody does that to RGB."""
     adobe: int | None
-    """What Adobe's marker says: 0 for RGB, 1 for YCbCr; None if there is no such marker."""
+    """Transform that Adobe's marker states: 0 for RGB, 1 for YCbCr; None without such a marker."""
     letters: bool
-    """Whether the components are named R, G and B."""
+    """True if the components are named R, G and B."""
     jfif: bool
-    """Whether it is a JFIF file, which is YCbCr by definition."""
+    """True for a JFIF file, which is YCbCr by definition."""
 
     @property
     def colours(self) -> Colours | None:
-        """What is stated beyond doubt; None if nothing is."""
+        """The colours that are stated beyond doubt; None if nothing is."""
         if self.is_subsampled or self.adobe == 1:
             return "ycbcr"
         if self.adobe == 0 or self.letters:
@@ -38,8 +42,8 @@ class JpegFacts:
         return "ycbcr" if self.jfif else None
 
 
-def jpeg_facts(data: bytes) -> JpegFacts | None:
-    """The facts of a JPEG, from its markers; None if the data are none, or not of three components."""
+def read_jpeg_header(data: bytes) -> JpegHeader | None:
+    """Read the markers of a JPEG; None if the data are no JPEG, or not of three components."""
     if not data.startswith(b"\xff\xd8"):
         return None
     position, jfif, adobe = 2, False, None
@@ -59,25 +63,25 @@ def jpeg_facts(data: bytes) -> JpegFacts | None:
         elif marker in _START_OF_FRAME:
             names, sampling = body[6::3], body[7::3]
             # Markers of applications stand before the frame's.
-            return JpegFacts(len(set(sampling)) > 1, adobe, names == b"RGB", jfif) if len(names) == 3 else None
+            return JpegHeader(len(set(sampling)) > 1, adobe, names == b"RGB", jfif) if len(names) == 3 else None
         position += 2 + length
     return None
 
 
 @dataclass(frozen=True, slots=True)
-class Jpeg2000Facts:
-    """What decides over the colours of a JPEG 2000 codestream."""
+class Jpeg2000Header:
+    """The statements of a JPEG 2000 codestream that decide over its colours."""
 
     has_transform: bool
-    """Whether the codec itself turns the components to RGB (the multiple component transform)."""
+    """True if the codec itself turns the components to RGB (the multiple component transform)."""
     is_subsampled: bool
-    """Whether a component has fewer samples than the first."""
+    """True if a component has fewer samples than the first."""
     bits: int
-    """Of a sample of the first component."""
+    """Bits a sample of the first component."""
 
 
-def jpeg_2000_facts(data: bytes) -> Jpeg2000Facts | None:
-    """The facts of a bare codestream; None if the data are none, or end within its header."""
+def read_jpeg_2000_header(data: bytes) -> Jpeg2000Header | None:
+    """Read the markers of a bare codestream; None if the data are none, or end within its header."""
     if not data.startswith(JPEG_2000_START):
         return None
     position, subsampled, bits = 2, False, 0
@@ -90,7 +94,7 @@ def jpeg_2000_facts(data: bytes) -> Jpeg2000Facts | None:
             subsampled = len(steps) > 1
             bits = (body[36] & 0x7F) + 1
         elif marker == 0xFF52 and len(body) >= 5:  # COD
-            return Jpeg2000Facts(body[4] == 1, subsampled, bits)
+            return Jpeg2000Header(body[4] == 1, subsampled, bits)
         elif marker == 0xFF90:  # the first tile, before any COD
             return None
         position += 2 + length

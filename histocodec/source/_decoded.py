@@ -1,4 +1,4 @@
-"""Flat images that libvips does not read (JPEG 2000, BMP), decoded as a whole by Pillow: they must be small enough."""
+"""Decodes flat images that libvips does not read (JPEG 2000, BMP) as a whole, by Pillow: they must be small enough."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UnreadableSource
-from ._codestream import JPEG_2000_START, jpeg_2000_facts
+from ._codestream import JPEG_2000_START, read_jpeg_2000_header
 
 LONGEST_PX = 1 << 26
-"""A decoder of JPEG 2000 takes some 16 bytes of memory a pixel: 1 GB."""
+"""Most pixels of such an image: a decoder of JPEG 2000 takes some 16 bytes of memory a pixel, here 1 GB."""
 
 _BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)
-"""Their sizes, one a version: two letters alone prove little."""
+"""Bytes of the header in each version of BMP: the two letters at the start alone prove little."""
 
 _TOO_LARGE = "too large for an image that has to be decoded as a whole; convert it to a tiled TIFF"
 
@@ -27,10 +27,11 @@ _STARTS = {
     b"\xff\x0a": "jxl",
     b"BM": "bmp",
 }
+"""Kind of image by its first bytes."""
 
 
 def decoded(path: Path) -> Any:
-    """The image as a pyvips.Image in memory; None if its content is of another kind.
+    """Decode an image into a pyvips.Image in memory; None if its content is of another kind.
 
     Raises UnreadableSource if it is too large, or cannot be decoded.
     """
@@ -66,6 +67,7 @@ def decoded(path: Path) -> Any:
 
 
 def _through_pillow(path: Path, kind: str) -> tuple[NDArray[Any], bytes | None]:
+    """Decode an image into (height, width, 3 or 4) uint8 RGB or RGBA, and its ICC profile."""
     import PIL.Image
 
     with warnings.catch_warnings():
@@ -85,12 +87,13 @@ def _through_pillow(path: Path, kind: str) -> tuple[NDArray[Any], bytes | None]:
 def _check_depth(path: Path) -> None:
     """Raise UnreadableSource for JPEG 2000 of more than 8 bits, which Pillow would shorten without a word."""
     data = path.read_bytes()
-    facts = jpeg_2000_facts(data[max(data.find(JPEG_2000_START), 0) :])
-    if facts is not None and facts.bits != 8:
-        raise UnreadableSource(path, f"expected 8-bit RGB, found {facts.bits} bits a sample")
+    header = read_jpeg_2000_header(data[max(data.find(JPEG_2000_START), 0) :])
+    if header is not None and header.bits != 8:
+        raise UnreadableSource(path, f"expected 8-bit RGB, found {header.bits} bits a sample")
 
 
 def _check_size(path: Path, width: int, height: int) -> None:
+    """Raise UnreadableSource for an image that would take too much memory."""
     if width * height > LONGEST_PX:
         raise UnreadableSource(
             path,

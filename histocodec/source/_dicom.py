@@ -1,4 +1,4 @@
-"""DICOM slides whose header says other colours than the codestream of their frames holds."""
+"""Checks DICOM slides, whose header may say other colours than the codestream of their frames holds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import openslide
 import PIL.Image
 
 from ..errors import UnreadableSource
-from ._codestream import jpeg_2000_facts, jpeg_facts
+from ._codestream import read_jpeg_2000_header, read_jpeg_header
 from ._files import dicom_element, dicom_head, dicom_series
 
 _JPEG = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51")
@@ -23,17 +23,25 @@ _PIXEL_DATA = b"\xe0\x7f\x10\x00OB\0\0\xff\xff\xff\xff"
 _ITEM = b"\xfe\xff\x00\xe0"
 _JP2_SIGNATURE = b"\0\0\0\x0cjP  "
 _HEADER_BYTES = 1 << 16
+"""Bytes of a frame in which its header must be found."""
 _FRAMES = 8
-"""Looked at, until one has a header: the first may be damaged."""
+"""Most frames that are searched for a header: the first ones may be damaged."""
 
 _ROLES = {b"LABEL": "label", b"OVERVIEW": "macro", b"THUMBNAIL": "thumbnail"}
+"""Associated image by the third value of Image Type."""
 
 # A colour that exists has a place in YCbCr; most of YCbCr's places are no colour. Coding strays a little.
 _STRAY = 16
-_ALL, _TOO_FEW = 0.999, 0.99
+"""Grey levels that a colour may lie outside of RGB."""
+_ALL = 0.999
+"""Least share of pixels that are colours if read as YCbCr, for pixels that are YCbCr."""
+_TOO_FEW = 0.99
+"""Share up to which they are none."""
 _SAMPLES, _SAMPLE_PX = 4, 256
+"""Number of places in a row and in a column, and the pixels of each a side, at which colours are counted."""
 _ZERO_CHROMA = np.array([0, 128, 128], np.float32)
 _TO_RGB = np.array([[1, 0, 1.402], [1, -0.344136, -0.714136], [1, 1.772, 0]], np.float32)
+"""YCbCr less `_ZERO_CHROMA` to RGB (ITU-R BT.601, full range)."""
 
 _WAY_OUT = "set PhotometricInterpretation right in a copy, or convert the slide with another tool"
 
@@ -41,17 +49,18 @@ _Verdict = Literal["as the header says", "ycbcr for rgb", "rgb for ycbcr", "no t
 
 
 @dataclass(frozen=True, slots=True)
-class DicomFacts:
-    """What has to be put right in what OpenSlide reads."""
+class DicomCorrections:
+    """Corrections of what OpenSlide reads."""
 
     is_ycbcr: bool = False
-    """Whether OpenSlide gives YCbCr as RGB."""
+    """True if OpenSlide gives YCbCr as RGB."""
     left_out: tuple[str, ...] = ()
     """Associated images whose colours would be wrong."""
     notes: tuple[str, ...] = ()
+    """Findings, and what was done about them, in sentences for the user."""
 
 
-def check_dicom(path: Path, slide: openslide.OpenSlide) -> DicomFacts:
+def check_dicom(path: Path, slide: openslide.OpenSlide) -> DicomCorrections:
     """Compare the header of a slide with its first frame.
 
     Raises UnreadableSource if they contradict each other and nobody can be certain, or OpenSlide cannot be put right;
@@ -79,7 +88,7 @@ def check_dicom(path: Path, slide: openslide.OpenSlide) -> DicomFacts:
     match verdict:
         case "ycbcr for rgb":
             notes.append(f"{said}, but its frames are YCbCr, and were read as that")
-            return DicomFacts(True, tuple(left_out), tuple(notes))
+            return DicomCorrections(True, tuple(left_out), tuple(notes))
         case "rgb for ycbcr":
             raise UnreadableSource(path, f"{said}, but its frames are RGB: the colours would be wrong; {_WAY_OUT}")
         case "a file":
@@ -98,12 +107,12 @@ def check_dicom(path: Path, slide: openslide.OpenSlide) -> DicomFacts:
             is_ycbcr = share is not None and share >= _ALL
             held = "YCbCr" if is_ycbcr else "RGB"
             notes.append(f"{said}, but its codestream has no such transform and holds {held}, and was read as that")
-            return DicomFacts(is_ycbcr, tuple(left_out), tuple(notes))
-    return DicomFacts(False, tuple(left_out), tuple(notes))
+            return DicomCorrections(is_ycbcr, tuple(left_out), tuple(notes))
+    return DicomCorrections(False, tuple(left_out), tuple(notes))
 
 
 def as_rgb(image: PIL.Image.Image) -> PIL.Image.Image:
-    """RGBA of which the first three channels are YCbCr, as RGBA (ITU-R BT.601, full range)."""
+    """Convert an RGBA picture whose first three channels are YCbCr into RGBA (ITU-R BT.601, full range)."""
     pixels = np.array(image)
     rgb = (pixels[..., :3] - _ZERO_CHROMA) @ _TO_RGB.T
     pixels[..., :3] = np.clip(np.rint(rgb), 0, 255)
@@ -111,9 +120,10 @@ def as_rgb(image: PIL.Image.Image) -> PIL.Image.Image:
 
 
 def _verdict(file: Path, syntax: str, stated: str) -> _Verdict:
+    """Compare what a file states, transfer syntax and photometric interpretation, with the header of a frame."""
     for frame in _frames(file):
         if syntax in _JPEG:
-            jpeg = jpeg_facts(frame)
+            jpeg = read_jpeg_header(frame)
             if jpeg is not None:
                 if stated == "RGB" and jpeg.colours == "ycbcr":
                     return "ycbcr for rgb"
@@ -121,14 +131,14 @@ def _verdict(file: Path, syntax: str, stated: str) -> _Verdict:
         elif syntax in _JPEG_2000:
             if frame.startswith(_JP2_SIGNATURE):
                 return "a file"
-            facts = jpeg_2000_facts(frame)
-            if facts is not None:
-                return "no transform" if stated != "RGB" and not facts.has_transform else "as the header says"
+            jpeg_2000 = read_jpeg_2000_header(frame)
+            if jpeg_2000 is not None:
+                return "no transform" if stated != "RGB" and not jpeg_2000.has_transform else "as the header says"
     return "as the header says"
 
 
 def _frames(file: Path) -> Iterator[bytes]:
-    """The beginnings of the first fragments of encapsulated pixels; frames begin with one, which has the header."""
+    """Yield the beginnings of the first fragments of encapsulated pixels; a frame's first fragment has its header."""
     with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as data:
         start = data.find(_PIXEL_DATA + _ITEM)
         position = start + len(_PIXEL_DATA) if start >= 0 else len(data)
@@ -142,19 +152,19 @@ def _frames(file: Path) -> Iterator[bytes]:
 
 
 def _role(head: bytes) -> str | None:
-    """Which associated image a file holds, as its Image Type says."""
+    """Return the associated image that a file holds, as its Image Type says; None for another one."""
     values = _text(head, 0x0008, 0x0008).split(b"\\")
     return _ROLES.get(values[2]) if len(values) > 2 else None
 
 
 def _statements(head: bytes) -> tuple[str, str]:
-    """Transfer syntax and photometric interpretation."""
+    """Return the transfer syntax and the photometric interpretation that a file states."""
     found = _text(head, 0x0002, 0x0010, b"UI"), _text(head, 0x0028, 0x0004)
     return found[0].decode("ascii", "replace"), found[1].decode("ascii", "replace")
 
 
 def _text(head: bytes, group: int, element: int, kind: bytes = b"CS") -> bytes:
-    """The value of the first attribute of that tag, in explicit VR; nothing if it is not there."""
+    """Return the value of the first attribute of a tag, in explicit VR; empty if it is not there."""
     start = head.find(struct.pack("<HH2s", group, element, kind))
     if start < 0 or start + 8 > len(head):
         return b""
@@ -163,7 +173,7 @@ def _text(head: bytes, group: int, element: int, kind: bytes = b"CS") -> bytes:
 
 
 def _share_of_colours(path: Path, dimensions: tuple[int, int]) -> float | None:
-    """The share of pixels, all over the slide, that would be colours if they were YCbCr; None if none can be read."""
+    """Return the share of pixels, all over the slide, that are colours if read as YCbCr; None if none can be read."""
     width, height = dimensions
     found, total = 0, 0
     for row in range(_SAMPLES):

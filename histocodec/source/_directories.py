@@ -1,4 +1,4 @@
-"""The directories of a TIFF, followed before any library follows them: a loop would never let it go."""
+"""Follows the directories of a TIFF before any library does: a loop would never let it go."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from typing import IO, NamedTuple
 from ..errors import UnreadableSource
 
 MAX_DIRECTORIES = 2000
-"""More than a slide has, with every level of every focal plane. tifffile takes a second for so many."""
+"""Most directories of a file: more than a slide has, with every level of every focal plane. tifffile takes a second
+for so many."""
 
 _MAX_ENTRIES = 4096
 _SUBIFDS, _NDPI_FORMAT = 330, 65420
 _CODES = {3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
-"""The types that an offset can have, as struct has them: SHORT, LONG, IFD, LONG8, IFD8."""
+"""Codes of `struct` for the types that an offset can have: SHORT, LONG, IFD, LONG8, IFD8."""
 
 
 class _Entry(NamedTuple):
@@ -26,28 +27,29 @@ class _Entry(NamedTuple):
     kind: int
     number: int
     value: bytes
-    """The value itself if it fits, else its offset."""
+    """Bytes of the value itself if it fits, else of its offset."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """How the numbers of one kind of TIFF are stored."""
+    """The sizes of numbers in one kind of TIFF, as codes of `struct`."""
 
     order: str
-    """`<` or `>`, as struct has it."""
+    """Byte order, `<` or `>`."""
     count: str
-    """Of the entries in a directory."""
+    """Code of the number of entries in a directory."""
     word: str
-    """Of what an entry holds: a count, a value, an offset."""
+    """Code of what an entry holds: a count, a value, an offset."""
     offset: str
-    """Of the pointer to the next directory. NDPI widens it, and nothing else, to 64 bits."""
+    """Code of the pointer to the next directory. NDPI widens it, and nothing else, to 64 bits."""
 
     def size(self, code: str) -> int:
+        """Return the bytes that so many numbers take."""
         return struct.calcsize(self.order + code)
 
 
 def is_tiff(path: Path) -> bool:
-    """Whether the file begins as a TIFF or BigTIFF."""
+    """Tell whether a file begins as a TIFF or BigTIFF."""
     with path.open("rb") as file:
         return file.read(4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
@@ -86,7 +88,7 @@ def check_directories(path: Path) -> None:
 
 
 def _opened(file: IO[bytes]) -> tuple[_Layout, int]:
-    """The layout, and the offset of the first directory; 0 if there is none."""
+    """Return the layout, and the offset of the first directory; 0 if there is none."""
     head = file.read(16).ljust(16, b"\0")
     order = "<" if head[:2] == b"II" else ">"
     if head[2:4] in (b"+\0", b"\0+"):
@@ -99,7 +101,7 @@ def _opened(file: IO[bytes]) -> tuple[_Layout, int]:
 
 
 def _entries(file: IO[bytes], layout: _Layout, offset: int) -> list[_Entry] | None:
-    """The entries of a directory, behind which the file then stands; None if there is no directory."""
+    """Read the entries of a directory, and leave the file behind them; None if there is no directory."""
     size = layout.size(f"HH{layout.word}{layout.word}")
     try:
         file.seek(offset)
@@ -114,7 +116,7 @@ def _entries(file: IO[bytes], layout: _Layout, offset: int) -> list[_Entry] | No
 
 
 def _targets(file: IO[bytes], layout: _Layout, offset: int) -> Iterator[int]:
-    """Offsets of the directories that one points to: its SubIFDs, then the next one. 0 stands for none."""
+    """Yield the offsets of the directories that one points to: its SubIFDs, then the next one. 0 stands for none."""
     entries = _entries(file, layout, offset)
     if entries is None:
         return
@@ -127,7 +129,7 @@ def _targets(file: IO[bytes], layout: _Layout, offset: int) -> Iterator[int]:
 
 
 def _numbers(file: IO[bytes], layout: _Layout, entry: _Entry) -> tuple[int, ...]:
-    """The value of an entry, as far as the file holds it and it is of interest."""
+    """Return the numbers of an entry, as far as the file holds them, and at most one more than may be followed."""
     code = struct.Struct(layout.order + _CODES[entry.kind])
     data = entry.value
     if entry.number * code.size > len(data):

@@ -1,4 +1,4 @@
-"""The files that make up a slide, for formats that spread over several."""
+"""Finds the files that make up a slide, for formats that spread over several."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import struct
 from collections.abc import Mapping
 from pathlib import Path
 
-# (0020,000E) stands before the large attributes, such as the ICC profile and the pixels.
 _DICOM_HEAD_BYTES = 1 << 17
+"""Bytes that hold (0020,000E), which stands before the large attributes, such as the ICC profile and the pixels."""
 
 
 def size_on_disk(path: Path, vendor: str, properties: Mapping[str, str]) -> int:
-    """Bytes of all the files of the slide, as far as they can be known from OpenSlide's vendor and properties."""
+    """Return the bytes of all files of a slide, as far as OpenSlide's vendor and properties tell which they are."""
     match vendor:
         case "mirax":
             files = [path, *(file for file in path.with_suffix("").rglob("*") if file.is_file())]
@@ -26,7 +26,7 @@ def size_on_disk(path: Path, vendor: str, properties: Mapping[str, str]) -> int:
 
 
 def dicom_series(path: Path, uid: str) -> list[Path]:
-    """The DICOM files beside `path` (and `path`) whose Series Instance UID, in explicit VR, is `uid`."""
+    """Return `path` and the DICOM files beside it whose Series Instance UID, in explicit VR, is `uid`."""
     element = dicom_element(0x0020, 0x000E, uid)
     files = [path]
     for file in path.parent.iterdir():
@@ -38,9 +38,9 @@ def dicom_series(path: Path, uid: str) -> list[Path]:
 
 
 def dicom_head(path: Path) -> bytes:
-    """The beginning of a file, with what stands before the large attributes; nothing if it cannot be read.
+    """Read the beginning of a file, up to its large attributes; empty if it cannot be read.
 
-    What OpenSlide cannot read either is no part of the slide.
+    A file that OpenSlide cannot read either is no part of the slide.
     """
     try:
         with path.open("rb") as opened:
@@ -50,6 +50,6 @@ def dicom_head(path: Path) -> bytes:
 
 
 def dicom_element(group: int, element: int, uid: str) -> bytes:
-    """An attribute that holds a UID, as a file in explicit VR has it."""
+    """Build an attribute that holds a UID, as a file in explicit VR has it."""
     value = uid.encode() + b"\0" * (len(uid) % 2)
     return struct.pack("<HH2sH", group, element, b"UI", len(value)) + value

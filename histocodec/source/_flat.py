@@ -1,4 +1,4 @@
-"""Flat images (PNG, JPEG, stripped TIFF, WebP and so on) through libvips, which spools large ones to disk."""
+"""Reads flat images (PNG, JPEG, stripped TIFF, WebP and so on) through libvips, which spools large ones to disk."""
 
 from __future__ import annotations
 
@@ -18,17 +18,20 @@ from ._resolution import resolved_mpp
 from ._segments import LONGEST_SEGMENT_PX
 from ._tiff import TiffMetadata
 
-# None, deflate, LZW, PackBits, JPEG and WebP: libvips may have been built with more, and says so when it is too late.
 _LINE_BY_LINE = (1, 8, 32946)
+"""TIFF compressions of which libtiff need not hold a whole strip: none, deflate by both its numbers."""
 _TIFF_COMPRESSIONS = (*_LINE_BY_LINE, 5, 7, 32773, 50001)
+"""TIFF compressions that every libvips reads: those, LZW, JPEG, PackBits, WebP. It may have been built with more, and
+says so when it is too late."""
 _LONGEST_SEGMENT_BYTES = 40 << 20
-"""As stored; libvips allows libtiff 50 MiB in all."""
+"""Most stored bytes of a tile or strip; libvips allows libtiff 50 MiB in all."""
 
 _LOSSY_METHODS = {
     "jpegload_source": "ISO_10918_1",
     "jp2k": "ISO_15444_1",
     "webpload_source": "WEBP",
 }
+"""Lossy compressions in the terms of DICOM, by libvips' name of the loader."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -89,7 +92,7 @@ def open_flat(
 
 
 def _loaded(path: Path, page_number: int | None, series: int | None) -> Any:
-    """What libvips makes of a file, or of one directory of a TIFF; None if it knows no loader."""
+    """Open a file, or one directory of a TIFF, as a pyvips.Image; None if libvips knows no loader."""
     import pyvips  # starts libvips, which vendor slides never need
 
     # By content, not by name: in names, libvips reads brackets as options and suffixes as formats.
@@ -112,7 +115,7 @@ def _loaded(path: Path, page_number: int | None, series: int | None) -> Any:
 
 
 def reads_tiff(tiff: TiffMetadata) -> bool:
-    """Whether libvips decodes the picture of a TIFF, within bounds of memory."""
+    """Tell whether libvips decodes the picture of a TIFF, within bounds of memory."""
     if tiff.compression not in _TIFF_COMPRESSIONS or tiff.is_grey or tiff.contradicts:
         return False
     if tiff.longest_segment_bytes > _LONGEST_SEGMENT_BYTES:

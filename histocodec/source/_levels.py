@@ -1,4 +1,4 @@
-"""Whether one image of a TIFF is another one, reduced: where nothing says so, the pixels do."""
+"""Tells by the pixels whether one image of a TIFF is another one, reduced, where nothing in the file says so."""
 
 from __future__ import annotations
 
@@ -11,20 +11,26 @@ from ..geometry import Region, Size
 from ._segments import LONGEST_SEGMENT_PX, Segments
 
 _WINDOWS = 4
-"""A side, spread over the images."""
+"""Number of windows a side, spread over the images."""
 
-_LARGE_PX, _SMALL_PX, _LEAST_PX = 512, 64, 4
-"""Sides of a window in the larger image and in the smaller one: at most, and at least for it to tell anything."""
+_LARGE_PX = 512
+"""Longest side of a window in the larger image."""
+
+_SMALL_PX = 64
+"""Longest side of a window in the smaller image."""
+
+_LEAST_PX = 4
+"""Shortest side of a window in the smaller image that tells anything."""
 
 _FLAT = 2.0
-"""Standard deviation below which there is nothing to compare, in grey levels."""
+"""Standard deviation in grey levels below which there is nothing to compare."""
 
 _ALIKE = 0.5
-"""Correlation: a level has some 0.9, another section of the same glass 0.1."""
+"""Least correlation of a level: it has some 0.9, another section of the same glass 0.1."""
 
 
 def looks_reduced(tiff: tifffile.TiffFile, large: tifffile.TiffPage, small: tifffile.TiffPage) -> bool:
-    """Whether the pixels of `small`, of the same proportions, follow those of `large`; True where they do not tell."""
+    """Tell whether the pixels of `small`, of the same proportions, follow those of `large`; True where that is open."""
     try:
         return _looks_reduced(Segments(tiff, [large]), Segments(tiff, [small]))
     except Exception:  # damaged, or a compression that tifffile does not know: the proportions have to do
@@ -32,6 +38,7 @@ def looks_reduced(tiff: tifffile.TiffFile, large: tifffile.TiffPage, small: tiff
 
 
 def _looks_reduced(large: Segments, small: Segments) -> bool:
+    """Correlate some windows; as `looks_reduced`, but raises whatever reading raises."""
     steps = large.size.width / small.size.width, large.size.height / small.size.height
     side = min(_SMALL_PX, int(_LARGE_PX / max(steps)), *small.size)
     if side < _LEAST_PX or max(large.cell.area, small.cell.area) > LONGEST_SEGMENT_PX:
@@ -55,7 +62,7 @@ def _looks_reduced(large: Segments, small: Segments) -> bool:
 
 
 def _grey(image: Segments, region: Region, side: int) -> NDArray[np.float64]:
-    """A region averaged down to `side` x `side`, the mean of its colours."""
+    """Return a region averaged down to (side, side), the mean of its colours."""
     pixels = image.read(region, (255,) * image.samples)[..., :3].mean(axis=2)
     reduced = PIL.Image.fromarray(pixels.astype(np.float32)).resize(Size(side, side), PIL.Image.Resampling.BOX)
     return np.asarray(reduced, np.float64)

@@ -1,4 +1,4 @@
-"""OME-XML headers: which images a file holds, and the few statements of each that a Source needs."""
+"""Reads OME-XML headers: the images of a file, and the few statements of each that a Source needs."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ import re
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
+from ..format.associated import NAMES
 from ..geometry import Size
 from ._resolution import Spacing
 
-ASSOCIATED_NAMES = ("label", "macro", "thumbnail")
-
-_ROLES = {"label": "label", "macro": "macro", "thumbnail": "thumbnail", "overview": "macro"}
+_ROLES = {**{name: name for name in NAMES}, "overview": "macro"}
+"""Associated image by a word in its name."""
 
 _MOST_CHANNELS = 100
+"""Most channels of an image that are looked at."""
 _RGB_NAMES = (("red", "r"), ("green", "g"), ("blue", "b"))
 _RGB_COLOURS = (-16776961, 16711935, 65535)
-"""RGBA as a signed number of 32 bits; -1 is white, which OME takes where nothing is said."""
+"""Red, green and blue as OME writes them: RGBA as a signed number of 32 bits. -1, white, is its default."""
 
 _MICROMETRES = {
     "µm": 1.0,  # the micro sign; the next one is the Greek letter
@@ -29,6 +30,7 @@ _MICROMETRES = {
     "m": 1e6,
     "in": 25400.0,
 }
+"""Micrometres by OME's name of a unit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,32 +38,33 @@ class OmeImage:
     """One Image of an OME-XML header, whose pixels lie in this file."""
 
     series: int
-    """Its position among the Images, from 0, as Bio-Formats counts."""
+    """Position among the Images, from 0, as Bio-Formats counts."""
     name: str
     size: Size
     planes: tuple[int, ...]
-    """Positions in the main chain of directories: one for each channel, or for all that one pixel interleaves."""
+    """Positions in the main chain of directories: one for each channel, or one for channels that are interleaved."""
     focal_planes: int
-    """Or moments: what lies behind or after the first one, and the first one; 1 in a plain picture."""
+    """Number of focal planes and moments; 1 in an ordinary picture."""
     channels_are_rgb: bool
-    """Whether the channels can be red, green and blue: three, of which no statement says otherwise."""
+    """True if the channels can be red, green and blue: three, and no statement says otherwise."""
     spacing: Spacing | None
     objective_power: float | None
+    """Magnification of the objective, if it is stated."""
 
     @property
     def role(self) -> str | None:
-        """One of ASSOCIATED_NAMES, if that is what the name says; None for a slide."""
+        """The associated image that the name speaks of; None for a slide."""
         return associated_role(self.name)
 
 
 def associated_role(name: str) -> str | None:
-    """What a name says that an image is: one of ASSOCIATED_NAMES; None if it says nothing of the kind."""
+    """Return the associated image that a name speaks of, of `format.associated.NAMES`; None if it speaks of none."""
     words = re.split(r"[^a-z]+", name.lower())
     return next((role for word, role in _ROLES.items() if word in words), None)
 
 
 def read_ome(xml: str | None) -> tuple[OmeImage, ...]:
-    """The images of an OME-XML header (OME schema 2016-06 and its predecessors), as far as they can be made out."""
+    """Read the images of an OME-XML header (OME schema 2016-06 and its predecessors), those that can be made out."""
     try:
         root = ElementTree.fromstring(xml or "")
     except ElementTree.ParseError:
@@ -96,7 +99,7 @@ def read_ome(xml: str | None) -> tuple[OmeImage, ...]:
 
 
 def _planes(pixels: ElementTree.Element, count: int, uuid: str | None) -> tuple[int, ...]:
-    """Directories of the first `count` channels; nothing if one of them is not stated, or lies in another file."""
+    """Return the directories of the first `count` channels; none if one is not stated, or lies in another file."""
     found: dict[int, int] = {}
     for data in pixels.iterfind("{*}TiffData"):
         place = data.findtext("{*}UUID")
@@ -110,7 +113,7 @@ def _planes(pixels: ElementTree.Element, count: int, uuid: str | None) -> tuple[
 
 
 def _can_be_rgb(pixels: ElementTree.Element) -> bool:
-    """Whether no channel has a name, a colour or a fluorophore that red, green and blue in this order have not."""
+    """Tell whether no channel has a name, colour or fluorophore that red, green and blue in this order cannot have."""
     for position, channel in enumerate(pixels.iterfind("{*}Channel")):
         if channel.get("Fluor") or channel.get("EmissionWavelength"):
             return False
@@ -125,6 +128,8 @@ def _can_be_rgb(pixels: ElementTree.Element) -> bool:
 
 
 def _ome_spacing(pixels: ElementTree.Element) -> Spacing | None:
+    """Return the physical size of a pixel; None if it is not stated."""
+
     def side(axis: str) -> float:
         unit = _MICROMETRES[pixels.get(f"PhysicalSize{axis}Unit", "µm")]
         return unit * float(pixels.attrib[f"PhysicalSize{axis}"])
@@ -136,6 +141,7 @@ def _ome_spacing(pixels: ElementTree.Element) -> Spacing | None:
 
 
 def _ome_objective_power(root: ElementTree.Element, image: ElementTree.Element) -> float | None:
+    """Return the magnification of the objective that an image refers to; None if it is not stated."""
     settings = image.find("{*}ObjectiveSettings")
     for objective in root.iterfind("{*}Instrument/{*}Objective"):
         if settings is not None and objective.get("ID") == settings.get("ID"):
@@ -144,7 +150,7 @@ def _ome_objective_power(root: ElementTree.Element, image: ElementTree.Element) 
 
 
 def as_positive(text: str | None) -> float | None:
-    """The finite number > 0 that `text` states, or None."""
+    """Parse a finite number > 0; None if the text is anything else."""
     try:
         value = float(text or "")
     except ValueError:

@@ -1,4 +1,4 @@
-"""Slides through OpenSlide."""
+"""Reads slides through OpenSlide."""
 
 from __future__ import annotations
 
@@ -12,19 +12,22 @@ import openslide
 import PIL.Image
 
 from ..errors import SourceReadError, UnreadableSource
+from ..format.associated import NAMES
 from ..geometry import Image, Region, Size
-from ._dicom import DicomFacts, as_rgb, check_dicom
+from ._dicom import DicomCorrections, as_rgb, check_dicom
 from ._files import size_on_disk
-from ._ome import ASSOCIATED_NAMES, as_positive
+from ._ome import as_positive
 from ._reader import WHITE, OnDamage, Reader, over
 from ._resolution import Spacing, resolved_mpp
 from ._segments import LONGEST_SEGMENT_PX
 from ._tiff import PLAIN_VENDORS, TiffMetadata
 
 _CACHE_BYTES = 64 << 20
+"""Bytes of decoded tiles that a handle keeps."""
 
-# None, LZW, JPEG, deflate, PackBits, Aperio's JPEG 2000, zstd. Of others OpenSlide may open what it cannot read.
 _COMPRESSIONS = (1, 5, 7, 8, 32773, 32946, 33003, 33005, 50000)
+"""TIFF compressions that OpenSlide reads: none, LZW, JPEG, deflate by both its numbers, PackBits, Aperio's JPEG 2000,
+zstd. Of others it may open what it cannot read."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -33,7 +36,7 @@ class OpenSlideReader(Reader):
 
     slide: openslide.OpenSlide = field(repr=False)
     is_ycbcr: bool = False
-    """Whether OpenSlide takes the slide's YCbCr for RGB, so that its pixels have to be converted."""
+    """True if OpenSlide takes the slide's YCbCr for RGB, so that its pixels have to be converted."""
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     def _pixels(self, region: Region) -> Image:
@@ -49,7 +52,7 @@ class OpenSlideReader(Reader):
                 return self._read(own, region)
 
     def _again(self) -> openslide.OpenSlide:
-        """A new handle. Raises SourceReadError if there is none: that is no damage in a place."""
+        """Open a new handle. Raises SourceReadError if that fails: it is no damage in a place."""
         try:
             return _opened(self.path)
         except openslide.OpenSlideError as error:
@@ -64,7 +67,7 @@ class OpenSlideReader(Reader):
 
 
 def detected_vendor(path: Path) -> str | None:
-    """OpenSlide's name of the format; None if it does not know it."""
+    """Return OpenSlide's name of the format; None if it does not know it."""
     vendor: str | None = openslide.OpenSlide.detect_format(path)
     return vendor
 
@@ -95,13 +98,14 @@ def open_openslide(
 
 
 def _is_level_0(tiff: TiffMetadata) -> bool:
-    """Whether OpenSlide takes the picture for its level 0, and its colours for what they are."""
+    """Tell whether OpenSlide takes the picture for its level 0, and its colours for what they are."""
     if tiff.is_grey or tiff.contradicts or tiff.compression not in _COMPRESSIONS:
         return False
     return tiff.pages == (0,) and tiff.tiled and not tiff.is_ambiguous
 
 
 def _opened(path: Path) -> openslide.OpenSlide:
+    """Open a handle with a cache of its own."""
     slide = openslide.OpenSlide(path)
     slide.set_cache(openslide.OpenSlideCache(_CACHE_BYTES))
     return slide
@@ -115,13 +119,14 @@ def _reader(
     mpp: float | None,
     on_damage: OnDamage,
 ) -> OpenSlideReader | None:
+    """Build the reader of an open slide; None, and the slide closed, if another reader knows better."""
     size = Size(*slide.dimensions)
     generic = tiff if vendor == "generic-tiff" else None
     if tiff is not None and vendor in PLAIN_VENDORS and tiff.size != size:
         slide.close()
         return None
     properties = dict(slide.properties)
-    dicom = check_dicom(path, slide) if vendor == "dicom" else DicomFacts()
+    dicom = check_dicom(path, slide) if vendor == "dicom" else DicomCorrections()
     background = _background(properties)
     power = as_positive(properties.get(openslide.PROPERTY_NAME_OBJECTIVE_POWER))
     return OpenSlideReader(
@@ -146,13 +151,14 @@ def _reader(
 
 
 def _over(image: PIL.Image.Image, background: tuple[int, int, int]) -> Image:
+    """Lay an RGBA picture over the background: (height, width, 3) uint8 RGB."""
     if image.getchannel("A").getextrema() == (255, 255):
         return np.array(image.convert("RGB"))  # a third of the time that numpy takes to drop a channel
     return over(np.asarray(image), background)
 
 
 def _tile_size(properties: Mapping[str, str]) -> Size:
-    """Of level 0; of formats without tiles in rows and columns, what damage shall be confined to."""
+    """Return the size of the tiles of level 0; of formats without tiles in rows and columns, of cells for damage."""
     width, height = (properties.get(f"openslide.level[0].tile-{side}", "") for side in ("width", "height"))
     if width.isdecimal() and height.isdecimal() and 0 < int(width) * int(height) <= LONGEST_SEGMENT_PX:
         return Size(int(width), int(height))
@@ -160,6 +166,7 @@ def _tile_size(properties: Mapping[str, str]) -> Size:
 
 
 def _background(properties: Mapping[str, str]) -> tuple[int, int, int]:
+    """Return the background that a slide states, as RGB; white without one."""
     text = properties.get(openslide.PROPERTY_NAME_BACKGROUND_COLOR, "")
     try:
         red, green, blue = bytes.fromhex(text)
@@ -169,6 +176,7 @@ def _background(properties: Mapping[str, str]) -> tuple[int, int, int]:
 
 
 def _spacing(properties: Mapping[str, str]) -> Spacing | None:
+    """Return the micrometres per pixel that OpenSlide found; None if there are none."""
     x = as_positive(properties.get(openslide.PROPERTY_NAME_MPP_X))
     y = as_positive(properties.get(openslide.PROPERTY_NAME_MPP_Y))
     return None if x is None or y is None else (x, y)
@@ -177,10 +185,10 @@ def _spacing(properties: Mapping[str, str]) -> Spacing | None:
 def _associated(
     path: Path, slide: openslide.OpenSlide, background: tuple[int, int, int], left_out: Collection[str]
 ) -> dict[str, Image]:
-    """The associated images of `slide` that can be read, but for those in `left_out`."""
+    """Read the associated images of `slide`, but for those in `left_out` and those that cannot be read."""
     images = {}
     # Iterated, because `in` would decode the image to learn whether it is there.
-    for name in [name for name in slide.associated_images if name in ASSOCIATED_NAMES and name not in left_out]:
+    for name in [name for name in slide.associated_images if name in NAMES and name not in left_out]:
         try:
             # A handle is dead after its first error, and a damaged label is no reason to refuse a slide.
             with openslide.OpenSlide(path) as own:
@@ -191,6 +199,7 @@ def _associated(
 
 
 def _lossy_methods(vendor: str, properties: Mapping[str, str], tiff: TiffMetadata | None) -> tuple[str, ...]:
+    """Return the lossy compressions of a slide, as `Source.lossy_methods`."""
     match vendor:
         case "dicom":
             name = "dicom.LossyImageCompressionMethod"  # with an index if there are several

@@ -1,4 +1,4 @@
-"""Which pictures a TIFF holds, and which one is the slide: what names and NewSubfileType say, never size alone."""
+"""Finds the pictures of a TIFF, and the slide among them: by names and NewSubfileType, never by size alone."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ import tifffile
 from ..errors import SettingsError, UnreadableSource
 from ..geometry import Size
 from ._levels import looks_reduced
-from ._ome import ASSOCIATED_NAMES, OmeImage, associated_role
+from ._ome import OmeImage, associated_role
 
 _LEAST_DOWNSAMPLE = 1.5
+"""Least factor between a picture and a level of it."""
 _LONGEST_NAME = 64
+"""Most characters of a text that is taken for a name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +24,10 @@ class Picture:
     """An image of the main chain that is no level of another."""
 
     series: int
-    """The number to ask for it by: of the Image in OME-XML, else of the directory."""
+    """Number to ask for it by: of the Image in OME-XML, else of the directory."""
     name: str
     pages: tuple[int, ...]
-    """Its directory, or those of its three grey planes: red, green, blue."""
+    """Position of its directory, or those of its three grey planes: red, green, blue."""
     size: Size
     ome: OmeImage | None = None
 
@@ -35,22 +37,22 @@ class Picture:
 
 
 IsReduced = Callable[[Picture, Picture], bool]
-"""(small, large) -> whether the one is a level of the other."""
+"""is_reduced(small, large): True if the one is a level of the other."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pictures:
-    """What a file holds."""
+    """The pictures that a file holds."""
 
     slides: tuple[Picture, ...]
-    """The largest first. More than one: nothing says which of them is meant."""
+    """Candidates for the slide, the largest first. More than one: nothing says which of them is meant."""
     associated: dict[str, int]
-    """Label, macro and thumbnail, by the position of their directory."""
+    """Position of the directory of label, macro and thumbnail, as far as they are there."""
     others: tuple[Picture, ...] = ()
-    """What can be asked for as well: associated images."""
+    """Pictures that can be asked for as well: associated images."""
 
     def chosen(self, path: Path, series: int | None) -> Picture:
-        """The one picture, or the one that is asked for. Raises UnreadableSource and SettingsError."""
+        """Return the one picture, or the one that is asked for. Raises UnreadableSource and SettingsError."""
         if series is None:
             if len(self.slides) > 1:
                 raise UnreadableSource(
@@ -67,6 +69,7 @@ class Pictures:
 
 
 def _listed(pictures: Sequence[Picture]) -> str:
+    """Name the pictures in a sentence, at most ten of them."""
     some = ", ".join(str(picture) for picture in sorted(pictures, key=lambda picture: picture.series)[:10])
     return f"{some}, ..." if len(pictures) > 10 else some
 
@@ -78,10 +81,10 @@ def find_pictures(
     *,
     tiled_alone: bool = False,
 ) -> Pictures:
-    """The pictures of a file whose main chain is `pages`, at least one.
+    """Find the pictures of a file whose main chain is `pages`, at least one.
 
-    ome: what an OME-XML header lists, believed as far as it fits the pages. tiled_alone: whether strips are for
-    associated images, as in Aperio's files.
+    ome: the images that an OME-XML header lists, believed as far as they fit the pages. tiled_alone: True if strips are
+    for associated images, as in Aperio's files.
     """
 
     def is_reduced(small: Picture, large: Picture) -> bool:
@@ -95,10 +98,12 @@ def find_pictures(
 
 
 def _fits(image: OmeImage, pages: Sequence[tifffile.TiffPage]) -> bool:
+    """Tell whether the pages of an image are there and of its size."""
     return all(place < len(pages) and _size(pages[place]) == image.size for place in image.planes)
 
 
 def _ome_pictures(images: Sequence[OmeImage], is_reduced: IsReduced) -> Pictures:
+    """Sort the images of an OME-XML header into slides and associated images, by their names."""
     every = [Picture(image.series, image.name, image.planes, image.size, image) for image in images]
     named = [picture for picture in every if picture.ome is not None and picture.ome.role is not None]
     slides = [picture for picture in every if picture not in named]
@@ -113,6 +118,7 @@ def _ome_pictures(images: Sequence[OmeImage], is_reduced: IsReduced) -> Pictures
 
 
 def _plain_pictures(pages: Sequence[tifffile.TiffPage], places: Sequence[int], is_reduced: IsReduced) -> Pictures:
+    """Sort pages into slides and associated images, by NewSubfileType and short descriptions."""
     every = [Picture(place, "", (place,), _size(pages[place])) for place in places]
     full = [picture for picture in every if not pages[picture.pages[0]].subfiletype & 0b1101]
     named = {picture: role for picture in full if (role := _stated_role(pages[picture.pages[0]]))}
@@ -123,14 +129,14 @@ def _plain_pictures(pages: Sequence[tifffile.TiffPage], places: Sequence[int], i
 
 
 def _stated_role(page: tifffile.TiffPage) -> str | None:
-    """What a short description of a page, or its name, says that it is."""
+    """Return the associated image that the name of a page, or its short description, speaks of."""
     texts = [page.tags.valueof(tag) for tag in ("PageName", "ImageDescription")]
     roles = [associated_role(text) for text in texts if isinstance(text, str) and len(text) <= _LONGEST_NAME]
-    return next((role for role in roles if role in ASSOCIATED_NAMES), None)
+    return next((role for role in roles if role is not None), None)
 
 
 def _without_levels(pictures: Sequence[Picture], is_reduced: IsReduced) -> tuple[Picture, ...]:
-    """Those that are no level of another one, the largest first; of equal ones, in their order."""
+    """Return the pictures that are no level of another one, the largest first; equal ones in their order."""
     found: list[Picture] = []
     for picture in sorted(pictures, key=lambda picture: -picture.size.area):
         if not any(is_reduced(picture, larger) for larger in found):
@@ -139,7 +145,7 @@ def _without_levels(pictures: Sequence[Picture], is_reduced: IsReduced) -> tuple
 
 
 def _can_be_level(small: Picture, large: Picture) -> bool:
-    """Whether one picture can be the other, reduced: of its proportions, to a pixel, and as coarse as that makes it."""
+    """Tell whether one picture can be the other, reduced: its proportions to a pixel, its spacing if both state one."""
     low, high = _LEAST_DOWNSAMPLE, float("inf")
     for less, more in ((small.size.width, large.size.width), (small.size.height, large.size.height)):
         low, high = max(low, more / (less + 1)), min(high, more / (less - 1) if less > 1 else high)
@@ -150,4 +156,5 @@ def _can_be_level(small: Picture, large: Picture) -> bool:
 
 
 def _size(page: tifffile.TiffPage) -> Size:
+    """Return the size of a page in pixels."""
     return Size(page.imagewidth, page.imagelength)

@@ -1,16 +1,16 @@
-"""What a file says of itself, kept within bounds: a description can be larger than the slide."""
+"""Keeps the properties of a file within bounds: a description can be larger than the slide."""
 
 from __future__ import annotations
 
 MOST_BYTES = 8_000_000
-"""Of all properties together: half of what a manifest may take, since control characters grow there."""
+"""Most bytes of all properties together: half of what a manifest may take, since control characters grow there."""
 
 _KEPT = 1 << 16
-"""Characters of a property that is cut; a shorter one is not, and not looked at twice."""
+"""Characters that are kept of a property that is cut. A shorter property is neither cut nor searched for repeats."""
 
 
 def bounded(properties: dict[str, str]) -> tuple[dict[str, str], tuple[str, ...]]:
-    """The properties without long ones repeated, the longest cut if all together take too much; and notes on both."""
+    """Return the properties without repeats of long ones, the longest cut if all take too much; and notes on cuts."""
     kept, first = dict[str, str](), dict[str, str]()
     # What OpenSlide derives from other properties comes last, so that it is what repeats.
     for name, text in sorted(properties.items(), key=lambda item: item[0].startswith("openslide.")):

@@ -1,4 +1,4 @@
-"""What the readers have in common: the attributes of a Source, the checks around `read`, blending."""
+"""The base of all readers: the attributes of a Source, the checks around `read`, blending."""
 
 from __future__ import annotations
 
@@ -19,10 +19,13 @@ from ._segments import cells_of
 WHITE = (255, 255, 255)
 
 OnDamage = Literal["refuse", "fill"]
-
-_TRIED = 16
+"""Behaviour of a read where pixels cannot be decoded: raise an error, or put the background there."""
 
 WAY_PAST_DAMAGE = "; --on-damage fill puts background in the place of what is damaged"
+"""End of the message about damage that can be passed over."""
+
+_TRIED = 16
+"""Number of tiles that are tried before a source is given up as one that cannot be decoded."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -43,20 +46,21 @@ class Reader(ABC):
     notes: tuple[str, ...] = ()
     on_damage: OnDamage = "refuse"
     cell: Size | None
-    """What damage is confined to: a tile or strip, counted from the top left corner. None: nothing; a stream is lost
-    behind it."""
+    """Size of the tiles or strips, from the top left corner, to which damage is confined. None: to nothing; a stream is
+    lost behind it."""
     _damaged: set[tuple[int, int]] = field(default_factory=set, init=False, repr=False)
     _closed: bool = field(default=False, init=False, repr=False)
 
     @abstractmethod
     def _pixels(self, region: Region) -> Image:
-        """`read`, for a region within the size; may raise anything."""
+        """Read a region that lies within the size; may raise anything."""
 
     @abstractmethod
     def _release(self) -> None:
         """Close files and free memory; called once."""
 
     def read(self, region: Region) -> Image:
+        """Read a region; as `Source.read`."""
         if not region.within(self.size):
             raise RegionError(f"{self.path}: {_named(region)} is not within {self.size.width} x {self.size.height} px")
         if self._closed:
@@ -74,7 +78,7 @@ class Reader(ABC):
         return self._sound_pixels(region)
 
     def check_decodes(self) -> None:
-        """Raise UnreadableSource if no tile can be decoded, of some all over the source: then it is not damage."""
+        """Raise UnreadableSource if none of some tiles all over the source can be decoded: that is more than damage."""
         width, height = self.cell or self.size
         columns, rows = -(-self.size.width // width), -(-self.size.height // height)
         count = min(_TRIED, columns * rows)
@@ -96,7 +100,7 @@ class Reader(ABC):
 
     @property
     def damaged(self) -> tuple[Region, ...]:
-        """As `Source.damaged`."""
+        """The damaged places; as `Source.damaged`."""
         rows: list[Region] = []
         for row, column in sorted((row, column) for column, row in self._damaged.copy()):
             cell = self._cell_region(column, row)
@@ -105,7 +109,7 @@ class Reader(ABC):
             else:
                 rows.append(cell)
         found: dict[tuple[int, int, int], Region] = {}
-        """By left edge, width and bottom: what the next row may go on with."""
+        """Rectangles by left edge, width and bottom, to which the next row may be added."""
         for run in rows:
             above = found.pop((run.x, run.width, run.y), None)
             whole = Region(run.x, above.y, run.width, run.bottom - above.y) if above else run
@@ -113,22 +117,22 @@ class Reader(ABC):
         return tuple(sorted(found.values(), key=lambda place: (place.y, place.x)))
 
     def _cells(self, region: Region) -> Iterator[tuple[int, int]]:
-        """(column, row) of every cell that a region touches."""
+        """Yield (column, row) of every cell that a region touches."""
         return cells_of(self.cell or self.size, region)
 
     def _cell_region(self, column: int, row: int) -> Region:
-        """The part of a cell within the source."""
+        """Return the part of a cell within the source."""
         width, height = self.cell or self.size
         cell = Region(column * width, row * height, width, height).clipped(self.size)
         assert cell is not None
         return cell
 
     def _is_damaged(self, region: Region) -> bool:
-        """Whether the region touches a cell that could not be read before."""
+        """Tell whether a region touches a cell that could not be read before."""
         return bool(self._damaged) and any(address in self._damaged for address in self._cells(region))
 
     def _sound_pixels(self, region: Region) -> Image:
-        """A region cell by cell, with the background where a cell cannot be read; those are noted."""
+        """Read a region cell by cell, with the background where a cell cannot be read; note those."""
         canvas = np.empty((region.height, region.width, 3), np.uint8)
         for column, row in self._cells(region):
             cell = self._cell_region(column, row)
@@ -149,6 +153,7 @@ class Reader(ABC):
         return canvas
 
     def close(self) -> None:
+        """Release the file; a second time does nothing."""
         if not self._closed:
             self._closed = True
             self._release()
@@ -178,8 +183,10 @@ def over(rgba: NDArray[np.uint8], background: tuple[int, int, int], *, premultip
 
 
 def _reason(error: Exception) -> str:
+    """Return the message of an error on one line, or its name if it has none."""
     return " ".join(str(error).split()) or type(error).__name__
 
 
 def _named(region: Region) -> str:
+    """Name a region in a sentence."""
     return f"the region of {region.width} x {region.height} px at ({region.x}, {region.y})"

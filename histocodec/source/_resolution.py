@@ -1,4 +1,4 @@
-"""Micrometres per pixel: which of the statements about it holds."""
+"""Decides on the micrometres per pixel among the statements of a file and its user."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from ..errors import MissingResolution, SettingsError, UnsupportedResolution
 Spacing = tuple[float, float]
 """Micrometres per pixel in x and in y, as a file states them."""
 
-# Outside of this range it is the resolution of a screen or a printer (72 to 600 dpi: 350 to 42 um/px), or a slip.
 PLAUSIBLE_MPP = (0.05, 20.0)
+"""Range of a scanner's micrometres per pixel. Outside of it they are those of a screen or a printer (72 to 600 dpi:
+350 to 42 um/px), or a slip."""
 SQUARE_TOLERANCE = 0.02
+"""Share by which x and y of a square pixel may differ."""
 
 
 def checked_mpp(mpp: float | None) -> float | None:
-    """The caller's own statement; raises SettingsError unless it is finite and > 0."""
+    """Return the caller's own statement. Raises SettingsError unless it is finite and > 0."""
     if mpp is None:
         return None
     if not (math.isfinite(mpp) and mpp > 0):
@@ -26,7 +28,7 @@ def checked_mpp(mpp: float | None) -> float | None:
 
 
 def resolved_mpp(path: Path, given: float | None, stated: Iterable[Spacing | None]) -> float:
-    """`given`, or else the first plausible one of what the file states, best first; x and y averaged.
+    """Return `given`, or else the first plausible one of the file's statements, best first; x and y averaged.
 
     Raises MissingResolution and UnsupportedResolution as `open_source` says.
     """

@@ -1,4 +1,4 @@
-"""The pixels of a TIFF's directory, tile by tile or strip by strip, as tifffile decodes them."""
+"""Reads the pixels of a TIFF's directory, tile by tile or strip by strip, as tifffile decodes them."""
 
 from __future__ import annotations
 
@@ -13,26 +13,30 @@ from numpy.typing import NDArray
 from ..geometry import Region, Size
 
 LONGEST_SEGMENT_PX = 1 << 26
-"""Of a tile or strip; above this, reading one pixel would cost more memory than reading any sensible region."""
+"""Most pixels of a tile or strip; above this, reading one pixel would cost more memory than any sensible region."""
 
 _CACHE_BYTES = 64 << 20
-_CACHED_ROWS, _MOST_CACHE_BYTES = 2304, 512 << 20
-"""Of strips: as many rows as an encoder takes for a row of its tiles, or each strip would be decoded for each tile."""
+"""Bytes of decoded tiles that are kept."""
+_CACHED_ROWS = 2304
+"""Rows of strips that are kept: as many as an encoder takes for a row of its tiles, or each strip would be decoded for
+each tile."""
+_MOST_CACHE_BYTES = 512 << 20
+"""Most bytes of decoded strips that are kept."""
 
 _SEPARATE = 2
-
-
+"""PlanarConfiguration of samples in planes of their own."""
 _UNCOMPRESSED = 1
 _ROWS = 64
-"""Of an uncompressed image that lies in one piece: its strips need not be read as a whole."""
+"""Rows that are read at a time of an uncompressed image in one piece: its strips need not be read as a whole."""
 
 
 def _is_one_piece(page: tifffile.TiffPage) -> bool:
+    """Tell whether the samples of a page lie one after the other in the file, as they are."""
     return page.compression == _UNCOMPRESSED and not page.is_tiled and page.is_contiguous
 
 
 def segment_size(page: tifffile.TiffPage) -> Size:
-    """Of a tile or strip."""
+    """Return the size of a tile or strip, in pixels."""
     if page.is_tiled:
         return Size(page.tilewidth, page.tilelength)
     if _is_one_piece(page):
@@ -41,7 +45,7 @@ def segment_size(page: tifffile.TiffPage) -> Size:
 
 
 def cells_of(cell: Size, region: Region) -> Iterator[tuple[int, int]]:
-    """(column, row) of every cell that a region touches, row by row, in a grid of cells from the top left corner."""
+    """Yield (column, row) of every cell that a region touches, row by row, in a grid from the top left corner."""
     for row in range(region.y // cell.height, (region.bottom - 1) // cell.height + 1):
         for column in range(region.x // cell.width, (region.right - 1) // cell.width + 1):
             yield column, row
@@ -51,10 +55,10 @@ class Segments:
     """An image of 8-bit samples, of which only what a region touches is read. Safe to use from several threads."""
 
     def __init__(self, file: tifffile.TiffFile, pages: list[tifffile.TiffPage]) -> None:
-        """pages: one, or several of the same kind, each with one channel of the image."""
+        """Prepare an image. pages: one, or several of the same kind, each with one channel of the image."""
         self.size = Size(pages[0].imagewidth, pages[0].imagelength)
         self.cell = segment_size(pages[0])
-        """Of a tile or strip."""
+        """Size of a tile or strip, in pixels."""
         self.samples = len(pages) if len(pages) > 1 else pages[0].samplesperpixel
         self._file, self._pages = file, pages
         self._is_one_piece = _is_one_piece(pages[0]) and all(page.is_contiguous for page in pages)
@@ -72,7 +76,7 @@ class Segments:
 
     @property
     def has_decoder(self) -> bool:
-        """Whether tifffile knows the compression."""
+        """True if tifffile knows the compression."""
         try:
             _decode(self._pages[0], None, 0)
         except Exception:  # tifffile's way of saying that it does not
@@ -80,7 +84,7 @@ class Segments:
         return True
 
     def read(self, region: Region, fill: tuple[int, ...]) -> NDArray[np.uint8]:
-        """(height, width, samples) uint8; `fill`, of as many samples, where the file leaves a tile out."""
+        """Read a region: (height, width, samples) uint8; `fill`, a value a sample, where the file leaves a tile out."""
         columns, rows = -(-self.size.width // self.cell.width), -(-self.size.height // self.cell.height)
         canvas = np.empty((region.height, region.width, self.samples), np.uint8)
         canvas[:] = fill
@@ -97,7 +101,7 @@ class Segments:
         return canvas
 
     def _decoded(self, channel: int, index: int) -> NDArray[np.uint8] | None:
-        """One tile or strip, (height, width, samples) uint8; None if the file leaves it out."""
+        """Decode one tile or strip: (height, width, samples) uint8; None if the file leaves it out."""
         page, plane = self._planes[channel]
         if self._is_one_piece:
             return self._rows(page, plane, index)
@@ -112,7 +116,7 @@ class Segments:
         return np.asarray(pixels[0], np.uint8)
 
     def _rows(self, page: tifffile.TiffPage, plane: int, index: int) -> NDArray[np.uint8]:
-        """As `_decoded`, of an image in one piece."""
+        """Read some rows of an image in one piece; as `_decoded`."""
         width, height = self.size
         samples = 1 if page.planarconfig == _SEPARATE else page.samplesperpixel
         top = index * self.cell.height - plane * -(-height // self.cell.height) * self.cell.height
@@ -121,6 +125,7 @@ class Segments:
         return np.frombuffer(data, np.uint8).reshape(rows, width, samples)
 
     def _bytes(self, offset: int, count: int) -> bytes:
+        """Read so many bytes. Raises ValueError where the file ends before."""
         with self._lock:
             self._file.filehandle.seek(offset)
             data: bytes = self._file.filehandle.read(count)
@@ -129,10 +134,12 @@ class Segments:
         return data
 
     def close(self) -> None:
+        """Close the file."""
         self._file.close()
 
 
 def _decode(page: tifffile.TiffPage, data: bytes | None, index: int) -> NDArray[np.generic] | None:
+    """Decode one tile or strip with the tables of its page."""
     tables = {"jpegtables": page.jpegtables} if page.jpegtables is not None else {}
     decoded: NDArray[np.generic] | None = page.decode(data, index, **tables)[0]
     return decoded

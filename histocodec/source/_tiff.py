@@ -1,4 +1,4 @@
-"""What a TIFF says of itself, whichever reader then reads its pixels."""
+"""Reads and checks the metadata of a TIFF, whichever reader then reads its pixels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import tifffile
 from ..errors import HistocodecError, UnreadableSource
 from ..format.tags import Tag
 from ..geometry import Image, Size
-from ._codestream import jpeg_2000_facts, jpeg_facts
+from ._codestream import read_jpeg_2000_header, read_jpeg_header
 from ._ome import read_ome
 from ._pictures import Picture, Pictures, find_pictures
 from ._reader import WAY_PAST_DAMAGE
@@ -28,6 +28,7 @@ PLAIN_VENDORS = (None, "generic-tiff", "aperio")
 """OpenSlide's names of formats whose pages are the picture, without any stitching: any TIFF reader gives the same."""
 
 _HEADER_BYTES = 1 << 16
+"""Bytes of a codestream in which its header must be found."""
 _COMPRESSIONS = {*map(int, tifffile.COMPRESSION)}
 _TEXT_TAGS = ("ImageDescription", "Make", "Model", "Software", "DateTime", "Artist", "HostComputer", "Copyright")
 _GREY, _RGB, _YCBCR = 1, 2, 6
@@ -45,27 +46,28 @@ _LOSSY_METHODS = {
     50001: "WEBP",
     50002: "ISO_18181_1",
 }
+"""Lossy compressions in the terms of DICOM, by their number in TIFF."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TiffMetadata:
-    """One TIFF file; "the picture" is the slide at full resolution, 8-bit RGB with or without alpha."""
+    """The metadata of one TIFF. "The picture" is the slide at full resolution, 8-bit RGB with or without alpha."""
 
     path: Path
     pages: tuple[int, ...]
-    """The picture's position in the main chain of directories; three for grey planes of red, green and blue."""
+    """Position of the picture in the main chain of directories; three for grey planes of red, green and blue."""
     size: Size
     tiled: bool
     photometric: int
     compression: int
     segment_size: Size
-    """Of a tile or strip."""
+    """Size of a tile or strip, in pixels."""
     longest_segment_bytes: int
-    """As stored."""
+    """Stored bytes of the longest tile or strip."""
     is_ambiguous: bool
-    """Whether another image of the main chain is as large as the picture, so that its size does not identify it."""
+    """True if another image of the main chain is as large as the picture, so that its size does not identify it."""
     contradicts: bool
-    """Whether the codestreams hold other colours than the directory says, so that only readers that believe them, as
+    """True if the codestreams hold other colours than the directory says, so that only readers that believe them, as
     tifffile does, are right: RGB under Aperio's number for YCbCr, as Bio-Formats has it, and JPEG of the other kind."""
     is_ome: bool
     ome_spacing: Spacing | None
@@ -77,19 +79,19 @@ class TiffMetadata:
 
     @property
     def is_grey(self) -> bool:
-        """Whether the directories themselves do not say that red, green and blue is what the channels are."""
+        """True if the directories themselves do not say that the channels are red, green and blue."""
         return self.photometric == _GREY
 
     @property
     def is_rgb_when_decoded(self) -> bool:
-        """Whether tifffile gives the picture as RGB; of YCbCr it converts only what the JPEG decoder does."""
+        """True if tifffile gives the picture as RGB; it converts YCbCr only where the JPEG decoder does."""
         if self.photometric == _YCBCR:
             return _LOSSY_METHODS.get(self.compression) == _JPEG
         return self.compression != APERIO_JPEG_2000_YCBCR or self.contradicts
 
     @property
     def unread(self) -> str:
-        """Why no reader could open the picture, and what to do."""
+        """Reason why no reader could open the picture, and a way out, as a sentence."""
         name = tifffile.COMPRESSION(self.compression).name if self.compression in _COMPRESSIONS else "unknown"
         if self.compression == APERIO_JPEG_2000_YCBCR:
             name = "JPEG 2000 of YCbCr, as Aperio alone writes it"
@@ -98,18 +100,18 @@ class TiffMetadata:
 
     @property
     def lossy_methods(self) -> tuple[str, ...]:
-        """As `Source.lossy_methods`."""
+        """Lossy compressions; as `Source.lossy_methods`."""
         method = _LOSSY_METHODS.get(self.compression)
         return () if method is None else (method,)
 
     @property
     def vendor(self) -> str:
-        """As `Source.vendor`, for readers other than OpenSlide."""
+        """Name of the format for readers other than OpenSlide; as `Source.vendor`."""
         return "ome-tiff" if self.is_ome else "tiff"
 
 
 def read_tiff(path: Path, vendor: str | None, series: int | None, *, is_whole: bool = True) -> TiffMetadata | None:
-    """The facts about a TIFF whose directories were checked; None if tifffile cannot make sense of it.
+    """Read the metadata of a TIFF whose directories were checked; None if tifffile cannot make sense of it.
 
     vendor: OpenSlide's name of its format, if that knows it. series: which picture, where there are several.
     is_whole: refuse a picture that is cut off. Raises SettingsError for a series that is not there, and
@@ -121,14 +123,14 @@ def read_tiff(path: Path, vendor: str | None, series: int | None, *, is_whole: b
             pages = [page for page in tiff.pages if isinstance(page, tifffile.TiffPage)]
             if Tag.Manifest in pages[0].tags:
                 raise UnreadableSource(path, "already a histocodec file; decode it first")
-            return _facts(path, tiff, pages, vendor, series, is_whole=is_whole)
+            return _metadata(path, tiff, pages, vendor, series, is_whole=is_whole)
     except HistocodecError:
         raise
     except Exception:  # a damaged file can make tifffile raise anything; the other readers have their say
         return None
 
 
-def _facts(
+def _metadata(
     path: Path,
     tiff: tifffile.TiffFile,
     pages: list[tifffile.TiffPage],
@@ -137,6 +139,7 @@ def _facts(
     *,
     is_whole: bool,
 ) -> TiffMetadata:
+    """Choose the picture, check it, and collect its metadata. Raises as `read_tiff`."""
     ome = read_ome(tiff.ome_metadata if tiff.is_ome else None)
     if vendor in PLAIN_VENDORS:
         pictures = find_pictures(tiff, pages, ome, tiled_alone=vendor == "aperio")
@@ -188,7 +191,7 @@ def _check_planes(path: Path, pictures: Pictures, pages: list[tifffile.TiffPage]
 
 
 def _vendor_picture(pages: list[tifffile.TiffPage]) -> Picture:
-    """The full resolution of a vendor's file: its reader knows better, this one looks whether it is sound.
+    """Return the full resolution of a vendor's file, to see whether it is sound; the vendor's reader knows better.
 
     Labels and macros are often stripped, and in small cut-outs larger than the slide itself.
     """
@@ -224,6 +227,7 @@ def _check_plain(path: Path, picture: Picture, chosen: list[tifffile.TiffPage]) 
 
 
 def _subifds(page: tifffile.TiffPage) -> list[tifffile.TiffPage]:
+    """Return the SubIFDs of a page."""
     return [sub for sub in page.pages or () if isinstance(sub, tifffile.TiffPage)] if page.subifds else []
 
 
@@ -250,7 +254,7 @@ def _check_rgb(path: Path, picture: Picture, chosen: list[tifffile.TiffPage]) ->
 
 
 def _first_codestream(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> bytes:
-    """The beginning of the first tile or strip that is there."""
+    """Read the beginning of the first tile or strip that is there; empty if none is."""
     for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False):
         if count:
             tiff.filehandle.seek(offset)
@@ -259,14 +263,14 @@ def _first_codestream(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> bytes
 
 
 def _contradicts(path: Path, page: tifffile.TiffPage, codestream: bytes) -> bool:
-    """Whether a codestream holds other colours than its directory says, and tifffile believes the codestream.
+    """Tell whether a codestream holds other colours than its directory says, and tifffile believes the codestream.
 
     Raises UnreadableSource if tifffile believes the directory as well.
     """
     if page.compression == APERIO_JPEG_2000_YCBCR:
-        jpeg_2000 = jpeg_2000_facts(codestream)
+        jpeg_2000 = read_jpeg_2000_header(codestream)
         return jpeg_2000 is not None and jpeg_2000.has_transform
-    jpeg = jpeg_facts(codestream) if page.compression == _JPEG_IN_TIFF else None
+    jpeg = read_jpeg_header(codestream) if page.compression == _JPEG_IN_TIFF else None
     if jpeg is None or page.photometric not in (_RGB, _YCBCR):
         return False
     said = "rgb" if page.photometric == _RGB else "ycbcr"
@@ -307,7 +311,7 @@ def _check_extent(path: Path, tiff: tifffile.TiffFile, page: tifffile.TiffPage, 
 
 
 def _chain_is_broken(tiff: tifffile.TiffFile) -> bool:
-    """Whether the last directory that can be read points to another one."""
+    """Tell whether the last directory that can be read points to another one."""
     if tiff.pages.next_page_offset is None:
         return False
     tiff.filehandle.seek(tiff.pages.next_page_offset)
@@ -316,6 +320,7 @@ def _chain_is_broken(tiff: tifffile.TiffFile) -> bool:
 
 
 def _tag_spacing(page: tifffile.TiffPage) -> Spacing | None:
+    """Return the micrometres per pixel of the resolution tags; None if they do not state any."""
     unit = {2: 25400.0, 3: 10000.0}.get(page.tags.valueof("ResolutionUnit", 2))
     ratios = page.tags.valueof("XResolution"), page.tags.valueof("YResolution")
     if unit is None or None in ratios or any(0 in ratio for ratio in ratios):
@@ -325,12 +330,13 @@ def _tag_spacing(page: tifffile.TiffPage) -> Spacing | None:
 
 
 def _text_tags(page: tifffile.TiffPage) -> dict[str, str]:
+    """Return the tags of a page that hold text, as properties."""
     values = {name: page.tags.valueof(name) for name in _TEXT_TAGS}
     return {f"tiff.{name}": value for name, value in values.items() if isinstance(value, str)}
 
 
 def _associated(pages: list[tifffile.TiffPage], places: dict[str, int]) -> dict[str, Image]:
-    """The pages at `places`, without those that are not there, damaged, or other than 8-bit RGB."""
+    """Read the images at `places`, without those that are damaged, too large or other than 8-bit RGB."""
     images = {}
     for name, index in places.items():
         page = pages[index]
@@ -346,4 +352,5 @@ def _associated(pages: list[tifffile.TiffPage], places: dict[str, int]) -> dict[
 
 
 def _name(photometric: int) -> str:
+    """Return the name of a PhotometricInterpretation."""
     return str(getattr(photometric, "name", photometric)).lower()

@@ -1,4 +1,4 @@
-"""TIFF and OME-TIFF tile by tile or strip by strip, through tifffile: what OpenSlide and libvips do not read."""
+"""Reads the TIFF and OME-TIFF that OpenSlide and libvips do not, tile by tile or strip by strip, through tifffile."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from ._segments import LONGEST_SEGMENT_PX, Segments
 from ._tiff import TiffMetadata
 
 _ASSOCIATED_ALPHA = (1,)
+"""ExtraSamples of an alpha channel with which the colours are multiplied already."""
 
 
 @dataclass(kw_only=True, eq=False)
 class TiledReader(Reader):
-    """A TIFF, of which only the tiles or strips that a region touches are read."""
+    """A TIFF of which only the tiles or strips that a region touches are read."""
 
     segments: Segments = field(repr=False)
     is_premultiplied: bool = False

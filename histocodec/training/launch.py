@@ -25,6 +25,7 @@ from ..pixels.metrics import psnr
 from ..pixels.resampler import Downsampler, Generator
 from ..pixels.tile_codecs import TileCodec
 from ..runtime.files import atomic_output, check_output
+from ..runtime.progress import StageProgress, silent, stage
 from ..version import __version__
 from .config import TrainConfig, as_tables
 from .data.patches import TILE_SUFFIXES, collect_patches, read_image
@@ -49,7 +50,7 @@ def run_training(
     device: str = "cpu",
     workers: int = 1,
     overwrite: bool = False,
-    progress: TrainingProgress | None = None,
+    progress: TrainingProgress = silent,
 ) -> Package:
     """Train as `config` says and write the model package `output`, atomically.
 
@@ -63,7 +64,10 @@ def run_training(
     Raises SettingsError (the configuration, the weights to start from, a checkpoint of something else, no tissue),
     UnreadableSource, UnsupportedResolution, TrainingDiverged, GeneratorError (the device), OutputError.
     """
-    say = progress or (lambda stage, done, total, row: None)
+
+    def without_numbers(name: str, done: int, total: int) -> None:
+        progress(name, done, total, {})
+
     folder.mkdir(parents=True, exist_ok=True)
     check_output(output, overwrite=overwrite)
     beside = None if config.downsampler is None else output.with_name(f"{config.downsampler.name}.safetensors")
@@ -76,7 +80,7 @@ def run_training(
     fixed = None if config.data.downsampler is None else load_downsampler(config.data.downsampler, shipping.scale)
     measured_tiles = {name: _tiles(config, data / name) for name in config.data.measure}
     run = TrainingRun(config, folder, start=_start(config, data), vgg=vgg, device=device, workers=workers)
-    patches = collect_patches(config.data, data, config.seed, lambda name, done, total: say(name, done, total, {}))
+    patches = collect_patches(config.data, data, config.seed, without_numbers)
     _describe(config, folder, device, len(patches.kept), len(patches.dropped_entropy_bits))
     entropy_figure(patches, config.data.entropy_bits, folder / "entropy.png")
     watched = _watched(config, measured_tiles, shipping.scale, fixed)
@@ -90,13 +94,13 @@ def run_training(
 
     def log(row: Row) -> None:
         training_figure(run.log.rows(), folder / "training.png", config.name, bicubic_db)
-        say("training", int(row["step"]), config.schedule.steps, row)
+        progress("training", int(row["step"]), config.schedule.steps, row)
 
     shipping.load_state_dict(run.train(patches, watch=watch, progress=log).state_dict())
     second = None if run.downsampling is None else downsampler_package(config, run.downsampling.averaged)
     downsampler = fixed if second is None else build_downsampler(second, device)
     package = measured_package(
-        config, shipping, measured_tiles, downsampler, device, lambda done, total: say("measuring", done, total, {})
+        config, shipping, measured_tiles, downsampler, device, stage(without_numbers, "measuring")
     )
     if second is not None and beside is not None:
         with atomic_output(beside, overwrite=overwrite) as file:
@@ -112,7 +116,7 @@ def measured_package(
     tiles: dict[str, list[Image]],
     downsampler: Downsampler | None = None,
     device: str = "cpu",
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: StageProgress = silent,
 ) -> Package:
     """Measure a trained network on tiles, by folder, and return the package that states the measures.
 
@@ -223,7 +227,7 @@ def _measured(
     generator: Generator,
     codec: TileCodec,
     downsampler: Downsampler | None,
-    progress: Callable[[int, int], None],
+    progress: StageProgress,
 ) -> dict[str, object]:
     """Return a `Score` by folder and base, as JSON values."""
     bases = _measured_bases(generator.scale, codec)

@@ -1,1 +1,1 @@
-"""What stands on a Decoder: an OpenSlide-like slide, TIFF and picture export."""
+"""Views of a Decoder: a slide as OpenSlide's, a TIFF, a picture."""

@@ -1,9 +1,9 @@
-"""Decoded levels as a pyramidal TIFF or as one picture, labelled as what they are."""
+"""Writes decoded levels as a pyramidal TIFF or as one picture, labelled as what they are."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
@@ -26,15 +26,22 @@ from ..pixels.tile_codecs import QUALITY_SCALES
 from ..pixels.tile_coder import TileCoder
 from ..runtime.files import atomic_output, check_output
 from ..runtime.parallel import core_count, ordered_map
+from ..runtime.progress import StageProgress, silent
 
 Compression = Literal["jpeg", "deflate", "jp2k"]
+"""Compression of the tiles of an exported TIFF."""
 DEFAULT_QUALITY = {"jpeg": 85.0, "jp2k": 40.0}
+"""Codec quality that is taken where none is given."""
 _TIFF_COMPRESSION = {"jpeg": 7, "deflate": 8, "jp2k": 33005}
+"""Compression tag of the TIFF."""
 _TILE = 512
+"""Pixels a side of its tiles."""
 _MAX_PICTURE_PIXELS = 20_000 * 20_000
+"""Most pixels of one picture, which is held in memory."""
 _JPEG_QUALITY = 90
+"""Quality of a .jpg where none is given."""
 _MAX_JPEG_SIDE = 65_500
-"""libjpeg's own limit, a little under the format's."""
+"""Longest side of a .jpg: libjpeg's own limit, a little under the format's."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +63,7 @@ def export_tiff(
     region: Region | None = None,
     associated: bool = True,
     overwrite: bool = False,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: StageProgress = silent,
 ) -> None:
     """Write a tiled pyramidal BigTIFF, atomically; memory is bounded by a few rows of tiles.
 
@@ -187,7 +194,7 @@ def export_picture(
 
 
 def _associated(decoder: Decoder, coarsest: _Part, *, whole: bool) -> list[AssociatedImage]:
-    """What belongs beside the levels: the thumbnail in the second place, where readers of Aperio files expect it."""
+    """Return the images beside the levels, the thumbnail first: readers of Aperio files expect it as second image."""
     is_own = whole and bool(decoder.manifest.associated)
     return stored_associated(
         decoder.container, thumbnail=None if is_own else decoder.read(coarsest.region, coarsest.level)
@@ -195,7 +202,7 @@ def _associated(decoder: Decoder, coarsest: _Part, *, whole: bool) -> list[Assoc
 
 
 def _parts(decoder: Decoder, level: int, region: Region | None) -> list[_Part]:
-    """The region at `level` and at every coarser level, each rounded outwards and clipped."""
+    """Return the region at `level` and every coarser level, each rounded outwards and clipped. Raises RegionError."""
     if not 0 <= level < len(decoder.levels):
         raise RegionError(f"expected a level of 0 to {len(decoder.levels) - 1}, found {level}")
     full = Region(0, 0, *decoder.levels[0]) if region is None else region
@@ -220,6 +227,7 @@ def _parts(decoder: Decoder, level: int, region: Region | None) -> list[_Part]:
 
 
 def _description(decoder: Decoder, part: _Part, written_as: str, *, has_thumbnail: bool = False) -> str:
+    """Return the ImageDescription of a part. written_as: the compression, in words."""
     region = part.region
     where = f"region {region.x},{region.y},{region.width},{region.height} of level {part.level}"
     return decoder.rendition.description(
@@ -228,7 +236,7 @@ def _description(decoder: Decoder, part: _Part, written_as: str, *, has_thumbnai
 
 
 def _bounds(decoder: Decoder, part: _Part) -> Region | None:
-    """Where the slide's scanned part lies in what is written, in its pixels; None if it does not, or nobody says."""
+    """Return the slide's scanned part within the image, in its pixels; None if it lies outside or is not stated."""
     scanned = scanned_part(decoder.manifest.slide.properties)
     if scanned is None or min(scanned[2:]) <= 0:
         return None
@@ -241,6 +249,7 @@ def _bounds(decoder: Decoder, part: _Part) -> Region | None:
 
 
 def _checked_quality(compression: Compression, quality: float | None) -> float:
+    """Return the quality to code at, 0 for deflate. Raises SettingsError for one out of its range."""
     if compression not in _TIFF_COMPRESSION:
         raise SettingsError(f"compression must be one of {', '.join(_TIFF_COMPRESSION)}, found {compression}")
     if compression == "deflate":
@@ -251,6 +260,7 @@ def _checked_quality(compression: Compression, quality: float | None) -> float:
 
 
 def _compress(tile: Image, compression: Compression, quality: float) -> bytes:
+    """Code one tile of the TIFF."""
     if compression == "deflate":
         return bytes(imagecodecs.zlib_encode(tile.tobytes(), level=6))
     return TileCoder(compression).encode(tile, quality)

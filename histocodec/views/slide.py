@@ -1,4 +1,4 @@
-"""A container that behaves as an openslide slide: code written for OpenSlide reads it unchanged."""
+"""Lets a container behave as an openslide slide: code written for OpenSlide reads it unchanged."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from ..pixels.resampler import Generator
 
 
 class ClosedSlide(ctypes.ArgumentError, ValueError):
-    """A slide was used after `close`: what OpenSlide raises then, and a ValueError as of any closed file."""
+    """A slide was used after `close`: an error as OpenSlide raises it then, and a ValueError as of any closed file."""
 
 
 class UnsupportedSlide(HistocodecError, openslide.OpenSlideUnsupportedFormatError):
-    """Neither a histocodec file, nor a slide for OpenSlide, nor an image for Pillow."""
+    """The file is neither a container, nor a slide for OpenSlide, nor an image for Pillow."""
 
 
 class ReconstructedSlide(openslide.AbstractSlide):
@@ -53,7 +53,7 @@ class ReconstructedSlide(openslide.AbstractSlide):
 
     @classmethod
     def detect_format(cls, filename: FilePath) -> str | None:
-        """`"histocodec"` for a container, else None."""
+        """Return `"histocodec"` for a container, else None."""
         try:
             with Decoder(filename):
                 return "histocodec"
@@ -62,7 +62,7 @@ class ReconstructedSlide(openslide.AbstractSlide):
 
     @property
     def decoder(self) -> Decoder:
-        """What the pixels come from."""
+        """The decoder of the pixels. Raises ClosedSlide."""
         if self._decoder.container.is_closed:
             raise ClosedSlide(f"{self._filename}: the slide was closed")
         return self._decoder
@@ -73,7 +73,7 @@ class ReconstructedSlide(openslide.AbstractSlide):
 
     @property
     def level_count(self) -> int:
-        """Number of levels: the reconstructed one and those stored."""
+        """Number of levels: the reconstructed one and the stored ones."""
         return len(self.decoder.levels)
 
     @property
@@ -94,20 +94,20 @@ class ReconstructedSlide(openslide.AbstractSlide):
 
     @property
     def associated_images(self) -> Mapping[str, PILImage.Image]:
-        """Thumbnail, label and macro, as far as the file has them; decoded when asked for."""
+        """Thumbnail, label and macro, as far as the file has them; decoded when they are asked for."""
         return _AssociatedImages(self.decoder)
 
     def get_best_level_for_downsample(self, downsample: float) -> int:
-        """The coarsest level that is at least as fine as `downsample`."""
+        """Return the coarsest level that is at least as fine as `downsample`."""
         levels = [level for level, factor in enumerate(self.level_downsamples) if factor <= downsample]
         return max(levels, default=0)
 
     def read_region(self, location: Sequence[int], level: int, size: Sequence[int]) -> PILImage.Image:
-        """An RGBA picture of `size`; what lies outside the slide, or of a level that is not there, is transparent.
+        """Read an RGBA picture of `size`: transparent outside the slide, and all over for a level that is not there.
 
-        location: top left corner in pixels of level 0. size: (width, height) in pixels of `level`. Both are anything
-        of whole numbers, such as arrays. Raises openslide.OpenSlideError for a negative size, TypeError for what is no
-        whole number, ClosedSlide, and as Decoder.read.
+        location: top left corner in pixels of level 0. size: (width, height) in pixels of `level`. Both are any
+        sequence of whole numbers, such as an array. Raises openslide.OpenSlideError for a negative size, TypeError for
+        other than whole numbers, ClosedSlide, and as Decoder.read.
         """
         decoder = self.decoder
         x, y, level = operator.index(location[0]), operator.index(location[1]), operator.index(level)
@@ -127,7 +127,7 @@ class ReconstructedSlide(openslide.AbstractSlide):
         return picture
 
     def set_cache(self, cache: openslide.OpenSlideCache) -> None:
-        """Keep as many decoded pixels as `cache` would; they are this slide's own. Raises TypeError."""
+        """Keep as many decoded pixels as `cache` has room for; they are this slide's own. Raises TypeError."""
         if not isinstance(cache, openslide.OpenSlideCache):
             raise TypeError("Not a cache object")
         self.decoder.cache_bytes = cache._capacity
@@ -145,6 +145,8 @@ class OrdinarySlide(openslide.OpenSlide):
 
 
 class _AssociatedImages(Mapping[str, PILImage.Image]):
+    """The associated images by name, decoded when they are asked for."""
+
     def __init__(self, decoder: Decoder) -> None:
         self._decoder = decoder
 
@@ -165,6 +167,7 @@ class _AssociatedImages(Mapping[str, PILImage.Image]):
 
 
 def _properties(decoder: Decoder) -> dict[str, str]:
+    """Return the source's properties with the geometry, the label and the quality of the container."""
     manifest = decoder.manifest
     slide, generator, rendition = manifest.slide, manifest.prediction.generator, decoder.rendition
     # The source's geometry would contradict ours; its own properties under the vendor's prefix stay.
@@ -210,13 +213,12 @@ def open_slide(
     device: str = "cpu",
     enhancement: bool = True,
 ) -> openslide.AbstractSlide:
-    """Open a slide in place of `openslide.open_slide(path)`: a histocodec file as ReconstructedSlide, others as there.
+    """Open a slide in place of `openslide.open_slide(path)`: a container as ReconstructedSlide, others as there.
 
     So one call opens a mixed cohort: slides of OpenSlide's formats come as OrdinarySlide, other images as
-    `openslide.ImageSlide`. path: text, bytes or a path. generator, device, enhancement: as for Decoder; the others do
-    without.
+    `openslide.ImageSlide`. path: text, bytes or a path. generator, device, enhancement: as for Decoder, for containers.
     Raises OSError (such as FileNotFoundError) for a file that cannot be read, ContainerError for a damaged container,
-    UnsupportedSlide for what nobody knows, and what OpenSlide raises for a damaged slide.
+    UnsupportedSlide for a file that nobody knows, and what OpenSlide raises for a damaged slide.
     """
     try:
         return ReconstructedSlide(Decoder(path, generator=generator, device=device, enhancement=enhancement))
@@ -233,6 +235,7 @@ def open_slide(
 
 
 def _image(path: FilePath, foreign: NotAContainer) -> openslide.ImageSlide:
+    """Open an image through Pillow. Raises UnsupportedSlide."""
     try:
         return openslide.ImageSlide(path)
     except OSError:  # Pillow's UnidentifiedImageError is one

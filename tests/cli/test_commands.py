@@ -22,7 +22,7 @@ from PIL import Image as PILImage
 
 import histocodec.generators.catalogue
 from histocodec import cli
-from histocodec.cli import coding
+from histocodec.cli import encode
 from histocodec.decoder import Decoder
 from histocodec.demo.synthetic import write_slide
 from histocodec.format.reader import Container
@@ -433,7 +433,11 @@ def test_a_file_that_may_not_be_read_is_one_line_too(run: Run, slide: Path, monk
 
         return raise_it
 
-    monkeypatch.setattr(coding, "open_source", fail(OSError(5, "Input/output error\nin two lines")))
+    monkeypatch.setattr(encode, "open_source", fail(OSError(5, "Input/output error\nin two lines")))
     assert "Input/output error in two lines" in run("encode", slide).sentence()
-    monkeypatch.setattr(coding, "open_source", fail(MemoryError()))
+    monkeypatch.setattr(encode, "open_source", fail(MemoryError()))
     assert "out of memory" in run("encode", slide).sentence()
+    monkeypatch.setattr(
+        encode, "open_source", fail(ModuleNotFoundError("No module named 'openslide'", name="openslide"))
+    )
+    assert "needs the package openslide, which is not installed" in run("encode", slide).sentence()

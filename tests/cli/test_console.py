@@ -16,8 +16,8 @@ import pytest
 import typer.main
 
 from histocodec import cli
+from histocodec.cli import app
 from histocodec.cli import running as running_module
-from histocodec.cli.options import app
 from histocodec.cli.running import LOG, running
 from histocodec.runtime import parallel
 

@@ -53,9 +53,9 @@ def decoder(container_path: Path) -> Iterator[Decoder]:
 
 @pytest.fixture(scope="module")
 def comparison(slide_path: Path, container_path: Path) -> Comparison:
-    """Of every tile."""
+    """Compare every block."""
     with open_source(slide_path) as source, Decoder(container_path) as decoder:
-        return compare(source, decoder, tiles="all")
+        return compare(source, decoder, blocks="all")
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def colour_difference(a: Image, b: Image) -> float:
 
 
 def expected_score(original: Image, decoded: Image, stored: Image, column: int, row: int) -> dict[str, float | None]:
-    """A tile's scores, cut out of whole images."""
+    """Return a block's scores, cut out of whole images."""
     rows, columns = slice(row * TILE, (row + 1) * TILE), slice(column * TILE, (column + 1) * TILE)
     a, b = original[rows, columns], decoded[rows, columns]
     base = stored[row * TILE // 4 : (row + 1) * TILE // 4, column * TILE // 4 : (column + 1) * TILE // 4]
@@ -106,7 +106,7 @@ def expected_score(original: Image, decoded: Image, stored: Image, column: int, 
 
 
 def lowest_square(original: Image, decoded: Image, column: int, row: int) -> float:
-    """PSNR of a tile's worst 256 px, cut out of whole images."""
+    """Return the PSNR of a block's worst 256 px, cut out of whole images."""
     found = []
     for y, x in ((y, x) for y in (row * TILE, row * TILE + 256) for x in (column * TILE, column * TILE + 256)):
         a, b = (image[y : y + 256, x : x + 256] for image in (original, decoded))
@@ -115,9 +115,9 @@ def lowest_square(original: Image, decoded: Image, column: int, row: int) -> flo
     return min(found)
 
 
-def scores_of(tile: ComparedBlock) -> dict[str, float | None]:
+def scores_of(block: ComparedBlock) -> dict[str, float | None]:
     names = ("psnr_db", "ssim", "colour_error", "consistency_db")
-    return {name: getattr(tile, name) for name in names}
+    return {name: getattr(block, name) for name in names}
 
 
 # Numbers
@@ -126,36 +126,43 @@ def scores_of(tile: ComparedBlock) -> dict[str, float | None]:
 def test_every_tile_agrees_with_whole_images(comparison: Comparison, source: Source, decoder: Decoder) -> None:
     original, decoded = source.read(FULL), decoder.read(FULL)
     stored = decoder.read(Region(0, 0, 275, 225), 1)
-    assert [(tile.column, tile.row) for tile in comparison.tiles] == [(0, 0), (1, 0), (2, 0), (0, 1), (1, 1), (2, 1)]
-    for tile in comparison.tiles:
-        expected = expected_score(original, decoded, stored, tile.column, tile.row)
-        assert scores_of(tile) == pytest.approx(expected, abs=2e-3)
-        assert tile.lowest_db == pytest.approx(lowest_square(original, decoded, tile.column, tile.row), abs=2e-3)
-        assert tile.tissue == bool(decoder.container.tissue_map[tile.row, tile.column])
+    assert [(block.column, block.row) for block in comparison.blocks] == [
+        (0, 0),
+        (1, 0),
+        (2, 0),
+        (0, 1),
+        (1, 1),
+        (2, 1),
+    ]
+    for block in comparison.blocks:
+        expected = expected_score(original, decoded, stored, block.column, block.row)
+        assert scores_of(block) == pytest.approx(expected, abs=2e-3)
+        assert block.lowest_db == pytest.approx(lowest_square(original, decoded, block.column, block.row), abs=2e-3)
+        assert block.tissue == bool(decoder.container.tissue_map[block.row, block.column])
 
 
 def test_edges_are_measured_on_what_lies_within_the_slide(narrow: Path) -> None:
     with open_source(narrow / "slide.tif") as source, Decoder(narrow / "slide.hc.tif") as decoder:
-        comparison = compare(source, decoder, tiles="all")
+        comparison = compare(source, decoder, blocks="all")
         whole = Region(0, 0, 523, 521)
         images = source.read(whole), decoder.read(whole), decoder.read(Region(0, 0, 131, 131), 1)
-    assert [comparison.region(tile) for tile in comparison.tiles] == [
+    assert [comparison.region(block) for block in comparison.blocks] == [
         Region(0, 0, 512, 512),
         Region(512, 0, 11, 512),
         Region(0, 512, 512, 9),
         Region(512, 512, 11, 9),
     ]
-    assert [tile.ssim is None for tile in comparison.tiles] == [False, False, True, True]
-    for tile in comparison.tiles:
-        assert scores_of(tile) == pytest.approx(expected_score(*images, tile.column, tile.row), abs=2e-3)
+    assert [block.ssim is None for block in comparison.blocks] == [False, False, True, True]
+    for block in comparison.blocks:
+        assert scores_of(block) == pytest.approx(expected_score(*images, block.column, block.row), abs=2e-3)
     everything = comparison.groups[1]
     assert everything.ssim is not None
-    ssims = [tile.ssim for tile in comparison.tiles[:2]]
+    ssims = [block.ssim for block in comparison.blocks[:2]]
     assert everything.ssim.mean == pytest.approx(np.mean([s for s in ssims if s is not None]), abs=1e-4)
 
 
 def test_the_summaries_are_of_the_tiles(comparison: Comparison) -> None:
-    values = {name: [scores_of(tile)[name] for tile in comparison.tiles] for name in scores_of(comparison.tiles[0])}
+    values = {name: [scores_of(block)[name] for block in comparison.blocks] for name in scores_of(comparison.blocks[0])}
     for name in ("psnr_db", "ssim", "consistency_db"):
         found = dataclasses.astuple(getattr(comparison.groups[1], name))
         known = np.array(values[name], np.float64)
@@ -170,9 +177,9 @@ def test_the_summaries_are_of_the_tiles(comparison: Comparison) -> None:
 def test_equal_pixels_are_100_db(source: Source, decoder: Decoder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(source, "read", decoder.read)
     comparison = compare(source, decoder)
-    assert {tile.psnr_db for tile in comparison.tiles} == {100.0}
-    assert {tile.colour_error for tile in comparison.tiles} == {0.0}
-    assert [tile.ssim for tile in comparison.tiles] == pytest.approx([1.0] * len(comparison.tiles))
+    assert {block.psnr_db for block in comparison.blocks} == {100.0}
+    assert {block.colour_error for block in comparison.blocks} == {0.0}
+    assert [block.ssim for block in comparison.blocks] == pytest.approx([1.0] * len(comparison.blocks))
     assert comparison.notes == ()
 
 
@@ -181,7 +188,7 @@ def test_consistency_is_of_the_file_alone(
 ) -> None:
     read = source.read
     monkeypatch.setattr(source, "read", lambda region: read(region) // 2)
-    darker = compare(source, decoder, tiles="all")
+    darker = compare(source, decoder, blocks="all")
     assert darker.first.consistency_db == comparison.first.consistency_db
     assert darker.first.psnr_db.mean < comparison.first.psnr_db.mean - 5
     assert darker.first.colour_error.mean > comparison.first.colour_error.mean + 20
@@ -191,7 +198,7 @@ def test_the_measured_mean_is_what_the_file_states(source: Source, decoder: Deco
     """Of blocks at the edges the part within the slide counts, in both."""
     quality = decoder.manifest.quality
     assert quality is not None
-    found = [tile.psnr_db for tile in compare(source, decoder).tiles]
+    found = [block.psnr_db for block in compare(source, decoder).blocks]
     assert len(found) == quality.blocks == 6
     assert np.mean(found) == pytest.approx(quality.psnr_db.mean, abs=1e-4)
 
@@ -209,16 +216,16 @@ def half_glass(decoder: Decoder, monkeypatch: pytest.MonkeyPatch) -> Decoder:
 
 def test_tissue_alone_unless_all_is_asked_for(source: Source, half_glass: Decoder) -> None:
     comparison = compare(source, half_glass)
-    assert [(tile.column, tile.row) for tile in comparison.tiles] == [(0, 0), (0, 1)]
+    assert [(block.column, block.row) for block in comparison.blocks] == [(0, 0), (0, 1)]
     assert comparison.method == "all 2 tiles of tissue"
     assert [group.name for group in comparison.groups] == ["tissue"]
-    everything = compare(source, half_glass, tiles="all")
-    assert [tile.tissue for tile in everything.tiles] == [True, False, False, True, False, False]
+    everything = compare(source, half_glass, blocks="all")
+    assert [block.tissue for block in everything.blocks] == [True, False, False, True, False, False]
     assert everything.method == "all 6 tiles"
 
 
 def test_tissue_is_stated_first_and_glass_does_not_lift_it(source: Source, half_glass: Decoder) -> None:
-    alone, both = compare(source, half_glass), compare(source, half_glass, tiles="all")
+    alone, both = compare(source, half_glass), compare(source, half_glass, blocks="all")
     tissue, everything = both.groups
     assert (tissue.name, everything.name) == ("tissue", "everything")
     assert tissue.psnr_db == alone.first.psnr_db
@@ -234,7 +241,7 @@ def test_tissue_is_stated_first_and_glass_does_not_lift_it(source: Source, half_
 
 def test_glass_alone_is_stated_as_everything(source: Source, decoder: Decoder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decoder.container, "tissue_map", np.zeros((2, 3), np.uint8))
-    comparison = compare(source, decoder, tiles="all")
+    comparison = compare(source, decoder, blocks="all")
     assert [group.name for group in comparison.groups] == ["everything"]
     assert comparison.facts()["measured"] == "all 6 tiles of tissue and glass"
 
@@ -243,7 +250,7 @@ def test_only_of_all_tiles_one_is_the_worst(source: Source, decoder: Decoder, co
     def stated(measure: str, found: Comparison) -> dict[str, float | None]:
         return found.facts()[measure]  # type: ignore[return-value]
 
-    some = compare(source, decoder, tiles="all", count=3)
+    some = compare(source, decoder, blocks="all", count=3)
     for measure, extreme in (("psnr_db", "lowest"), ("colour_error", "highest")):
         assert stated(measure, some)["worst"] is None
         assert stated(measure, some)[extreme] == getattr(some.first, measure).worst
@@ -260,23 +267,23 @@ def test_only_of_all_tiles_one_is_the_worst(source: Source, decoder: Decoder, co
 
 
 def test_a_sample_is_spread_and_seeded(source: Source, decoder: Decoder, comparison: Comparison) -> None:
-    samples = [compare(source, decoder, tiles="all", count=3, seed=seed) for seed in range(4)]
+    samples = [compare(source, decoder, blocks="all", count=3, seed=seed) for seed in range(4)]
     for sample in samples:
-        numbers = [tile.row * 3 + tile.column for tile in sample.tiles]
+        numbers = [block.row * 3 + block.column for block in sample.blocks]
         assert [number // 2 for number in numbers] == [0, 1, 2]
-        assert set(sample.tiles) < set(comparison.tiles)
-    assert len({sample.tiles for sample in samples}) > 1
-    assert compare(source, decoder, tiles="all", count=3, seed=2) == samples[2]
+        assert set(sample.blocks) < set(comparison.blocks)
+    assert len({sample.blocks for sample in samples}) > 1
+    assert compare(source, decoder, blocks="all", count=3, seed=2) == samples[2]
     assert samples[2].method == "3 of 6 tiles, spread over the slide, drawn with seed 2"
 
 
 def test_a_count_beyond_the_slide_is_all(source: Source, decoder: Decoder, comparison: Comparison) -> None:
-    assert compare(source, decoder, tiles="all", count=7).tiles == comparison.tiles
+    assert compare(source, decoder, blocks="all", count=7).blocks == comparison.blocks
 
 
 def test_progress_counts_the_tiles(source: Source, decoder: Decoder) -> None:
     calls: list[tuple[int, int]] = []
-    compare(source, decoder, tiles="all", count=4, progress=lambda done, total: calls.append((done, total)))
+    compare(source, decoder, blocks="all", count=4, progress=lambda done, total: calls.append((done, total)))
     assert calls == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
@@ -323,7 +330,7 @@ def test_the_mean_may_be_3_db_below_what_is_stated(
 
 def test_glass_does_not_make_up_for_tissue(source: Source, half_glass: Decoder, comparison: Comparison) -> None:
     tissue_db, glass_db = (
-        float(np.mean([tile.psnr_db for tile in comparison.tiles if (tile.column == 0) == tissue]))
+        float(np.mean([block.psnr_db for block in comparison.blocks if (block.column == 0) == tissue]))
         for tissue in (True, False)
     )
     assert glass_db > tissue_db
@@ -331,7 +338,7 @@ def test_glass_does_not_make_up_for_tissue(source: Source, half_glass: Decoder, 
     assert quality is not None
     stated = dataclasses.replace(quality, psnr_db=dataclasses.replace(quality.psnr_db, mean=tissue_db + 3.1))
     half_glass.manifest = dataclasses.replace(half_glass.manifest, quality=stated)
-    (note,) = compare(source, half_glass, tiles="all").notes
+    (note,) = compare(source, half_glass, blocks="all").notes
     assert f"the mean PSNR of tissue is {tissue_db:.2f} dB" in note
 
 
@@ -349,7 +356,7 @@ def test_bicubic_is_held_to_what_bicubic_reached(slide_path: Path, container_pat
 def test_a_slide_that_was_decoded_is_no_original(source: Source, decoder: Decoder) -> None:
     source.properties["tiff.ImageDescription"] = "Aperio-compatible histocodec 1\r\nreconstructed by x|MPP = 0.25"
     assert compare(source, decoder, count=1).notes == (
-        "the slide is itself no original; it says of itself: reconstructed by a generator that is not named",
+        "the slide is itself a reconstruction: reconstructed by a generator that is not named",
     )
 
 
@@ -357,14 +364,14 @@ def test_what_cannot_be_compared(source: Source, decoder: Decoder, monkeypatch: 
     with pytest.raises(SettingsError, match="count of at least 1, found 0"):
         compare(source, decoder, count=0)
     with pytest.raises(SettingsError, match="tissue or all, found glass"):
-        compare(source, decoder, tiles="glass")  # type: ignore[arg-type]
+        compare(source, decoder, blocks="glass")  # type: ignore[arg-type]
     monkeypatch.setattr(decoder.container, "tissue_map", np.zeros((2, 3), np.uint8))
-    with pytest.raises(SettingsError, match="marks no tile as tissue"):
+    with pytest.raises(SettingsError, match="marks no block as tissue"):
         compare(source, decoder)
-    assert len(compare(source, decoder, tiles="all").tiles) == 6
+    assert len(compare(source, decoder, blocks="all").blocks) == 6
     source.close()
     with pytest.raises(SourceReadError):
-        compare(source, decoder, tiles="all")
+        compare(source, decoder, blocks="all")
 
 
 # What it comes to
@@ -372,7 +379,7 @@ def test_what_cannot_be_compared(source: Source, decoder: Decoder, monkeypatch: 
 
 def test_the_worst_come_first(comparison: Comparison) -> None:
     ranked = comparison.ranked()
-    assert [tile.lowest_db for tile in ranked] == sorted(tile.lowest_db for tile in comparison.tiles)
+    assert [block.lowest_db for block in ranked] == sorted(block.lowest_db for block in comparison.blocks)
     assert comparison.below(ranked[2].lowest_db) == ranked[:2]
     assert comparison.below(0) == []
     assert comparison.below(100.1) == ranked
@@ -414,13 +421,13 @@ def pixels(picture: PILImage.Image) -> Image:
 
 def test_the_worst_squares_are_pixels_of_the_slide(comparison: Comparison, source: Source, decoder: Decoder) -> None:
     shown = list(worst_squares(source, decoder, comparison, count=2))
-    assert [square.tile for square in shown] == comparison.ranked()[:2]
+    assert [square.block for square in shown] == comparison.ranked()[:2]
     for square in shown:
         region = square.region
         assert max(region.width, region.height) <= 256
         assert np.array_equal(square.original, source.read(region))
         assert np.array_equal(square.decoded, decoder.read(region))
-        assert psnr_db(square.original, square.decoded) == pytest.approx(square.tile.lowest_db, abs=1e-3)
+        assert psnr_db(square.original, square.decoded) == pytest.approx(square.block.lowest_db, abs=1e-3)
         expected = np.clip(128 + 4 * (square.decoded.astype(int) - square.original), 0, 255)
         assert np.array_equal(square.difference, expected)
     assert len(list(worst_squares(source, decoder, comparison))) == 6
@@ -434,10 +441,10 @@ def test_the_worst_tile_is_outlined_in_its_place(
     comparison: Comparison, decoder: Decoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(heatmap, "badge", lambda draw, centre, number: None)
-    for tile in comparison.tiles:
-        alone = dataclasses.replace(comparison, tiles=(tile,))
+    for block in comparison.blocks:
+        alone = dataclasses.replace(comparison, blocks=(block,))
         rows, columns = np.nonzero((pixels(map_picture(decoder, alone, count=1)) == MARK).all(-1))
-        region = comparison.region(tile)
+        region = comparison.region(block)
         factor = ACROSS / 1100
         left, right = LEFT + region.x * factor, LEFT + region.right * factor
         top, bottom = TOP + region.y * factor, TOP + region.bottom * factor
@@ -449,8 +456,8 @@ def test_the_worst_tile_is_outlined_in_its_place(
 
 
 def test_the_map_is_coloured_where_tiles_were_compared(comparison: Comparison, decoder: Decoder) -> None:
-    middle = next(tile for tile in comparison.tiles if (tile.column, tile.row) == (1, 0))
-    shown = pixels(map_picture(decoder, dataclasses.replace(comparison, tiles=(middle,)), count=0))
+    middle = next(block for block in comparison.blocks if (block.column, block.row) == (1, 0))
+    shown = pixels(map_picture(decoder, dataclasses.replace(comparison, blocks=(middle,)), count=0))
     ground = shown[TOP : TOP + DOWN, LEFT : LEFT + ACROSS].astype(int)
     coloured = np.ptp(ground, axis=-1) > 0
     x, y = round(512 * ACROSS / 1100), round(512 * ACROSS / 1100)
@@ -461,8 +468,8 @@ def test_the_map_is_coloured_where_tiles_were_compared(comparison: Comparison, d
 
 def test_low_and_high_psnr_have_the_colours_of_the_scale(comparison: Comparison, decoder: Decoder) -> None:
     levels = {0: 20.0, 1: 30.0, 2: 40.0}
-    tiles = tuple(dataclasses.replace(tile, psnr_db=levels[tile.column]) for tile in comparison.tiles)
-    shown = pixels(map_picture(decoder, dataclasses.replace(comparison, tiles=tiles), count=0)).astype(int)
+    tiles = tuple(dataclasses.replace(block, psnr_db=levels[block.column]) for block in comparison.blocks)
+    shown = pixels(map_picture(decoder, dataclasses.replace(comparison, blocks=tiles), count=0)).astype(int)
     low, middle, high = (
         shown[TOP + 300 : TOP + 500, LEFT + round(x * ACROSS / 1100) :][:, :60].mean((0, 1)) for x in (200, 700, 1040)
     )
@@ -478,11 +485,11 @@ def test_the_colours_are_those_of_the_tissue(half_glass: Decoder, comparison: Co
     """Glass of 60 dB leaves the colours of tissue of 20 to 30 dB as they are without it."""
     levels = {(0, 0): 20.0, (0, 1): 30.0}
     tiles = tuple(
-        dataclasses.replace(tile, psnr_db=levels.get((tile.column, tile.row), 60.0)) for tile in comparison.tiles
+        dataclasses.replace(block, psnr_db=levels.get((block.column, block.row), 60.0)) for block in comparison.blocks
     )
     both, alone = (
-        dataclasses.replace(comparison, tiles=tiles),
-        dataclasses.replace(comparison, tiles=tuple(tile for tile in tiles if tile.column == 0)),
+        dataclasses.replace(comparison, blocks=tiles),
+        dataclasses.replace(comparison, blocks=tuple(block for block in tiles if block.column == 0)),
     )
     shown, expected = (pixels(map_picture(half_glass, found, count=0)) for found in (both, alone))
     tissue = np.s_[TOP : TOP + DOWN, LEFT : LEFT + round(500 * ACROSS / 1100)]
@@ -504,7 +511,7 @@ def test_histograms_have_bars_and_lines(comparison: Comparison) -> None:
         assert (panel == (0x9F, 0xB6, 0xC9)).all(-1).sum() > 1000
         assert (panel == (0xB0, 0x00, 0x24)).all(-1).sum() > 50
     without = dataclasses.replace(
-        comparison, tiles=tuple(dataclasses.replace(tile, ssim=None) for tile in comparison.tiles)
+        comparison, blocks=tuple(dataclasses.replace(block, ssim=None) for block in comparison.blocks)
     )
     panel = pixels(histograms_picture(without))[:540, 820:]
     assert not (panel == (0x9F, 0xB6, 0xC9)).all(-1).any()
@@ -614,8 +621,8 @@ def test_the_report_says_what_was_measured(
         assert f"{summary.mean:.2f} {summary.percentile_5:.2f} {summary.worst:.2f}" in said
     errors = comparison.first.colour_error
     assert f"{errors.mean:.2f} {errors.percentile_95:.2f} {errors.worst:.2f}" in said
-    for number, tile in enumerate(comparison.ranked(), 1):
-        region = comparison.region(tile)
+    for number, block in enumerate(comparison.ranked(), 1):
+        region = comparison.region(block)
         assert f"{number} {region.x} {region.y} {region.width} × {region.height}" in said
     assert "averaged 4 x 4 to one and coded as jp2k" in said
     assert "floor" not in said
@@ -666,7 +673,7 @@ def test_the_same_comparison_gives_the_same_report(
 @pytest.mark.usefixtures("without_pictures")
 def test_a_report_of_tiles_too_small_for_ssim(narrow: Path) -> None:
     with open_source(narrow / "slide.tif") as source, Decoder(narrow / "slide.hc.tif") as decoder:
-        comparison = compare(source, decoder, tiles="all")
-        small = tuple(tile for tile in comparison.tiles if tile.ssim is None)
-        said = Page(html_report(source, decoder, dataclasses.replace(comparison, tiles=small))).said
+        comparison = compare(source, decoder, blocks="all")
+        small = tuple(block for block in comparison.blocks if block.ssim is None)
+        said = Page(html_report(source, decoder, dataclasses.replace(comparison, blocks=small))).said
     assert "SSIM – – –" in said

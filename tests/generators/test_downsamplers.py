@@ -366,7 +366,7 @@ def test_floors_tiers_and_comparisons(slide_path: Path, tmp_path: Path, tiny: st
                 "tiny-down-x4", downsampler_package().digest
             )
     with open_source(slide_path) as source, Decoder(out) as decoder:
-        assert min(row.psnr_db for row in compare(source, decoder).tiles) >= 31
+        assert min(row.psnr_db for row in compare(source, decoder).blocks) >= 31
         with atomic_output(tmp_path / "quality.png", overwrite=False) as file:
             quality_picture(decoder).save(file, "PNG")
     other = tmp_path / "other.hc.tif"

@@ -20,7 +20,7 @@ from histocodec.errors import UnreadableSource
 from histocodec.generators.bicubic import BicubicGenerator
 from histocodec.geometry import Image, Region, Size
 from histocodec.source import open_source
-from histocodec.source._codestream import jpeg_2000_facts, jpeg_facts
+from histocodec.source._codestream import read_jpeg_2000_header, read_jpeg_header
 
 FRAME = 128
 JPEG, JPEG_2000, JPEG_2000_LOSSLESS = (f"1.2.840.10008.1.2.4.{last}" for last in (50, 91, 90))
@@ -237,19 +237,19 @@ def test_a_damaged_frame(which: int, tmp_path: Path, slide: Image) -> None:
 
 
 def test_facts_of_codestreams(slide: Image) -> None:
-    assert jpeg_facts(b"") is None
-    assert jpeg_facts(jpeg()(slide[..., :1].repeat(3, axis=2))[:20]) is None
-    facts = jpeg_facts(RGB_JPEG(slide))
+    assert read_jpeg_header(b"") is None
+    assert read_jpeg_header(jpeg()(slide[..., :1].repeat(3, axis=2))[:20]) is None
+    facts = read_jpeg_header(RGB_JPEG(slide))
     assert facts is not None
     assert facts.colours == "rgb"
-    facts = jpeg_facts(jpeg(subsampling="420")(slide))
+    facts = read_jpeg_header(jpeg(subsampling="420")(slide))
     assert facts is not None
     assert (facts.is_subsampled, facts.colours) == (True, "ycbcr")
     for transform in (True, False):
-        j2k = jpeg_2000_facts(jpeg_2000(transform=transform)(slide))
+        j2k = read_jpeg_2000_header(jpeg_2000(transform=transform)(slide))
         assert j2k is not None
         assert (j2k.has_transform, j2k.is_subsampled, j2k.bits) == (transform, False, 8)
     data = jpeg_2000(transform=True)(slide)
     for length in range(120):
-        jpeg_2000_facts(data[:length])
-        jpeg_facts(RGB_JPEG(slide)[:length])
+        read_jpeg_2000_header(data[:length])
+        read_jpeg_header(RGB_JPEG(slide)[:length])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ...errors import MissingResolution, SettingsError, UnreadableSource, UnsupportedResolution
 from ...geometry import Image, Region
+from ...runtime.progress import Progress, silent
 from ...source import open_source
 from ..config import DataConfig
 from .entropy import entropy_bits
@@ -65,9 +66,7 @@ def read_image(path: Path) -> Image:
     return np.ascontiguousarray(image)
 
 
-def collect_patches(
-    data: DataConfig, root: Path, seed: int, progress: Callable[[str, int, int], None] | None = None
-) -> Patches:
+def collect_patches(data: DataConfig, root: Path, seed: int, progress: Progress = silent) -> Patches:
     """Read every tile and slide of `data.train`, cut them into patches and apply the entropy filter.
 
     root: the folder that the paths of `data` are relative to. A path's share is spread over its patches by area.
@@ -94,8 +93,7 @@ def collect_patches(
                     dropped.append(patch.entropy_bits)
                     if len(samples) < _DROPPED_SHOWN:
                         samples.append(patch)
-            if progress:
-                progress(name, number + 1, len(files))
+            progress(name, number + 1, len(files))
         if share and not own:
             best = max(dropped, default=0.0)
             raise SettingsError(

@@ -15,7 +15,7 @@ from ...generators.package import Package
 from ...generators.predict import read_with_halo
 from ...generators.torch_runner import build_generator
 from ...pixels.resampler import Generator
-from ...runtime.progress import Progress
+from ...runtime.progress import Progress, silent, stage
 from ...runtime.sampling import spread_sample
 from ...source import Source
 from .tune import Tuned, TuneSettings, TuningBlock, tune
@@ -84,7 +84,7 @@ def tune_to_slides(
     name: str | None = None,
     folder: Path | None = None,
     device: str = "cpu",
-    progress: Progress = lambda stage, done, total: None,
+    progress: Progress = silent,
 ) -> Tuned:
     """Tune one generator for a scanner: to blocks of several slides, each with its base coded as `encoding` says.
 
@@ -127,5 +127,5 @@ def _tuned(
         settings,
         name=name,
         device=device,
-        progress=lambda done, total: progress("tuning", done, total),
+        progress=stage(progress, "tuning"),
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -26,6 +26,7 @@ from ...geometry import Image
 from ...pixels.metrics import psnr
 from ...pixels.resampler import Generator
 from ...pixels.score import PSNR_CAP_DB
+from ...runtime.progress import StageProgress, silent
 from ..config import ScheduleConfig
 from ..data.augment import symmetry
 from ..optim.schedule import optimisers_for, rate_share
@@ -111,7 +112,7 @@ def tune(
     *,
     name: str | None = None,
     device: str = "cpu",
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: StageProgress = silent,
 ) -> Tuned:
     """Train the generator `start` on with the blocks `learn`, by squared error: for the highest PSNR.
 
@@ -163,7 +164,7 @@ def _trained(
     settings: TuneSettings,
     deadline: float,
     device: str,
-    progress: Callable[[int, int], None],
+    progress: StageProgress,
 ) -> tuple[Network, int]:
     """Train for as many steps as there is time for; return the averaged network and the number of steps."""
     rng = np.random.default_rng([settings.seed, 7])

@@ -1,4 +1,4 @@
-"""What is done with files that are there: `info`, `validate`, `quality`, `compare`, `strip`, `enhance`, `regions`."""
+"""`info`, `validate`, `quality`, `compare` and `regions`: what a container holds, and how good it is."""
 
 from __future__ import annotations
 
@@ -12,26 +12,25 @@ import typer
 from ..comparison.compare import compare
 from ..decoder import Decoder
 from ..errors import SettingsError
-from ..format.origin import CORNER, bounds_corner
+from ..format.origin import CORNER, Origin, bounds_corner
 from ..format.reader import Container
-from ..format.tiers import enhance, strip
 from ..runtime.files import atomic_output, check_output
+from ..runtime.progress import stage
 from ..source import OnDamage, open_source
 from ..validation import validate
 from .info import container_info
 from .options import (
+    DecodingGenerator,
     Device,
     Json,
     Log,
     Mpp,
     Overwrite,
-    RoiOrigin,
     Seed,
     Series,
     Tier,
     Verbose,
     Workers,
-    app,
     check_tier,
     path_argument,
     path_option,
@@ -42,14 +41,12 @@ from .options import (
 from .running import running
 
 
-@app.command("info")
 def info_command(file: Annotated[Path, path_argument(help="A .hc.tif file.")], as_json: Json = False) -> None:
     """Say what a file is, what it holds, and what was measured."""
     with Container(file) as container:
         print_facts(container_info(container), as_json)
 
 
-@app.command("validate")
 def validate_command(
     file: Annotated[Path, path_argument(help="A .hc.tif file.")],
     deep: Annotated[bool, typer.Option("--deep", help="Decode every stored tile.")] = False,
@@ -60,7 +57,7 @@ def validate_command(
 ) -> None:
     """List every problem of a file with its code; exit code 1 if there is one."""
     with running(verbose, log, workers) as progress:
-        problems = validate(file, deep=deep, progress=lambda done, total: progress("checking", done, total))
+        problems = validate(file, deep=deep, progress=stage(progress, "checking"))
     if as_json:
         print_json([{"code": p.code, "place": p.place, "sentence": p.sentence} for p in problems])
     else:
@@ -75,7 +72,6 @@ def validate_command(
     raise typer.Exit(1 if problems else 0)
 
 
-@app.command("quality")
 def quality_command(
     file: Annotated[Path, path_argument(help="A .hc.tif file.")],
     output: Annotated[Path, path_argument(help="The picture, .png.")],
@@ -84,7 +80,7 @@ def quality_command(
     verbose: Verbose = False,
     log: Log = None,
 ) -> None:
-    """Draw the measured quality of a file over its slide, the worst tiles marked."""
+    """Draw the measured quality of a file over its slide, the worst blocks marked."""
     if output.suffix.lower() != ".png":
         raise typer.BadParameter(f"the picture's name must end in .png, found {output}")
     check_output(output, overwrite=overwrite, source=file)
@@ -99,20 +95,19 @@ def quality_command(
     say(f"{output}: {output.stat().st_size} bytes")
 
 
-@app.command("compare")
 def compare_command(
     slide: Annotated[Path, path_argument(help="The original.")],
     file: Annotated[Path, path_argument(help="The .hc.tif file that was made of it.")],
     html: Annotated[Path | None, path_option(help="Write a report with pictures, one file, .html.")] = None,
-    min_psnr: Annotated[float | None, typer.Option(help="Exit with 1 if a tile is below so many dB.")] = None,
+    min_psnr: Annotated[float | None, typer.Option(help="Exit with 1 if a block is below so many dB.")] = None,
     all_tiles: Annotated[bool, typer.Option("--all", help="Compare glass as well.")] = False,
-    count: Annotated[int | None, typer.Option(help="So many tiles, spread over the slide. Default: every one.")] = None,
+    count: Annotated[
+        int | None, typer.Option(help="So many blocks, spread over the slide. Default: every one.")
+    ] = None,
     tier: Annotated[
         Tier | None, typer.Option(help="reconstructed: without the enhancement layer. Default: with all there is.")
     ] = None,
-    generator: Annotated[
-        str | None, typer.Option(help="bicubic to do without the network, or the named generator's package.")
-    ] = None,
+    generator: DecodingGenerator = None,
     seed: Seed = 0,
     series: Series = None,
     mpp: Mpp = None,
@@ -123,17 +118,17 @@ def compare_command(
     log: Log = None,
     as_json: Json = False,
 ) -> None:
-    """Compare a slide with what its file decodes to, tile by tile."""
+    """Compare a slide with what its file decodes to, block by block."""
     if min_psnr is not None and not math.isfinite(min_psnr):
         raise typer.BadParameter(f"--min-psnr: expected a number of dB, found {min_psnr}")
-    if tier is Tier.base:
+    if tier == "base":
         raise typer.BadParameter("--tier: nothing is reconstructed of a base alone that could be compared")
     if html is not None:
         check_output(html, overwrite=overwrite, source=slide)
         check_output(html, overwrite=overwrite, source=file)
     with (
         running(verbose, log, workers) as progress,
-        Decoder(file, generator=generator, device=device, enhancement=tier is not Tier.reconstructed) as decoder,
+        Decoder(file, generator=generator, device=device, enhancement=tier != "reconstructed") as decoder,
         open_source(slide, mpp=mpp, series=series, on_damage=_as_encoded(decoder)) as source,
     ):
         check_tier(decoder, tier)
@@ -141,10 +136,10 @@ def compare_command(
             source,
             decoder,
             # A floor is promised of glass as well.
-            tiles="all" if all_tiles or min_psnr is not None else "tissue",
+            blocks="all" if all_tiles or min_psnr is not None else "tissue",
             count=count,
             seed=seed,
-            progress=lambda done, total: progress("comparing", done, total),
+            progress=stage(progress, "comparing"),
         )
         if html is not None:
             from ..comparison.page import html_report  # imports matplotlib
@@ -155,53 +150,18 @@ def compare_command(
     below = [] if min_psnr is None else comparison.below(min_psnr)
     facts = comparison.facts()
     if min_psnr is not None:
-        facts["below_floor"] = [comparison.tile_facts(tile) for tile in below]
+        facts["below_floor"] = [comparison.block_facts(block) for block in below]
     if as_json:
-        facts["all_tiles"] = [comparison.tile_facts(tile) for tile in comparison.tiles]
+        facts["all_tiles"] = [comparison.block_facts(block) for block in comparison.blocks]
     print_facts(facts, as_json)
     raise typer.Exit(1 if below else 0)
 
 
-@app.command("strip")
-def strip_command(
-    file: Annotated[Path, path_argument(help="A .hc.tif file with an enhancement layer.")],
-    output: Annotated[Path, path_argument(help="The same without.")],
-    tier: Annotated[Tier, typer.Option(help="What is left: reconstructed.")] = Tier.reconstructed,
-    overwrite: Overwrite = False,
-    workers: Workers = None,
-    verbose: Verbose = False,
-    log: Log = None,
-) -> None:
-    """Take the enhancement layer off, without decoding: the small file to send."""
-    if tier is not Tier.reconstructed:
-        raise typer.BadParameter("--tier: reconstructed is what can be left; decode --tier base writes the base")
-    with running(verbose, log, workers) as progress:
-        size = strip(file, output, overwrite=overwrite, progress=lambda d, n: progress("writing", d, n))
-    say(f"{output}: {size} bytes of {file.stat().st_size}")
-
-
-@app.command("enhance")
-def enhance_command(
-    small: Annotated[Path, path_argument(help="A file that was stripped.")],
-    full: Annotated[Path, path_argument(help="The file with the enhancement layer.")],
-    output: Annotated[Path, path_argument(help="Both together.")],
-    overwrite: Overwrite = False,
-    workers: Workers = None,
-    verbose: Verbose = False,
-    log: Log = None,
-) -> None:
-    """Put the enhancement layer back, byte for byte."""
-    with running(verbose, log, workers) as progress:
-        size = enhance(small, full, output, overwrite=overwrite, progress=lambda d, n: progress("writing", d, n))
-    say(f"{output}: {size} bytes")
-
-
-@app.command("regions")
 def regions_command(
     file: Annotated[Path, path_argument(help="A .hc.tif file that was encoded with --roi.")],
     output: Annotated[Path, path_argument(help="The regions of interest, .geojson.")],
     roi_origin: Annotated[
-        RoiOrigin | None,
+        Origin | None,
         typer.Option(
             help="Where they are counted from: bounds, the corner of the original's scanned part, as in QuPath; or "
             "slide, the slide's own corner, as in what decode writes. Default: as they were given to encode."
@@ -218,7 +178,7 @@ def regions_command(
     corner = bounds_corner(manifest.slide.properties)
     origin = regions.origin or CORNER
     if roi_origin is not None:
-        origin = corner if roi_origin is RoiOrigin.bounds else CORNER
+        origin = corner if roi_origin == "bounds" else CORNER
     with atomic_output(output, overwrite=overwrite) as out:
         out.write(regions.to_geojson(origin))
     counted = "" if corner == CORNER else f", counted from {origin[0]}, {origin[1]} of the slide"
@@ -226,5 +186,5 @@ def regions_command(
 
 
 def _as_encoded(decoder: Decoder) -> OnDamage:
-    """What to do where the slide cannot be read: what was done when the file was made of it."""
+    """Return what `encode` did where the slide could not be read, so that both sides get the same pixels."""
     return "fill" if decoder.manifest.slide.damaged else "refuse"

@@ -1,0 +1,189 @@
+"""`encode`: a slide becomes a container."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from ..encoder import EncodeSettings, encode
+from ..encoder.plan import base_scale
+from ..encoder.settings import Base
+from ..encoder.tuned_decoder import Tuner
+from ..format.origin import Origin, check_origin, chosen_origin
+from ..format.regions import RegionsOfInterest
+from ..generators.catalogue import default_package, load_generator
+from ..generators.package import Package
+from ..pixels.tile_codecs import TileCodec
+from ..source import OnDamage, Source, open_source
+from .info import encode_info
+from .options import (
+    Device,
+    Json,
+    Log,
+    Mpp,
+    Overwrite,
+    Seed,
+    Series,
+    Verbose,
+    Workers,
+    path_argument,
+    path_option,
+    print_facts,
+)
+from .running import LOG, running
+
+_DEFAULT_RATIO = 16.0
+
+
+def encode_command(
+    slide: Annotated[Path, path_argument(help="Any slide that OpenSlide, tifffile or libvips reads.")],
+    output: Annotated[Path | None, path_option("-o", "--output", help="Default: SLIDE's name, .hc.tif.")] = None,
+    ratio: Annotated[
+        float | None, typer.Option(help="Output bytes: at most the slide's divided by this. [default: 16]")
+    ] = None,
+    quality: Annotated[float | None, typer.Option(help="Instead of a ratio: quality on the codec's scale.")] = None,
+    base: Annotated[
+        Literal[Base, "auto"], typer.Option(help="Magnification of the stored base; auto tries both on some tissue.")
+    ] = "10x",
+    codec: Annotated[
+        TileCodec,
+        typer.Option(help="Codec of the base: jp2k opens in OpenSlide and QuPath, avif is smallest, jpeg oldest."),
+    ] = "jp2k",
+    downsampling: Annotated[
+        str | None,
+        typer.Option(
+            help="How the base is made: box (the average), a shipped downsampler, or a package's path. "
+            "Default: as the generator was trained."
+        ),
+    ] = None,
+    generator: Annotated[
+        str | None, typer.Option(help="A shipped generator, bicubic-x2, bicubic-x4, or a model package's path.")
+    ] = None,
+    embed_generator: Annotated[
+        bool | None,
+        typer.Option(
+            "--embed-generator/--no-embed-generator",
+            help="Store the generator in the file. Default: if it takes less than 1 % of it.",
+        ),
+    ] = None,
+    tune: Annotated[
+        float | None,
+        typer.Option(
+            help="Train the generator on with this slide's own tissue for so many seconds, and embed it if it "
+            "earns its bytes.",
+            metavar="SECONDS",
+        ),
+    ] = None,
+    seed: Seed = 0,
+    verify: Annotated[
+        Literal["sample", "all", "none"], typer.Option(help="Measure the reconstruction against the slide.")
+    ] = "sample",
+    min_psnr: Annotated[
+        float | None,
+        typer.Option(
+            help="A floor in dB for every square of 256 px: what falls short is corrected by an enhancement layer. "
+            "Without --ratio or --quality the file takes the fewest bytes that this needs."
+        ),
+    ] = None,
+    roi: Annotated[
+        Path | None,
+        path_option(help="Regions of interest: GeoJSON in full-resolution pixels, as QuPath exports it, also as .gz."),
+    ] = None,
+    roi_psnr: Annotated[
+        float | None,
+        typer.Option(help="The floor in dB of every square of 256 px of the blocks that a region touches."),
+    ] = None,
+    roi_origin: Annotated[
+        Origin | None,
+        typer.Option(
+            help="Where the regions are counted from: bounds, the corner of the scanned part (openslide.bounds-*), "
+            "as in QuPath; or slide, the slide's own corner. Must be said where these differ."
+        ),
+    ] = None,
+    rest_loss: Annotated[
+        float,
+        typer.Option(
+            help="With --roi and a ratio: the most dB that a block of tissue outside the regions may lose against the "
+            "same encode without regions. What would cost more is refused."
+        ),
+    ] = EncodeSettings.rest_loss_db,
+    enhancement: Annotated[
+        TileCodec | None,
+        typer.Option(help="Codec of the enhancement layer. Default: avif for an avif base, else jp2k."),
+    ] = None,
+    deidentify: Annotated[
+        bool, typer.Option("--deidentify", help="Drop label, macro and every property that can carry identity.")
+    ] = False,
+    series: Series = None,
+    on_damage: Annotated[
+        OnDamage, typer.Option(help="Where the slide cannot be decoded: give up, or fill in the background and say so.")
+    ] = "refuse",
+    mpp: Mpp = None,
+    device: Device = "cpu",
+    overwrite: Overwrite = False,
+    workers: Workers = None,
+    verbose: Verbose = False,
+    log: Log = None,
+    as_json: Json = False,
+) -> None:
+    """Encode a slide."""
+    # Said in the words of the options and before the slide is opened; everything else EncodeSettings checks.
+    if ratio is not None and quality is not None:
+        raise typer.BadParameter("give --ratio or --quality, not both")
+    if (roi is None) != (roi_psnr is None):
+        raise typer.BadParameter("--roi and --roi-psnr go together")
+    if roi_origin is not None and roi is None:
+        raise typer.BadParameter("--roi-origin says how --roi counts: give both")
+    tuner = None if tune is None else _slide_tuner(tune, seed, device)
+    with (
+        running(verbose, log, workers) as progress,
+        open_source(slide, mpp=mpp, series=series, on_damage=on_damage) as source,
+    ):
+        target = output or _default_output(slide)
+        settings = EncodeSettings(
+            base=base,
+            codec=codec,
+            downsampling=downsampling,
+            ratio=_DEFAULT_RATIO if ratio is quality is min_psnr is None else ratio,
+            quality=quality,
+            embed_generator=embed_generator,
+            verify=verify,
+            min_psnr_db=min_psnr,
+            regions=None if roi is None else _regions(roi, source, roi_origin),
+            roi_psnr_db=roi_psnr,
+            rest_loss_db=rest_loss,
+            enhancement_codec=enhancement,
+            deidentify=deidentify,
+            seed=seed,
+        )
+        wanted: str | Package | None = generator
+        if generator is None and device != "cpu" and settings.base != "auto":
+            wanted = default_package(base_scale(source, settings.base), settings.codec)
+        chosen = None if wanted is None else load_generator(wanted, device=device)
+        report = encode(source, target, chosen, settings, tuner=tuner, overwrite=overwrite, progress=progress)
+        LOG.debug("%s: %d bytes of %d", target, report.size_bytes, report.source_bytes)
+        for note in report.notes:
+            LOG.debug("note: %s", note)
+    print_facts(encode_info(report), as_json)
+
+
+def _slide_tuner(seconds: float, seed: int, device: str) -> Tuner:
+    """Return what trains the generator on with the slide that is encoded."""
+    from ..training.tuning.slides import SlideTuner  # imports torch
+    from ..training.tuning.tune import TuneSettings
+
+    return SlideTuner(TuneSettings(seconds=seconds, seed=seed), device=device)
+
+
+def _regions(path: Path, source: Source, choice: Origin | None) -> RegionsOfInterest:
+    """Read the regions of interest, moved to the slide's own corner. Raises SettingsError."""
+    origin = chosen_origin(source.properties, choice)
+    check_origin(origin, source.properties)
+    return RegionsOfInterest.read(path, source.size, origin=origin)
+
+
+def _default_output(slide: Path) -> Path:
+    """Return the slide's path with `.hc.tif` for its suffix."""
+    return slide.with_name(slide.name.removesuffix(slide.suffix) + ".hc.tif")

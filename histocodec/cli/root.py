@@ -1,0 +1,78 @@
+"""The root of the command line: the application with its commands, and how it ends."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from ..errors import HistocodecError
+from ..version import __version__
+from .decode import decode_command
+from .demo import demo_command
+from .encode import encode_command
+from .info import printable
+from .inspect import compare_command, info_command, quality_command, regions_command, validate_command
+from .learn import models_command, train_command, tune_command
+from .running import Interrupted
+from .tiers import enhance_command, strip_command
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "encode": encode_command,
+    "decode": decode_command,
+    "tune": tune_command,
+    "info": info_command,
+    "validate": validate_command,
+    "quality": quality_command,
+    "compare": compare_command,
+    "strip": strip_command,
+    "enhance": enhance_command,
+    "regions": regions_command,
+    "demo": demo_command,
+    "train": train_command,
+    "models": models_command,
+}
+"""Every command by name, in the order in which help lists them."""
+
+app = typer.Typer(
+    name="histocodec",
+    help="Store a histology slide as its 10x base and a learned decoder; reconstruct it on demand.",
+    no_args_is_help=True,
+    # Plain text, which reads the same on a terminal of any width and in a pipe.
+    rich_markup_mode=None,
+    context_settings={"max_content_width": 120, "help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
+for name, command in COMMANDS.items():
+    app.command(name)(command)
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    context: typer.Context, version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False
+) -> None:
+    if version:
+        typer.echo(f"histocodec {__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line and exit: 0 done, 1 an error in one line on stderr, 2 a usage error, 130 Ctrl-C."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A character that the console lacks is no reason to lose the rest.
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        app(prog_name="histocodec")
+    except (HistocodecError, OSError) as error:
+        typer.echo("histocodec: " + printable(" ".join(str(error).splitlines())), err=True)
+        raise SystemExit(130 if isinstance(error, Interrupted) else 1) from None
+    except ModuleNotFoundError as error:
+        typer.echo(f"histocodec: this command needs the package {error.name}, which is not installed", err=True)
+        raise SystemExit(1) from None
+    except MemoryError:
+        typer.echo("histocodec: out of memory", err=True)
+        raise SystemExit(1) from None
