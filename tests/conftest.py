@@ -6,11 +6,35 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.mosaic import default_data
 from histocodec.demo.synthetic import tissue, write_slide
 from histocodec.encoder import encode
 from histocodec.generators.bicubic import BicubicGenerator
 from histocodec.geometry import Image, Size
 from histocodec.source import open_source
+from tests.places import NO_DATA, FindData
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many tests had no data, and how to get it."""
+    reasons = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", [])]
+    if count := sum(NO_DATA in reason for reason in reasons):
+        terminalreporter.write_line(
+            f"{count} tests skipped: {NO_DATA}; set HISTOCODEC_DATA to the folder that benchmarks/README.md describes"
+        )
+
+
+@pytest.fixture(scope="session")
+def find_data() -> FindData:
+    """Find real slides and tiles; where they are not at hand, a test is skipped."""
+
+    def find(place: str) -> Path:
+        path = default_data() / place
+        if not path.exists():
+            pytest.skip(f"{NO_DATA}: {place}")
+        return path
+
+    return find
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,11 @@
-"""Places of the files that tests read: the checkout, and the real slides and tiles where they are at hand."""
+"""Places of files that tests read, and the fixture that finds real ones."""
 
-import os
+from collections.abc import Callable
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[1]
 """The checkout."""
-DATA = Path(os.environ.get("HISTOCODEC_DATA", REPOSITORY.parent / "shared" / "data"))
-"""The real slides and tiles, `$HISTOCODEC_DATA`; `benchmarks/README.md` says how to get them."""
+FindData = Callable[[str], Path]
+"""Finds a file or folder of the real slides and tiles by its path among them: the fixture `find_data`."""
+NO_DATA = "no data"
+"""The beginning of the reason for which tests are skipped that need real slides and tiles."""

@@ -19,11 +19,10 @@ from histocodec.demo.synthetic import tissue
 from histocodec.generators.networks import RRDBNet
 from histocodec.geometry import Size
 from histocodec.training.data.patches import read_image
-from tests.places import DATA
+from tests.places import FindData
 
-STLPIPS = DATA.parent / "weights" / "stlpips_alex.safetensors"
-needs_stlpips = pytest.mark.skipif(not STLPIPS.is_file(), reason="the weights of ST-LPIPS are not here")
-needs_data = pytest.mark.skipif(not (DATA / "dev").is_dir(), reason="the development tiles are not here")
+STLPIPS = "../weights/stlpips_alex.safetensors"
+"""Beside the data."""
 
 
 def squares(*corners: tuple[int, int], side: int = 10) -> Mask:
@@ -59,10 +58,9 @@ def test_specks_are_no_objects_and_diagonal_neighbours_are_two() -> None:
     assert score_nuclei(squares((2, 2), (12, 12)), truth).object_f1 == pytest.approx(2 / 3)
 
 
-@needs_data
-def test_the_judge_finds_nuclei_and_fewer_in_a_blurred_image() -> None:
-    (path, *_) = sorted((DATA / "dev" / "monuseg").glob("*.jxl"))
-    image, truth = read_image(path)[:512, :512], read_mask(DATA / "dev" / "monuseg_nuclei" / f"{path.stem}.png")
+def test_the_judge_finds_nuclei_and_fewer_in_a_blurred_image(find_data: FindData) -> None:
+    (path, *_) = sorted(find_data("dev/monuseg").glob("*.jxl"))
+    image, truth = read_image(path)[:512, :512], read_mask(find_data(f"dev/monuseg_nuclei/{path.stem}.png"))
     judge = NucleiJudge()
     sharp = score_nuclei(judge.segment(image), truth[:512, :512])
     coarse = image[4::8, 4::8].repeat(8, 0).repeat(8, 1)
@@ -76,9 +74,8 @@ def test_the_judge_takes_any_size() -> None:
     assert NucleiJudge().segment(tissue(Size(75, 66), seed=1)).shape == (66, 75)
 
 
-@needs_stlpips
-def test_stlpips_is_zero_for_equal_images_and_grows() -> None:
-    distance = PerceptualDistance(STLPIPS)
+def test_stlpips_is_zero_for_equal_images_and_grows(find_data: FindData) -> None:
+    distance = PerceptualDistance(find_data(STLPIPS))
     image = tissue(Size(128, 96), seed=2)
     rng = np.random.default_rng(3)
     noise = rng.normal(0, 1, image.shape)
@@ -88,13 +85,12 @@ def test_stlpips_is_zero_for_equal_images_and_grows() -> None:
     assert distance(image, np.roll(image, 1, 1)) < distance(image, noisy[1])
 
 
-@needs_stlpips
-def test_stlpips_is_that_of_its_authors() -> None:
+def test_stlpips_is_that_of_its_authors(find_data: FindData) -> None:
     """0.00221255: what the package stlpips-pytorch 0.0.2 gives for these images (network alex, shift_tolerant)."""
     rng = np.random.default_rng(0)
     a = rng.integers(0, 256, (129, 150, 3)).astype(np.uint8)
     b = np.clip(a.astype(int) + rng.integers(-40, 40, a.shape), 0, 255).astype(np.uint8)
-    assert PerceptualDistance(STLPIPS)(a, b) == pytest.approx(0.0022125526, abs=2e-8)
+    assert PerceptualDistance(find_data(STLPIPS))(a, b) == pytest.approx(0.0022125526, abs=2e-8)
 
 
 def test_organs_of_barcodes() -> None:

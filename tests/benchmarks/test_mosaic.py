@@ -8,12 +8,11 @@ import numpy as np
 import openslide
 import pytest
 
-from benchmarks.mosaic import CELL, Mosaic, build_mosaic, default_data, tissue_tiles
+from benchmarks.mosaic import CELL, Mosaic, build_mosaic, tissue_tiles
 from histocodec.geometry import Region
 from histocodec.pixels.downsample import downsample
 from histocodec.pixels.metrics import psnr
-
-needs_data = pytest.mark.skipif(not any(default_data().glob("dev/*/*.jxl")), reason="no real tiles at hand")
+from tests.places import FindData
 
 
 @pytest.mark.parametrize("size", [2048, 8192, 16384, 100_000])
@@ -30,11 +29,10 @@ def test_about_half_is_tissue_in_islands(size: int) -> None:
         assert alike > 0.7, "islands, not a checkerboard"
 
 
-@needs_data
-def test_mosaic_opens_in_openslide(tmp_path: Path) -> None:
+def test_mosaic_opens_in_openslide(find_data: FindData, tmp_path: Path) -> None:
     path = tmp_path / "mosaic.tif"
     fractions: list[float] = []
-    build_mosaic(path, 2048, seed=1, progress=fractions.append)
+    build_mosaic(path, 2048, seed=1, data=find_data(""), progress=fractions.append)
     assert fractions == sorted(fractions)
     assert [entry.name for entry in tmp_path.iterdir()] == ["mosaic.tif"], "nothing temporary is left"
     with openslide.OpenSlide(path) as slide:
@@ -47,11 +45,10 @@ def test_mosaic_opens_in_openslide(tmp_path: Path) -> None:
     assert psnr(downsample(full, 4), reduced) > 28
 
 
-@needs_data
-def test_levels_and_edges_of_an_odd_size(tmp_path: Path) -> None:
+def test_levels_and_edges_of_an_odd_size(find_data: FindData, tmp_path: Path) -> None:
     path = tmp_path / "odd.tif"
-    build_mosaic(path, 2301, seed=2)
-    mosaic = Mosaic.of(2301, seed=2, data=default_data())
+    build_mosaic(path, 2301, seed=2, data=find_data(""))
+    mosaic = Mosaic.of(2301, seed=2, data=find_data(""))
     with openslide.OpenSlide(path) as slide:
         assert slide.level_dimensions == ((2301, 2301), (576, 576), (144, 144))
         region = Region(1700, 1801, 601, 500)
@@ -59,9 +56,8 @@ def test_levels_and_edges_of_an_odd_size(tmp_path: Path) -> None:
     assert psnr(pixels, mosaic.read(region)) > 28
 
 
-@needs_data
-def test_any_region_reads_alike() -> None:
-    mosaic = Mosaic.of(3000, seed=3, data=default_data())
+def test_any_region_reads_alike(find_data: FindData) -> None:
+    mosaic = Mosaic.of(3000, seed=3, data=find_data(""))
     whole = mosaic.read(Region(500, 700, 1700, 1400))
     part = mosaic.read(Region(950, 1650, 300, 400))
     np.testing.assert_array_equal(whole[950:1350, 450:750], part)

@@ -31,7 +31,7 @@ from histocodec.geometry import Image
 from histocodec.source import open_source
 from histocodec.views.export import export_picture, export_tiff
 from histocodec.views.slide import open_slide
-from tests.places import DATA
+from tests.places import FindData
 
 SECRETS = (
     "SECRETPATIENT",  # the slide's file name
@@ -400,10 +400,8 @@ def test_a_dropped_profile_is_pointed_out(svs: Path, tmp_path: Path) -> None:
 # A real slide
 
 
-def test_a_real_slide(tmp_path: Path) -> None:
-    path = DATA / "slides" / "CMU-1-Small-Region.svs"
-    if not path.exists():
-        pytest.skip(f"no {path.name} under {DATA}: set HISTOCODEC_DATA")
+def test_a_real_slide(find_data: FindData, tmp_path: Path) -> None:
+    path = find_data("slides/CMU-1-Small-Region.svs")
     secrets = ["CMU-1", "12/29/09", "09:59:15", "CPAPERIOCS", "b414003d-95c6-48b0-9369-8010ed517ba7", "1004486"]
     files = {True: tmp_path / "bare.hc.tif", False: tmp_path / "full.hc.tif"}
     with open_source(path) as source:

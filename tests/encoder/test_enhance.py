@@ -24,7 +24,7 @@ from histocodec.pixels.residual import Mode, fingerprint
 from histocodec.source import open_source
 from histocodec.training.data.patches import read_image
 from histocodec.validation import validate
-from tests.places import DATA
+from tests.places import FindData
 
 FLOOR = 33.0
 
@@ -334,11 +334,11 @@ def test_regions_outside_the_slide_are_mentioned(tmp_path: Path, slide_path: Pat
 
 
 @pytest.mark.parametrize(("codec", "base"), [("jp2k", "10x"), ("avif", "20x")])
-def test_the_floor_holds_on_tissue_that_no_network_saw_in_training(tmp_path: Path, codec: str, base: str) -> None:
+def test_the_floor_holds_on_tissue_that_no_network_saw_in_training(
+    find_data: FindData, tmp_path: Path, codec: str, base: str
+) -> None:
     """A tile of another lab, with the generator that ships, glass and edges around it."""
-    tiles = sorted((DATA / "foreign" / "tnbc").glob("*.jxl"))
-    if not tiles:
-        pytest.skip(f"no real tiles under {DATA}: set HISTOCODEC_DATA")
+    tiles = sorted(find_data("foreign/tnbc").glob("*.jxl"))
     image = np.full((600, 900, 3), 242, np.uint8)
     image[30:542, 300:812] = read_image(tiles[1])[:512, :512]
     slide = tmp_path / "slide.tif"

@@ -32,18 +32,17 @@ from histocodec.source import open_source
 from histocodec.training.config import load_config, parse_config
 from histocodec.training.data.patches import read_image
 from histocodec.training.evaluate import base_name, evaluation_tile, score
-from tests.places import DATA, REPOSITORY
+from tests.places import REPOSITORY, FindData
 
 CONFIGS = REPOSITORY / "configs"
-needs_data = pytest.mark.skipif(not (DATA / "dev").is_dir(), reason="the development tiles are not here")
 LARGEST = {
     **dict.fromkeys(("fidelity-x4", "fidelity-x2", "avif-x4", "avif-x2"), 1_500_000),
     "perceptual-x4": 35_000_000,
 }
 
 
-def images(folder: str, step: int = 1) -> list[Image]:
-    paths = sorted(p for p in (DATA / folder).iterdir() if p.suffix in {".jxl", ".jpg"})
+def images(folder: Path, step: int = 1) -> list[Image]:
+    paths = sorted(p for p in folder.iterdir() if p.suffix in {".jxl", ".jpg"})
     return [read_image(path) for path in paths[::step]]
 
 
@@ -89,12 +88,11 @@ def test_the_downsampler_is_the_one_that_its_generator_names() -> None:
     assert (MODELS_FOLDER / "downsamplers" / "sharp-x4.md").read_text() == downsampler_card(package)
 
 
-@needs_data
-def test_the_downsampler_keeps_the_colours_of_the_base() -> None:
+def test_the_downsampler_keeps_the_colours_of_the_base(find_data: FindData) -> None:
     """Single pixels may differ from the box average; what is seen at a glance may not."""
     downsampler = load_downsampler("sharp-x4", 4)
     for folder in ("dev/monuseg", "foreign/tnbc", "foreign/brecahad"):
-        for image in images(folder, step=6):
+        for image in images(find_data(folder), step=6):
             full = image[: image.shape[0] // 16 * 16, : image.shape[1] // 16 * 16]
             mean, base = downsample(full, 4), shrink(full, downsampler)
             assert psnr(mean, base) > 22
@@ -136,7 +134,6 @@ def test_glass_stays_glass(name: str) -> None:
         assert abs(reconstruct(generator, base).mean() - base.mean()) < 1
 
 
-@needs_data
 @pytest.mark.parametrize(
     ("name", "codec", "rate", "gain_db", "gain_ssim"),
     [
@@ -149,19 +146,18 @@ def test_glass_stays_glass(name: str) -> None:
     ],
 )
 def test_the_gain_over_bicubic_on_the_dev_tiles(
-    name: str, codec: TileCodec | None, rate: float, gain_db: float, gain_ssim: float
+    find_data: FindData, name: str, codec: TileCodec | None, rate: float, gain_db: float, gain_ssim: float
 ) -> None:
     generator = load_generator(name)
-    tiles = [evaluation_tile(image, generator.scale, codec, rate) for image in images("dev/monuseg")]
+    tiles = [evaluation_tile(image, generator.scale, codec, rate) for image in images(find_data("dev/monuseg"))]
     assert len(tiles) == 14
     result = score(generator, tiles)
     assert result.psnr_db - result.bicubic_psnr_db >= gain_db
     assert result.ssim - result.bicubic_ssim >= gain_ssim
 
 
-@needs_data
 @pytest.mark.parametrize("scale", [4, 2])
-def test_the_generator_for_avif_is_better_on_avif(scale: int) -> None:
+def test_the_generator_for_avif_is_better_on_avif(find_data: FindData, scale: int) -> None:
     for folder, step in (("dev/monuseg", 7), ("foreign/tnbc", 14), ("foreign/brecahad", 5)):
         results = []
         for table in (FOR_AVIF, DEFAULTS):
@@ -169,7 +165,7 @@ def test_the_generator_for_avif_is_better_on_avif(scale: int) -> None:
             downsampler = downsampler_for(generator, scale)
             tiles = [
                 evaluation_tile(image, scale, "avif", 0.15, downsampler=downsampler)
-                for image in images(folder, step=step)
+                for image in images(find_data(folder), step=step)
             ]
             results.append(score(generator, tiles))
         special, general = results
@@ -177,21 +173,20 @@ def test_the_generator_for_avif_is_better_on_avif(scale: int) -> None:
         assert special.ssim > general.ssim - 0.003  # avif-x2 had three hundred steps on planes as they are
 
 
-@needs_data
-def test_the_gain_on_another_scanner() -> None:
-    result = score(load_generator("fidelity-x4"), [evaluation_tile(image, 4) for image in images("foreign/tnbc")])
+def test_the_gain_on_another_scanner(find_data: FindData) -> None:
+    tiles = [evaluation_tile(image, 4) for image in images(find_data("foreign/tnbc"))]
+    result = score(load_generator("fidelity-x4"), tiles)
     assert result.psnr_db - result.bicubic_psnr_db >= 0.6
 
 
-@needs_data
 @pytest.mark.parametrize(
     ("name", "folder"),
     # fidelity-x2 on brecahad is no better than bicubic (benchmarks/NOTES.md).
     [("fidelity-x4", "foreign/tnbc"), ("fidelity-x4", "foreign/brecahad"), ("fidelity-x2", "foreign/tnbc")],
 )
-def test_other_labs_are_not_worse_off_than_with_bicubic(name: str, folder: str) -> None:
-    generator = load_generator(name)
+def test_other_labs_are_not_worse_off_than_with_bicubic(find_data: FindData, name: str, folder: str) -> None:
+    generator, originals = load_generator(name), images(find_data(folder), step=4)
     for codec, rate in (("jp2k", 0.06), ("jp2k", 0.3), ("avif", 0.1), ("jpeg", 0.15)):
-        tiles = [evaluation_tile(image, generator.scale, codec, rate) for image in images(folder, step=4)]  # type: ignore[arg-type]
+        tiles = [evaluation_tile(image, generator.scale, codec, rate) for image in originals]  # type: ignore[arg-type]
         result = score(generator, tiles)
         assert result.psnr_db > result.bicubic_psnr_db

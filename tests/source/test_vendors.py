@@ -17,7 +17,7 @@ from histocodec.errors import (
 from histocodec.geometry import Image, Region, Size
 from histocodec.source import open_source
 from histocodec.source._files import size_on_disk
-from tests.places import DATA
+from tests.places import FindData
 from tests.source.inputs import (
     CM_025,
     HEIGHT,
@@ -184,15 +184,8 @@ def test_size_on_disk_counts_every_file(tmp_path: Path) -> None:
     assert size_on_disk(tmp_path / "s.vms", "hamamatsu", named) == 15
 
 
-def slide(name: str) -> Path:
-    path = DATA / "slides" / name
-    if not path.is_file():
-        pytest.skip(f"the shared data are not there: no {path.name} (HISTOCODEC_DATA)")
-    return path
-
-
-def test_a_real_slide_of_jpeg_tiles() -> None:
-    path = slide("CMU-1-Small-Region.svs")
+def test_a_real_slide_of_jpeg_tiles(find_data: FindData) -> None:
+    path = find_data("slides/CMU-1-Small-Region.svs")
     with open_source(path) as source, openslide.OpenSlide(path) as oracle:
         assert (source.size, source.mpp, source.objective_power) == (Size(2220, 2967), 0.499, 20.0)
         assert (source.vendor, source.lossy_methods, source.icc_profile) == ("aperio", ("ISO_10918_1",), None)
@@ -207,8 +200,8 @@ def test_a_real_slide_of_jpeg_tiles() -> None:
         np.testing.assert_array_equal(source.read(Region(1000, 1200, 300, 200)), expected)
 
 
-def test_a_real_slide_without_a_resolution() -> None:
-    path = slide("tcga-cr-7395-01a-01-ts1.svs")
+def test_a_real_slide_without_a_resolution(find_data: FindData) -> None:
+    path = find_data("slides/tcga-cr-7395-01a-01-ts1.svs")
     with pytest.raises(MissingResolution, match="--mpp"):
         open_source(path)
     with open_source(path, mpp=0.25) as source:
@@ -220,8 +213,8 @@ def test_a_real_slide_without_a_resolution() -> None:
         assert source.read(Region(4000, 3500, 443, 67)).shape == (67, 443, 3)
 
 
-def test_a_real_slide_cut_off(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    data = slide("CMU-1-Small-Region.svs").read_bytes()
+def test_a_real_slide_cut_off(find_data: FindData, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    data = find_data("slides/CMU-1-Small-Region.svs").read_bytes()
     path = tmp_path / "cut.svs"
     for length in (1000, len(data) // 2):
         path.write_bytes(data[:length])

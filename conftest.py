@@ -1,0 +1,23 @@
+"""How tests are run: on all cores, with one thread of arithmetic a process, unless they are named one by one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from histocodec.runtime.parallel import core_count
+
+MOST_WORKERS = 8
+"""Each worker imports torch and the readers of slides, about 0.5 GB."""
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # before anything imports torch; the processes that tests start inherit it
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Return the workers for `-n auto`: a process a core, and none for files and tests that are named one by one."""
+    if all("::" in argument or Path(argument).is_file() for argument in config.args):
+        return 0
+    return min(core_count(), MOST_WORKERS)
