@@ -15,7 +15,7 @@ from histocodec.cli import app
 
 PAGE = Path(__file__).parent / "cli.md"
 
-_TERMINAL = {"COLUMNS": "100", "TERM": "dumb", "NO_COLOR": "1", "HISTOCODEC_DATA": ""}
+_TERMINAL = {"COLUMNS": "88", "TERM": "dumb", "NO_COLOR": "1", "HISTOCODEC_DATA": ""}
 _HEAD = """\
 # Command line
 

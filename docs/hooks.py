@@ -121,4 +121,6 @@ def _rooms() -> dict[str, list[str]]:
 
 def _api_page(room: str, modules: list[str]) -> str:
     title = "The root" if room == "root" else room.capitalize()
-    return f"# {title}\n\n" + "\n".join(f"::: {module}\n    options: {{ heading_level: 2, show_root_full_path: true }}\n" for module in modules)
+    return f"# {title}\n\n" + "\n".join(
+        f"::: {module}\n    options: {{ heading_level: 2, show_root_full_path: true }}\n" for module in modules
+    )
