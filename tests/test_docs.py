@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ast
 import re
+import runpy
 import tomllib
 from pathlib import Path
 
 import pytest
 
 import histocodec
-from docs.command_line import PAGE, page
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "histocodec"
@@ -43,7 +43,8 @@ def defined_names() -> set[str]:
 
 
 def test_the_page_of_the_command_line_is_what_the_commands_say() -> None:
-    assert page() == PAGE.read_text("utf-8"), "run: nox -s reference"
+    page = runpy.run_path(str(DOCS / "command_line.py"))["page"]
+    assert page() == read("cli.md"), "run: nox -s reference"
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
