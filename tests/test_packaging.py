@@ -44,11 +44,6 @@ with histocodec.Decoder(path, generator="bicubic") as decoder:
     assert decoder.read(part).shape == (60, 100, 3), "full resolution by bicubic"
 assert histocodec.validate(path, deep=True) == []
 assert not BLOCKED & set(sys.modules)
-
-from histocodec.cli import app
-
-for command in (["info", str(path)], ["decode", str(path), "base.png", "--region", "8,8,100,60", "--tier", "base"]):
-    app(command, standalone_mode=False)
 """
 
 
@@ -73,7 +68,7 @@ def test_reading_a_base_needs_only_these(tmp_path: Path, container_path: Path) -
     others = set(names(PROJECT["dependencies"])) - set(names(base_requirements()))
     modules = {name: module for module, name in DISTRIBUTION.items()}
     blocked = {modules.get(name, name) for name in others}
-    assert {"torch", "matplotlib", "shapely", "pyvips", "openslide"} <= blocked
+    assert {"torch", "matplotlib", "shapely", "pyvips", "openslide", "tifffile", "PIL"} <= blocked
     code = READ_A_BASE.format(blocked=blocked)
     run = subprocess.run(
         [sys.executable, "-c", code, container_path, tmp_path / "base.npy"],
@@ -84,7 +79,6 @@ def test_reading_a_base_needs_only_these(tmp_path: Path, container_path: Path) -
         check=False,
     )
     assert run.returncode == 0, run.stderr
-    assert (tmp_path / "base.png").is_file()
 
 
 def test_every_import_is_declared() -> None:

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import zstandard
@@ -30,7 +30,6 @@ from .descriptions import described_numbers
 from .layers import StoredEnhancement, read_quality_map, sub_directory
 from .manifest import MAX_JSON_BYTES, LaterVersion, Manifest, ManifestError
 from .quality import QualityMap
-from .regions import RegionsOfInterest
 from .tags import (
     COMPRESSION,
     COMPRESSION_ZSTD,
@@ -47,6 +46,9 @@ from .tags import (
     TAG_MANIFEST,
 )
 from .zstd import decompressed
+
+if TYPE_CHECKING:
+    from .regions import RegionsOfInterest
 
 FilePath = str | bytes | os.PathLike[Any]
 """As OpenSlide takes it."""
@@ -354,6 +356,8 @@ class Container:
             stated, size = self.manifest.layers.enhancement, Size(*self.manifest.slide.size)
             if geojson is None or stated is None:
                 return None
+            from .regions import RegionsOfInterest  # imports shapely, which nobody needs who reads pixels alone
+
             return dataclasses.replace(RegionsOfInterest.from_geojson(geojson, size), origin=stated.regions_origin)
         except RoiError as error:
             raise CorruptContainer(self.path, [Problem("enhancement-damaged", "tag 65305", str(error))]) from error
