@@ -23,7 +23,7 @@ PAGES = {
     "CONTRIBUTING.md": "contributing.md",
     "RELEASE.md": "release.md",
     "SECURITY.md": "security.md",
-    "README.md": "index.md",
+    "README.md": "start.md",
     "benchmarks/NOTES.md": "benchmarks/notes.md",
     "benchmarks/README.md": "benchmarks/index.md",
     "formats/container/v1/CHANGELOG.md": "format/changelog.md",
@@ -31,7 +31,7 @@ PAGES = {
     "formats/container/v1/spec.md": "format/spec.md",
     "formats/container/v1/vectors/README.md": "format/vectors.md",
 }
-"""Places in the site of files of the repository. A link to the README leads to the first page, which stands for it."""
+"""Places in the site of files of the repository."""
 
 _TARGET = re.compile(r'(?<=\]\()[^)\s]+(?=\))|(?<=src=")[^"]+(?=")|(?<=href=")[^"]+(?=")')
 _LINK = re.compile(r"\[([^\]]*)\]\(([^)\s]+)\)")
@@ -41,8 +41,7 @@ _CODE = re.compile(r"(^```.*?^```|`[^`\n]+`)", re.DOTALL | re.MULTILINE)
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages from elsewhere, the pages of the API, and everything that a page links to."""
     for name, uri in PAGES.items():
-        if name != "README.md":
-            files.append(File.generated(config, uri, abs_src_path=str(ROOT / name)))
+        files.append(File.generated(config, uri, abs_src_path=str(ROOT / name)))
     for room, modules in _rooms().items():
         files.append(File.generated(config, f"api/{room}.md", content=_api_page(room, modules)))
     waiting = [file for file in files if file.is_documentation_page() and file.abs_src_path]
