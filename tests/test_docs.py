@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 import histocodec
+from tests.places import REPOSITORY
 
-ROOT = Path(__file__).parents[1]
-PACKAGE = ROOT / "histocodec"
-DOCS = ROOT / "docs"
-PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
+PACKAGE = REPOSITORY / "histocodec"
+DOCS = REPOSITORY / "docs"
+PAGES = sorted([*REPOSITORY.glob("*.md"), *DOCS.rglob("*.md")])
 LINK = re.compile(r"\]\(([^)#\s]+)")
 CODE = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 
@@ -47,7 +47,7 @@ def test_the_page_of_the_command_line_is_what_the_commands_say() -> None:
     assert page() == read("cli.md"), "run: nox -s reference"
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(REPOSITORY).as_posix())
 def test_every_link_leads_somewhere(path: Path) -> None:
     links = LINK.findall(CODE.sub("", path.read_text("utf-8")))
     assert [link for link in links if ":" not in link and not (path.parent / link).exists()] == []
@@ -62,7 +62,7 @@ def test_the_map_names_every_module_of_a_room(room: str) -> None:
 
 
 def test_the_map_has_the_floors_of_the_contract() -> None:
-    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    contracts = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     floors = [re.findall(r"\w+", floor) for floor in contracts[0]["layers"]]
     rows = re.findall(r"^\| (\d) \| (.+?) \|", sections(read("architecture.md"), 2)["The rooms"], re.MULTILINE)
     on_page: dict[int, list[str]] = {}
@@ -90,11 +90,11 @@ def test_the_reference_has_every_public_name() -> None:
 
 
 def test_the_navigation_has_every_page_and_every_room() -> None:
-    navigation = (ROOT / "mkdocs.yml").read_text()
+    navigation = (REPOSITORY / "mkdocs.yml").read_text()
     pages = {path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")}
     rooms = {f"api/{path.name}.md" for path in PACKAGE.iterdir() if (path / "__init__.py").is_file()}
     assert {name for name in pages | (rooms - {"api/cli.md"}) if f": {name}\n" not in navigation} == set()
 
 
 def test_the_citation_is_of_this_version() -> None:
-    assert f"\nversion: {histocodec.__version__}\n" in (ROOT / "CITATION.cff").read_text()
+    assert f"\nversion: {histocodec.__version__}\n" in (REPOSITORY / "CITATION.cff").read_text()

@@ -21,8 +21,9 @@ from PIL import Image
 import histocodec
 from histocodec.demo.synthetic import tissue
 from histocodec.geometry import Size
+from tests.places import REPOSITORY
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+EXAMPLES = REPOSITORY / "examples"
 
 
 def load(name: str) -> ModuleType:

@@ -14,9 +14,9 @@ import numpy as np
 
 from histocodec.decoder import Decoder
 from histocodec.geometry import Region
+from tests.places import REPOSITORY
 
-ROOT = Path(__file__).parents[1]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
 DISTRIBUTION = {"PIL": "pillow", "openslide": "openslide-python"}
 """Names of distributions where the import has another one."""
 
@@ -54,7 +54,7 @@ def names(requirements: list[str]) -> dict[str, str]:
 
 
 def base_requirements() -> list[str]:
-    lines = (ROOT / "requirements-base.txt").read_text().splitlines()
+    lines = (REPOSITORY / "requirements-base.txt").read_text().splitlines()
     return [line for line in lines if line and not line.startswith("#")]
 
 
@@ -73,7 +73,7 @@ def test_reading_a_base_needs_only_these(tmp_path: Path, container_path: Path) -
     run = subprocess.run(
         [sys.executable, "-c", code, container_path, tmp_path / "base.npy"],
         cwd=tmp_path,
-        env={"PYTHONPATH": str(ROOT)},
+        env={"PYTHONPATH": str(REPOSITORY)},
         capture_output=True,
         text=True,
         check=False,
@@ -83,7 +83,7 @@ def test_reading_a_base_needs_only_these(tmp_path: Path, container_path: Path) -
 
 def test_every_import_is_declared() -> None:
     declared = set(names(PROJECT["dependencies"]))
-    for path in (ROOT / "histocodec").rglob("*.py"):
+    for path in (REPOSITORY / "histocodec").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Import):
                 imported = [alias.name for alias in node.names]
@@ -96,7 +96,7 @@ def test_every_import_is_declared() -> None:
 
 
 def test_what_is_pinned_is_allowed() -> None:
-    pins = dict(re.findall(r"^([\w-]+)==([\d.]+)", (ROOT / "constraints.txt").read_text(), re.MULTILINE))
+    pins = dict(re.findall(r"^([\w-]+)==([\d.]+)", (REPOSITORY / "constraints.txt").read_text(), re.MULTILINE))
     extras = [line for extra in PROJECT["optional-dependencies"].values() for line in extra]
     for name, least in names([*PROJECT["dependencies"], *extras]).items():
         if name in pins:
@@ -105,6 +105,6 @@ def test_what_is_pinned_is_allowed() -> None:
 
 
 def test_the_image_gets_what_an_install_needs() -> None:
-    kept = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+    kept = [line[1:] for line in (REPOSITORY / ".dockerignore").read_text().splitlines() if line.startswith("!")]
     for name in ["pyproject.toml", "constraints.txt", PROJECT["readme"], *PROJECT["license-files"]]:
         assert any(fnmatch.fnmatch(name, pattern) or name.startswith(f"{pattern}/") for pattern in kept), name
