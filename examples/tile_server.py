@@ -38,11 +38,14 @@ def server(decoder: histocodec.Decoder, port: int = 0) -> ThreadingHTTPServer:
                 self.send_error(404)
                 return
             picture = io.BytesIO()
-            with AT_ONCE:
-                Image.fromarray(decoder.read(part, level)).save(picture, "PNG", compress_level=1)
+            try:
+                with AT_ONCE:
+                    Image.fromarray(decoder.read(part, level)).save(picture, "PNG", compress_level=1)
+            except histocodec.HistocodecError as error:  # a damaged tile
+                self.send_error(500, explain=str(error))
+                return
             self.send_response(200)
             self.send_header("Content-Type", "image/png")
-            self.send_header("Content-Length", str(picture.tell()))
             self.end_headers()
             self.wfile.write(picture.getvalue())
 
@@ -50,7 +53,7 @@ def server(decoder: histocodec.Decoder, port: int = 0) -> ThreadingHTTPServer:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser()
     parser.add_argument("file", type=Path)
     parser.add_argument("--port", type=int, default=8000)
     asked = parser.parse_args()

@@ -119,3 +119,16 @@ def test_no_example_needs_more_than_the_package_brings() -> None:
     for path in EXAMPLES.glob("*.py"):
         lines = [line.split() for line in path.read_text().splitlines() if line.startswith(("import ", "from "))]
         assert {line[1].split(".")[0] for line in lines} <= allowed, path.name
+
+
+def test_tile_server_says_that_a_tile_is_damaged(
+    served: http.client.HTTPConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def damaged(*_: object) -> None:
+        raise histocodec.HistocodecError("its bytes changed")
+
+    monkeypatch.setattr(histocodec.Decoder, "read", damaged)
+    served.request("GET", "/0/0/0.png")
+    answer = served.getresponse()
+    assert answer.status == 500
+    assert b"its bytes changed" in answer.read()
