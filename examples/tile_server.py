@@ -1,6 +1,6 @@
 """Serve tiles of one container over HTTP: `tile_server.py case.hc.tif`, then GET /0/3/5.png (level, column, row).
 
-An example, not a service: it listens on this machine alone, answers so many requests at a time, and knows no users.
+An example, not a service: it listens on this machine alone, decodes so many tiles at a time, and knows no users.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from PIL import Image
 import histocodec
 
 TILE = 256
-"""Pixels a side. A request has no say in it: what one costs is bounded."""
+"""Pixels a side; a request has no say in it."""
 AT_ONCE = threading.BoundedSemaphore(4)
 ADDRESS = re.compile(r"/(\d{1,2})/(\d{1,5})/(\d{1,5})\.png")
 
@@ -55,7 +55,6 @@ def server(decoder: histocodec.Decoder, port: int = 0) -> ThreadingHTTPServer:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("file", type=Path)
-    parser.add_argument("--port", type=int, default=8000)
     asked = parser.parse_args()
-    with histocodec.Decoder(asked.file) as opened, server(opened, asked.port) as serving:
-        serving.serve_forever()
+    with histocodec.Decoder(asked.file) as opened:
+        server(opened, 8000).serve_forever()
