@@ -1,4 +1,4 @@
-"""Serve tiles of one container over HTTP: `tile_server.py case.hc.tif`, then localhost:8000/0/3/5.png (level, column, row).
+"""Serve tiles of one container: `tile_server.py case.hc.tif`, then localhost:8000/0/3/5.png (level, column, row).
 
 An example, not a service: it listens on this machine alone, decodes so many tiles at a time, and knows no users.
 """
