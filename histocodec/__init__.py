@@ -7,60 +7,50 @@ A 40x slide is stored as its 10x base and a learned decoder; the 40x detail is r
     slide = histocodec.open_slide("case.hc.tif")        # in place of openslide.OpenSlide
     tile = slide.read_region((20000, 16000), 0, (512, 512))
 
-Importing this package imports neither torch nor OpenSlide: a learned generator needs the one, slides the other.
+Importing this package imports nothing else. Each name brings what it needs when it is first asked for: reading a base
+takes numpy, imagecodecs and zstandard; only a learned generator takes torch.
 """
 
 from __future__ import annotations
 
+import sys
+from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from .comparison.compare import ComparedBlock, Comparison, compare
-from .decoder import Decoder
-from .encoder import EncodeReport, EncodeSettings, encode
-from .errors import (
-    BudgetError,
-    ContainerError,
-    FileError,
-    GeneratorError,
-    HistocodecError,
-    OutputError,
-    PairMismatch,
-    Problem,
-    RegionError,
-    RoiError,
-    SettingsError,
-    SourceError,
-)
-from .format.manifest import Manifest
-from .format.quality import QualityMap
-from .format.reader import Container
-from .format.regions import RegionsOfInterest
-from .format.tiers import enhance, strip
-from .generators.bicubic import BicubicGenerator
-from .generators.catalogue import load_generator
-from .geometry import Region, Size
-from .pixels.resampler import Generator
-from .source import Source, open_source
-from .validation import validate
 from .version import __version__
-from .views.export import export_picture, export_tiff
 
 if TYPE_CHECKING:
+    from .comparison.compare import ComparedBlock, Comparison, compare
+    from .decoder import Decoder
+    from .encoder import EncodeReport, EncodeSettings, encode
+    from .errors import (
+        BudgetError,
+        ContainerError,
+        FileError,
+        GeneratorError,
+        HistocodecError,
+        OutputError,
+        PairMismatch,
+        Problem,
+        RegionError,
+        RoiError,
+        SettingsError,
+        SourceError,
+    )
+    from .format.manifest import Manifest
+    from .format.quality import QualityMap
+    from .format.reader import Container
+    from .format.regions import RegionsOfInterest
+    from .format.tiers import enhance, strip
+    from .generators.bicubic import BicubicGenerator
+    from .generators.catalogue import load_generator
+    from .geometry import Region, Size
+    from .pixels.resampler import Generator
+    from .source import Source, open_source
+    from .validation import validate
+    from .views.export import export_picture, export_tiff
     from .views.slide import ReconstructedSlide, open_slide
-else:
-
-    def __getattr__(name: str) -> object:
-        """Import what is derived from a class of OpenSlide when it is asked for: no function can put that off."""
-        if name not in ("ReconstructedSlide", "open_slide"):
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from .views import slide
-
-        return getattr(slide, name)
-
-    def __dir__() -> list[str]:
-        """List these names as well, for completion."""
-        return sorted({*globals(), *__all__})
-
 
 __all__ = [
     "BicubicGenerator",
@@ -102,3 +92,55 @@ __all__ = [
     "strip",
     "validate",
 ]
+
+_PLACES: dict[str, tuple[str, ...]] = {
+    "comparison.compare": ("ComparedBlock", "Comparison", "compare"),
+    "decoder": ("Decoder",),
+    "encoder": ("EncodeReport", "EncodeSettings", "encode"),
+    "errors": (
+        "BudgetError",
+        "ContainerError",
+        "FileError",
+        "GeneratorError",
+        "HistocodecError",
+        "OutputError",
+        "PairMismatch",
+        "Problem",
+        "RegionError",
+        "RoiError",
+        "SettingsError",
+        "SourceError",
+    ),
+    "format.manifest": ("Manifest",),
+    "format.quality": ("QualityMap",),
+    "format.reader": ("Container",),
+    "format.regions": ("RegionsOfInterest",),
+    "format.tiers": ("enhance", "strip"),
+    "generators.bicubic": ("BicubicGenerator",),
+    "generators.catalogue": ("load_generator",),
+    "geometry": ("Region", "Size"),
+    "pixels.resampler": ("Generator",),
+    "source": ("Source", "open_source"),
+    "validation": ("validate",),
+    "views.export": ("export_picture", "export_tiff"),
+    "views.slide": ("ReconstructedSlide", "open_slide"),
+}
+"""Modules, and the public names that each of them gives."""
+
+if not TYPE_CHECKING:  # which knows them from above
+
+    def __getattr__(name: str) -> object:
+        """Import a public name, or a room, when it is first asked for (PEP 562)."""
+        for module, names in _PLACES.items():
+            if name in names:
+                globals()[name] = value = getattr(import_module(f"{__name__}.{module}"), name)
+                return value
+        room = f"{__name__}.{name}"
+        if not name.startswith("_") and find_spec(room) is not None:
+            return import_module(room)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name, obj=sys.modules[__name__])
+
+
+def __dir__() -> list[str]:
+    """Return the public names, those that nobody asked for yet as well."""
+    return sorted({*globals(), *__all__})

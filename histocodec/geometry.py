@@ -56,12 +56,12 @@ class Region:
 
     @property
     def right(self) -> int:
-        """x of the first column beyond."""
+        """X of the first column beyond."""
         return self.x + self.width
 
     @property
     def bottom(self) -> int:
-        """y of the first row beyond."""
+        """Y of the first row beyond."""
         return self.y + self.height
 
     def clipped(self, size: Size) -> Region | None:

@@ -11,7 +11,7 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import CorruptContainer, MissingFile, Problem, RoiError, file_error
 from ..geometry import Image, Size
@@ -20,9 +20,11 @@ from ..pixels.tile_codecs import TileError, decode_tile
 from ..runtime.closing import Closing
 from .parts import read_parts
 from .pieces import Damaged
-from .regions import RegionsOfInterest
 from .tags import MAX_PACKAGE_BYTES, Tag
 from .zstd import decompressed
+
+if TYPE_CHECKING:
+    from .regions import RegionsOfInterest
 
 FilePath = str | bytes | os.PathLike[Any]
 """A path as OpenSlide takes it."""
@@ -119,6 +121,8 @@ class Container(Closing):
         stated, size = self.manifest.layers.enhancement, Size(*self.manifest.slide.size)
         if geojson is None or stated is None:
             return None
+        from .regions import RegionsOfInterest  # imports shapely, which nobody needs who reads pixels alone
+
         found = self._sound("enhancement-damaged", "tag 65305", lambda: RegionsOfInterest.from_geojson(geojson, size))
         return dataclasses.replace(found, origin=stated.regions_origin)
 

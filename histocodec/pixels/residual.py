@@ -42,7 +42,7 @@ def residual(source: Image, prediction: Image) -> Image:
 
 
 def add_residual(prediction: Image, tile: Image) -> Image:
-    """prediction + tile - 128, clamped. (height, width, 3) uint8 each."""
+    """Prediction + tile - 128, clamped. (height, width, 3) uint8 each."""
     image: Image = np.clip(prediction.astype(np.int16) + tile - 128, 0, 255).astype(np.uint8)
     return image
 

@@ -102,7 +102,6 @@ def quality(**changes: Any) -> ManifestChange:
 
 def manifest_of_layers(made: HostileLayers) -> None:
     """Add files whose manifest says wrong things of layers or quality."""
-
     made.manifest(
         "bounded-without-layer", "tier bounded without a layer", lambda m: m.update(tier="bounded"), source=made.bare
     )
