@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image as PILImage
 from PIL import ImageDraw, ImageFont
 
-from histocodec.codecs import Image
+from histocodec.geometry import Image
 
 GAP = 8
 """Pixels between panels, and around the sheet."""
@@ -61,7 +61,8 @@ def sheet(rows: Sequence[Sequence[Panel]], *, zoom: int, um_per_px: float, bar_u
 def difference(original: Image, made: Image, gain: int) -> Image:
     """Return the error of each channel, times `gain`, around mid-grey: (height, width, 3) uint8."""
     error = made.astype(np.int32) - original
-    return np.clip(128 + gain * error, 0, 255).astype(np.uint8)
+    shown: Image = np.clip(128 + gain * error, 0, 255).astype(np.uint8)
+    return shown
 
 
 def _text_height(row: Sequence[Panel]) -> int:
@@ -72,7 +73,13 @@ def _scale_bar(draw: ImageDraw.ImageDraw, left: int, bottom: int, length: int, t
     """Draw a white bar with a black outline and its length above."""
     draw.rectangle((left, bottom - 5, left + length - 1, bottom), fill="white", outline="black")
     draw.text(
-        (left, bottom - 9), text, fill="white", font=_font(14, bold=True), anchor="lb", stroke_width=2, stroke_fill="black"
+        (left, bottom - 9),
+        text,
+        fill="white",
+        font=_font(14, bold=True),
+        anchor="lb",
+        stroke_width=2,
+        stroke_fill="black",
     )
 
 

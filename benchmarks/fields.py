@@ -12,7 +12,7 @@ import argparse
 import json
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,17 +23,16 @@ from numpy.typing import NDArray
 from skimage.color import rgb2lab
 from skimage.measure import label
 
-from benchmarks import field_pictures
+from benchmarks.field_pictures import Panel, difference, sheet
 from benchmarks.mosaic import default_data
 from benchmarks.nuclei import Mask, NucleiJudge, read_mask, score_nuclei
 from histocodec import Decoder, EncodeSettings, encode, open_source
-from histocodec.base import downsample
-from histocodec.codecs import Image
-from histocodec.geometry import Region, Size
-from histocodec.metrics import psnr, ssim
-from histocodec.package import find_package
-from histocodec.synthetic import write_slide
-from histocodec.training.patches import TILE_SUFFIXES, read_image
+from histocodec.demo.synthetic import write_slide
+from histocodec.generators.package import find_package
+from histocodec.geometry import Image, Region, Size
+from histocodec.pixels.downsample import downsample
+from histocodec.pixels.metrics import psnr, ssim
+from histocodec.training.data.patches import TILE_SUFFIXES, read_image
 from histocodec.version import __version__
 
 RESULTS = Path(__file__).parent / "results" / "fields.json"
@@ -42,12 +41,13 @@ SCRATCH = Path(__file__).parents[1] / "runs" / "fields"
 
 COLUMNS = {"foreign/tnbc": 9, "foreign/brecahad": 4, "dev/monuseg": 7}
 """Folders of tiles, and how many of them lie side by side in a row of the slide that is made of them."""
-RATIOS = (4, 8, 16, 24)
-SETTINGS: dict[str, EncodeSettings] = {
-    "default": EncodeSettings(),
-    "--base auto": EncodeSettings(base="auto"),
-    "--codec avif": EncodeSettings(codec="avif"),
+DEFAULT = "default"
+SETTINGS: dict[str, tuple[EncodeSettings, tuple[int, ...]]] = {
+    DEFAULT: (EncodeSettings(), (4, 8, 16, 24)),
+    "--base auto": (EncodeSettings(base="auto"), (4, 8)),
+    "--codec avif": (EncodeSettings(codec="avif"), (16,)),
 }
+"""By the words on the command line: the settings, and the ratios that are asked for."""
 MPP = 0.25
 """Micrometres per pixel of the slides: what the tiles state, and for brecahad, which states nothing, the nominal."""
 JPEG_QUALITY = 80
@@ -57,8 +57,45 @@ DETAIL = 4
 WARM_CELL = 16
 WARM_SHARE = 0.01
 """Warm colours are judged on means over cells of WARM_CELL px, the yellowest WARM_SHARE of a slide."""
+GAIN = 2
+"""How much differences are amplified in pictures."""
 SMALLEST_NUCLEUS = 30
 """Pixels, as in `benchmarks.nuclei`."""
+
+
+@dataclass(frozen=True)
+class Spot:
+    """A square of a tile that is shown."""
+
+    folder: str
+    tile: str
+    x: int
+    """Full pixels from the tile's left edge; a multiple of 4."""
+    y: int
+    """Full pixels from its upper edge; a multiple of 4."""
+    what: str
+    """What there is to see."""
+
+
+FIELD = Spot("foreign/tnbc", "04_8", 100, 100, "epithelium and stroma of the breast")
+KEPT = (
+    Spot("foreign/brecahad", "10013", 60, 180, "tubules, fat, stroma"),
+    Spot("dev/monuseg", "TCGA-EJ-A46H-01A-03-TSC", 100, 200, "a gland of the prostate"),
+)
+LOST = (
+    Spot("foreign/brecahad", "10018", 640, 132, "chromatin"),
+    Spot("foreign/brecahad", "10018", 252, 700, "a mitosis"),
+    Spot("foreign/tnbc", "02_3", 60, 60, "pale nuclei"),
+    Spot("foreign/tnbc", "01_1", 300, 60, "fine fibres"),
+    Spot("foreign/tnbc", "04_6", 300, 148, "saffron, warm colours"),
+)
+INVENTED = (
+    Spot("dev/monuseg", "TCGA-HT-8564-01Z-00-DX1", 300, 300, "neuropil"),
+    Spot("dev/monuseg", "TCGA-HT-8564-01Z-00-DX1", 700, 640, "neuropil"),
+    Spot("foreign/brecahad", "10018", 1048, 60, "what lies in a lacuna"),
+)
+FIELD_SIDE, KEPT_SIDE, CLOSE_SIDE = 320, 640, 160
+"""Full pixels a side: of the field, of what is shown at half size, of what is shown at twice its size."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +135,7 @@ def encoded(slide: Slide, setting: str, ratio: int) -> Path:
     path = slide.path.with_name(f"{slide.path.stem}-{name}-{ratio}.hc.tif")
     if not path.exists():
         with open_source(slide.path) as source:
-            encode(source, path, settings=replace(SETTINGS[setting], ratio=ratio))
+            encode(source, path, settings=replace(SETTINGS[setting][0], ratio=ratio))
     return path
 
 
@@ -159,7 +196,8 @@ def _detail(image: Image) -> NDArray[np.float64]:
     height, width = (n - n % DETAIL for n in image.shape[:2])
     grey: NDArray[np.float64] = image[:height, :width].mean(-1)
     coarse = grey.reshape(height // DETAIL, DETAIL, width // DETAIL, DETAIL).mean((1, 3))
-    return grey - coarse.repeat(DETAIL, 0).repeat(DETAIL, 1)
+    fine: NDArray[np.float64] = grey - coarse.repeat(DETAIL, 0).repeat(DETAIL, 1)
+    return fine
 
 
 def warmth(originals: Mapping[str, Image], made: Mapping[str, Image]) -> dict[str, float]:
@@ -177,6 +215,78 @@ def count_nuclei(mask: Mask) -> int:
     return int((np.bincount(label(mask, connectivity=1).ravel())[1:] >= SMALLEST_NUCLEUS).sum())
 
 
+class Shown:
+    """The slides and their files, as sources of panels."""
+
+    def __init__(self, slides: Mapping[str, Slide]) -> None:
+        self._slides = slides
+
+    def original(self, spot: Spot, side: int) -> Image:
+        """Return the slide's own pixels."""
+        slide = self._slides[spot.folder]
+        with open_source(slide.path) as source:
+            return source.read(self._region(spot, side))
+
+    def decoded(self, spot: Spot, side: int, ratio: int) -> Panel:
+        """Return the pixels as the default settings give them, with the file's bytes and the PSNR of these pixels."""
+        slide = self._slides[spot.folder]
+        path = encoded(slide, DEFAULT, ratio)
+        with Decoder(path) as decoder:
+            made = decoder.read(self._region(spot, side))
+        size, source_size = path.stat().st_size, slide.path.stat().st_size
+        note = f"{size:,} bytes ({source_size / size:.1f}x), {psnr(self.original(spot, side), made):.1f} dB"
+        return Panel(made, f"{ratio}x", note)
+
+    def stored(self, spot: Spot, side: int, ratio: int) -> Image:
+        """Return the stored base, each of its pixels as large as it is on the slide."""
+        with Decoder(encoded(self._slides[spot.folder], DEFAULT, ratio)) as decoder:
+            scale = decoder.manifest.base.scale
+            full = self._region(spot, side)
+            region = Region(full.x // scale, full.y // scale, side // scale, side // scale)
+            return decoder.read(region, 1).repeat(scale, 0).repeat(scale, 1)
+
+    def _region(self, spot: Spot, side: int) -> Region:
+        tile = self._slides[spot.folder].region(spot.tile)
+        return Region(tile.x + spot.x, tile.y + spot.y, side, side)
+
+
+def draw(slides: Mapping[str, Slide], folder: Path) -> None:
+    """Write the pictures of the documentation."""
+    shown = Shown(slides)
+    slide = slides[FIELD.folder]
+    original = Panel(
+        shown.original(FIELD, FIELD_SIDE), "original", f"{slide.path.stat().st_size:,} bytes, JPEG as scanned"
+    )
+    at_4, at_8, at_16, at_24 = (shown.decoded(FIELD, FIELD_SIDE, ratio) for ratio in SETTINGS[DEFAULT][1])
+    base = Panel(shown.stored(FIELD, FIELD_SIDE, 16), "16x: the base that is stored", "10x, 1 \u00b5m per pixel")
+    at_16 = replace(at_16, title="16x, the default")
+    rows = [[original, at_4, at_8], [at_16, at_24, base]]
+    sheet(rows, zoom=1, um_per_px=MPP, bar_um=20).save(folder / "field.png", optimize=True)
+
+    half = [[_halved(panel) for panel in _row(shown, spot, KEPT_SIDE, (16, 24))] for spot in KEPT]
+    sheet(half, zoom=1, um_per_px=2 * MPP, bar_um=50).save(folder / "kept.png", optimize=True)
+
+    close = [_row(shown, spot, CLOSE_SIDE, (8, 16)) for spot in LOST]
+    sheet(close, zoom=2, um_per_px=MPP, bar_um=10).save(folder / "lost.png", optimize=True)
+
+    rows = []
+    for spot in INVENTED:
+        first, made = _row(shown, spot, CLOSE_SIDE, (16,))
+        error = difference(first.image, made.image, GAIN)
+        rows.append([first, made, Panel(error, "difference", f"16x less original, {GAIN} times, around grey")])
+    sheet(rows, zoom=2, um_per_px=MPP, bar_um=10).save(folder / "invented.png", optimize=True)
+
+
+def _row(shown: Shown, spot: Spot, side: int, ratios: Sequence[int]) -> list[Panel]:
+    first = Panel(shown.original(spot, side), spot.what, "original")
+    panels = [shown.decoded(spot, side, ratio) for ratio in ratios]
+    return [first, *(replace(panel, note=f"{psnr(first.image, panel.image):.1f} dB") for panel in panels)]
+
+
+def _halved(panel: Panel) -> Panel:
+    return replace(panel, image=downsample(panel.image, 2))
+
+
 def main() -> int:
     """Measure and draw, or draw alone."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.fields", description=__doc__)
@@ -189,9 +299,9 @@ def main() -> int:
     if not options.pictures:
         measurers = [Measurer(slide, options.data) for slide in slides]
         rows = []
-        for setting in SETTINGS:
+        for setting, (_, ratios) in SETTINGS.items():
             for measurer in measurers:
-                for ratio in RATIOS:
+                for ratio in ratios:
                     rows.append(measurer.row(setting, ratio))
                     print(rows[-1], file=sys.stderr, flush=True)
         names = sorted({row["generator"] for row in rows})
@@ -199,6 +309,7 @@ def main() -> int:
         environment = {"histocodec": __version__, "torch": torch.__version__, "numpy": np.__version__}
         environment |= {"python": platform.python_version()}
         RESULTS.write_text(json.dumps({"environment": environment, "digests": digests, "rows": rows}, indent=1) + "\n")
+    draw({slide.folder: slide for slide in slides}, DOCS)
     return 0
 
 
