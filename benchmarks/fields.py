@@ -86,13 +86,13 @@ LOST = (
     Spot("foreign/brecahad", "10018", 640, 132, "chromatin"),
     Spot("foreign/brecahad", "10018", 252, 700, "a mitosis"),
     Spot("foreign/tnbc", "02_3", 60, 60, "pale nuclei"),
-    Spot("foreign/tnbc", "01_1", 300, 60, "fine fibres"),
-    Spot("foreign/tnbc", "04_6", 300, 148, "saffron, warm colours"),
+    Spot("foreign/tnbc", "03_4", 200, 200, "fine fibres"),
+    Spot("foreign/tnbc", "05_4", 300, 40, "warm colours"),
 )
 INVENTED = (
-    Spot("dev/monuseg", "TCGA-HT-8564-01Z-00-DX1", 300, 300, "neuropil"),
-    Spot("dev/monuseg", "TCGA-HT-8564-01Z-00-DX1", 700, 640, "neuropil"),
-    Spot("foreign/brecahad", "10018", 1048, 60, "what lies in a lacuna"),
+    Spot("dev/monuseg", "TCGA-HT-8564-01Z-00-DX1", 440, 420, "neuropil of the brain"),
+    Spot("dev/monuseg", "TCGA-FG-A4MU-01B-01-TS1", 560, 100, "nuclei of a glioma"),
+    Spot("foreign/tnbc", "05_1", 200, 300, "a tumour of the breast"),
 )
 FIELD_SIDE, KEPT_SIDE, CLOSE_SIDE = 320, 640, 160
 """Full pixels a side: of the field, of what is shown at half size, of what is shown at twice its size."""
