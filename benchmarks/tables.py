@@ -32,8 +32,8 @@ JUDGED = (
     ("Nuclei: where they are, about how many", "kept", "kept", "kept", "mostly"),
     ("Nuclei: outline and size", "kept", "kept", "softened", "blurred"),
     ("Chromatin, nucleoli", "softened", "softened", "**lost**", "**lost**"),
-    ("Mitoses: to find, to tell from pyknosis", "to find", "to find", "**no**", "**no**"),
-    ("Fine fibres, granules, vacuoles", "softened", "softened", "**lost or invented**", "**lost**"),
+    ("Mitoses", "seen, not certain", "seen, not certain", "**not to be counted**", "**not to be counted**"),
+    ("Fine fibres, granules", "thinned out", "thinned out", "**lost or invented**", "**lost or invented**"),
     ("Warm colours (orange, saffron)", "paler", "paler", "**pinker**", "**pink**"),
 )
 """What a person saw on the pictures of docs/what-16x-keeps.md, at the ratios of `fields.SETTINGS`."""
