@@ -153,7 +153,7 @@ def makers(digests: dict[str, str]) -> str:
         for name, digest in digests.items()
         if shipped.get(name) != digest and name in shipped
     )
-    words = ["Made with " + ", ".join(f"`{name}`" for name in same) + " as they ship"] if same else []
+    words = ["Made with " + ", ".join(f"`{name}`" for name in same) + " as shipped"] if same else []
     words += [f"{'with ' if same else 'Made with '}earlier weights of {', '.join(earlier)}"] if earlier else []
     return "; ".join(words) + "."
 
