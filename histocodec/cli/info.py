@@ -132,16 +132,12 @@ def package_summary(package: Package) -> dict[str, object]:
     if "tuned_from" in package.card.training:
         facts["measured"] = package.card.measured
         return facts
-    crop = package.card.training.get("data", {}).get("measure_crop", 0)
-    measured = [
+    facts["measured"] = [
         f"{tiles}, {base}: {score['psnr_db']:.2f} dB, {score['psnr_db'] - score['bicubic_psnr_db']:+.2f} over bicubic; "
         f"SSIM {score['ssim']:.3f}, {score['ssim'] - score['bicubic_ssim']:+.3f}"
         for tiles, bases in package.card.measured.items()
         for base, score in bases.items()
     ]
-    if measured:
-        measured.insert(0, f"on the middle {crop} px of each tile:" if crop else "on whole tiles:")
-    facts["measured"] = measured
     return facts
 
 
