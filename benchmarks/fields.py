@@ -129,6 +129,13 @@ def make_slide(data: Path, folder: str, scratch: Path) -> Slide:
     return slide
 
 
+def source_psnr_db(data: Path, slide: Slide) -> float:
+    """Return the PSNR of the slide's own JPEG against the tiles that it was made of, mean over tiles."""
+    with open_source(slide.path) as source:
+        paths = {path.stem: path for path in (data / slide.folder).iterdir()}
+        return float(np.mean([psnr(read_image(paths[n]), source.read(slide.region(n))) for n in slide.names]))
+
+
 def encoded(slide: Slide, setting: str, ratio: int) -> Path:
     """Encode a slide with one of `SETTINGS` at a ratio, unless the file is there; return its path."""
     name = setting.removeprefix("--").replace(" ", "-")
@@ -306,9 +313,11 @@ def main() -> int:
                     print(rows[-1], file=sys.stderr, flush=True)
         names = sorted({row["generator"] for row in rows})
         digests = {name: find_package(name).digest for name in names}
+        sources = {slide.folder: {"psnr_db": source_psnr_db(options.data, slide)} for slide in slides}
         environment = {"histocodec": __version__, "torch": torch.__version__, "numpy": np.__version__}
         environment |= {"python": platform.python_version()}
-        RESULTS.write_text(json.dumps({"environment": environment, "digests": digests, "rows": rows}, indent=1) + "\n")
+        results = {"environment": environment, "digests": digests, "sources": sources, "rows": rows}
+        RESULTS.write_text(json.dumps(results, indent=1) + "\n")
     draw({slide.folder: slide for slide in slides}, DOCS)
     return 0
 

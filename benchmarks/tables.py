@@ -114,10 +114,11 @@ def fields_table(results: dict[str, Any]) -> str:
             f"| {row['warm_b_original']:.1f} to {row['warm_b']:.1f} | {nuclei} |"
         )
     original = next(row for row in results["rows"] if "nuclei_original_f1" in row)
+    sources = ", ".join(f"{facts['psnr_db']:.1f} dB ({LABS[folder]})" for folder, facts in results["sources"].items())
     lines += [
         "",
-        f"In the originals of dev: F1 {original['nuclei_original_f1']:.3f}, "
-        f"{original['nuclei_original_count']} nuclei.",
+        f"In dev's originals: F1 {original['nuclei_original_f1']:.3f}, {original['nuclei_original_count']} nuclei.",
+        f"The sources, JPEG themselves, differ from the tiles that they were made of by {sources}.",
     ]
     return "\n".join(lines)
 
