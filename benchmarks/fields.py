@@ -42,9 +42,10 @@ SCRATCH = Path(__file__).parents[1] / "runs" / "fields"
 COLUMNS = {"foreign/tnbc": 9, "foreign/brecahad": 4, "dev/monuseg": 7}
 """Folders of tiles, and how many of them lie side by side in a row of the slide that is made of them."""
 DEFAULT = "default"
+AUTO = "--base auto"
 SETTINGS: dict[str, tuple[EncodeSettings, tuple[int, ...]]] = {
     DEFAULT: (EncodeSettings(), (4, 8, 16, 24)),
-    "--base auto": (EncodeSettings(base="auto"), (4, 8)),
+    AUTO: (EncodeSettings(base="auto"), (4, 8)),
     "--codec avif": (EncodeSettings(codec="avif"), (16,)),
 }
 """By the words on the command line: the settings, and the ratios that are asked for."""
@@ -234,10 +235,10 @@ class Shown:
         with open_source(slide.path) as source:
             return source.read(self._region(spot, side))
 
-    def decoded(self, spot: Spot, side: int, ratio: int) -> Panel:
-        """Return the pixels as the default settings give them, with the file's bytes and the PSNR of these pixels."""
+    def decoded(self, spot: Spot, side: int, ratio: int, setting: str = DEFAULT) -> Panel:
+        """Return the pixels as some settings give them, with the file's bytes and the PSNR of these pixels."""
         slide = self._slides[spot.folder]
-        path = encoded(slide, DEFAULT, ratio)
+        path = encoded(slide, setting, ratio)
         with Decoder(path) as decoder:
             made = decoder.read(self._region(spot, side))
         size, source_size = path.stat().st_size, slide.path.stat().st_size
@@ -282,6 +283,14 @@ def draw(slides: Mapping[str, Slide], folder: Path) -> None:
         error = difference(first.image, made.image, GAIN)
         rows.append([first, made, Panel(error, "difference", f"16x less original, {GAIN} times, around grey")])
     sheet(rows, zoom=2, um_per_px=MPP, bar_um=10).save(folder / "invented.png", optimize=True)
+
+    rows = []
+    for spot in (INVENTED[0], LOST[0]):
+        first, at_4 = _row(shown, spot, CLOSE_SIDE, (4,))
+        auto = shown.decoded(spot, CLOSE_SIDE, 4, AUTO)
+        auto = replace(auto, title=f"4x {AUTO}", note=f"{psnr(first.image, auto.image):.1f} dB")
+        rows.append([first, replace(at_4, title="4x"), auto])
+    sheet(rows, zoom=2, um_per_px=MPP, bar_um=10).save(folder / "better.png", optimize=True)
 
 
 def _row(shown: Shown, spot: Spot, side: int, ratios: Sequence[int]) -> list[Panel]:
