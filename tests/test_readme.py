@@ -1,4 +1,4 @@
-"""The README: its example runs, its tables are the committed results, its commands exist."""
+"""README.md and docs/: the examples run, the tables are the committed results, commands, options and links exist."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+import typer.core
+import typer.main
 
-from benchmarks.readme import README, filled
+from benchmarks.tables import DOCUMENTS, README, ROOT, TABLES, filled
 from histocodec.cli import app
 from histocodec.demo.synthetic import tissue, write_slide
 from histocodec.generators.catalogue import find_package
@@ -17,6 +18,15 @@ from histocodec.geometry import Size
 from histocodec.training.config import parse_config
 
 TEXT = README.read_text()
+TRAINING = ROOT / "docs" / "training.md"
+PAGES = (
+    README,
+    ROOT / "CHANGELOG.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "benchmarks").glob("*.md")),
+)
+GUIDES = (README, *(ROOT / "docs" / f"{name}.md" for name in ("index", "fidelity", "training", "what-16x-keeps")))
+"""What a user reads first: commands and options in it must be those of this version."""
 
 
 def test_the_python_example_runs(
@@ -32,30 +42,69 @@ def test_the_python_example_runs(
     assert "(256, 256) reconstructed by fidelity-x4 sha256:" in printed
 
 
+def test_the_readme_is_a_door_and_not_a_house() -> None:
+    assert len(TEXT.splitlines()) <= 130
+    assert sum(line.startswith("pip install -c constraints.txt") for line in TEXT.splitlines()) == 2
+
+
+def test_the_licence_of_the_weights_stands_near_the_top_and_is_theirs() -> None:
+    top = "\n".join(TEXT.splitlines()[:20])
+    for name in ("fidelity-x4", "fidelity-x2", "avif-x4", "avif-x2", "perceptual-x4"):
+        assert find_package(name).card.licence in top
+
+
 def test_the_configuration_for_a_labs_own_scanner_is_valid() -> None:
-    (example,) = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)
+    (example,) = re.findall(r"```toml\n(.*?)```", TRAINING.read_text(), re.DOTALL)
     config = parse_config(tomllib.loads(example))
     hyperparameters = find_package(str(config.network.start)).card.hyperparameters
     assert config.network.hyperparameters == hyperparameters
 
 
-def test_the_tables_are_the_committed_results() -> None:
-    assert filled(TEXT) == TEXT
+@pytest.mark.parametrize("page", DOCUMENTS, ids=lambda page: page.name)
+def test_the_tables_are_the_committed_results(page: Path) -> None:
+    text = page.read_text()
+    assert filled(text) == text
+    assert re.findall(r"<!-- /[a-z ]+ -->", text)  # a page without a table need not be listed
 
 
-def test_every_command_and_option_it_names_exists() -> None:
-    runner = CliRunner()
-    for command in sorted(set(re.findall(r"histocodec (encode|decode|info|validate|demo|models|train)\b", TEXT))):
-        assert runner.invoke(app, [command, "--help"]).exit_code == 0
-    usage = runner.invoke(app, ["encode", "--help"], env={"COLUMNS": "200", "TERM": "dumb"}).output
-    usage += runner.invoke(app, ["decode", "--help"], env={"COLUMNS": "200", "TERM": "dumb"}).output
-    usage += runner.invoke(app, ["validate", "--help"], env={"COLUMNS": "200", "TERM": "dumb"}).output
-    usage += runner.invoke(app, ["train", "--help"], env={"COLUMNS": "200", "TERM": "dumb"}).output
-    plain = re.sub(r"\x1b\[[0-9;]*m", "", usage)
-    for option in set(re.findall(r"`(--[a-z-]+)", TEXT)):
-        assert option in plain
+def test_every_table_stands_on_a_page() -> None:
+    text = "\n".join(page.read_text() for page in DOCUMENTS)
+    assert set(re.findall(r"<!-- /([a-z ]+) -->", text)) == set(TABLES)
 
 
-def test_what_it_links_to_is_there() -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)", TEXT):
-        assert (README.parent / target).exists(), target
+@pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.name)
+def test_every_command_that_is_shown_exists_with_its_options(page: Path) -> None:
+    commands = options()
+    shown = re.findall(r"(?:^|`)histocodec ([a-z]+)([^`\n#]*)", page.read_text(), re.MULTILINE)
+    assert shown
+    for name, rest in shown:
+        assert set(re.findall(r"--[a-z-]+", rest)) <= commands[name] | {"--help"}, (name, rest)
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.name)
+def test_every_option_that_is_named_is_one_of_some_command(page: Path) -> None:
+    assert set(re.findall(r"`(--[a-z-]+)", page.read_text())) <= set().union(*options().values())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_what_a_page_links_to_is_there(page: Path) -> None:
+    for target, anchor in re.findall(r"\]\(([^)#\s]*)(?:#([^)\s]+))?\)", page.read_text()):
+        if "://" in target:
+            continue
+        path = (page.parent / target).resolve() if target else page
+        assert path.exists(), target
+        if anchor:
+            assert anchor in anchors(path), f"{target}#{anchor}"
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub and MkDocs make them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+def options() -> dict[str, set[str]]:
+    """Return the options of every command, by its name."""
+    group = typer.main.get_command(app)
+    assert isinstance(group, typer.core.TyperGroup)
+    return {name: {o for p in command.params for o in p.opts} for name, command in group.commands.items()}
