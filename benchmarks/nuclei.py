@@ -1,4 +1,4 @@
-"""Nuclei segmentation as a judge of reconstructions: does what a pathologist counts survive?
+"""Nuclei segmentation as a judge of reconstructions: it tells if what a pathologist counts survives.
 
     python -m benchmarks.nuclei --data DATA      # trains the judge again (minutes) and writes nuclei.safetensors
 

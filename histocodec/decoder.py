@@ -108,7 +108,7 @@ class Decoder(Closing):
 
     @property
     def rendition(self) -> Rendition:
-        """What this decoder makes of level 0: files and pictures of its pixels say it of themselves."""
+        """The statement on what level 0 is, which files and pictures of its pixels carry."""
         return Rendition(self.manifest, bicubic=self.is_bicubic, enhanced=self.is_enhanced)
 
     @property

@@ -1,4 +1,4 @@
-"""Which base a slide is better stored as, 10x or 20x: both are tried on a sample of its tissue, at equal bytes.
+"""The choice between a 10x and a 20x base: both are tried on a sample of the slide's tissue, at equal bytes.
 
 Neither is better everywhere: a 10x base leaves more bits for each pixel that is kept, a 20x base keeps more pixels.
 Much tissue in few bytes asks for the former, soft slides and generous budgets for the latter.
@@ -28,16 +28,16 @@ from .rate import best_quality
 from .settings import Base
 
 PATCH = 1024
-"""Full pixels a side of what is looked at: one tile of a 10x base."""
+"""Full pixels a side of a patch that is looked at: one tile of a 10x base."""
 
 _MOST_READ, _MOST_TISSUE = 192, 12
 _TILES_SHARE = 0.88
-"""Of a file's bytes that are its base's tiles: reduced levels, associated images and the index take the rest."""
+"""Share of a file's bytes that its base's tiles take: reduced levels, associated images and the index take the rest."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """How one of the bases is made, and enlarged again."""
+    """A base that is possible: how it is made, and enlarged again."""
 
     generator: Generator
     downsampler: Downsampler
@@ -49,7 +49,7 @@ class BaseChoice:
 
     base: Base
     psnr_db: Mapping[Base, float]
-    """Mean over the tissue that was tried; of the bases that fit the budget."""
+    """Mean PSNR over the tissue that was tried, for each base that fits the budget."""
     patches: int
 
 
@@ -87,7 +87,7 @@ def choose_base(
 
 
 def _tissue_patches(source: Source, seed: int, workers: int, progress: Progress) -> tuple[list[Image], float]:
-    """Some of the slide's tissue, and the share of the patches looked at that hold any."""
+    """Read some of the slide's tissue; return it, and the share of the patches looked at that hold any."""
     grid = TileGrid(source.size, PATCH)
     whole = [grid.address(index) for index in range(grid.count)]
     whole = [address for address in whole if grid.region(*address).within(source.size)]
@@ -115,7 +115,10 @@ def _tissue_patches(source: Source, seed: int, workers: int, progress: Progress)
 def _psnr_within(
     patches: list[Image], candidate: Candidate, codec: TileCodec, budget_bytes: float, workers: int
 ) -> float | None:
-    """Mean PSNR of the patches from bases of at most so many bytes together; None if the lowest quality takes more."""
+    """Return the mean PSNR of the patches from bases of at most so many bytes together.
+
+    Returns None if the lowest quality takes more.
+    """
     generator = candidate.generator
     bases = [shrink(patch, candidate.downsampler) for patch in patches]
     coder = TileCoder.fitted(codec, np.concatenate([base[::4, ::4] for base in bases]))

@@ -1,4 +1,4 @@
-"""Which blocks have a floor, and how high it is."""
+"""The blocks that have a floor, and how high it is."""
 
 from __future__ import annotations
 

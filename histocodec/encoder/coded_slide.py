@@ -20,7 +20,7 @@ class CodedSlide(Closing):
     enhancement: CodedEnhancement | None = None
     """The layer that lifts blocks to their floors; None if there are none."""
     rest_loss: ErrorSummary | None = None
-    """What blocks of tissue outside the regions of interest lose against the same file without regions, in dB; None
+    """Loss in dB of the blocks of tissue outside the regions of interest, against the same file without regions; None
     without a budget."""
     notes: tuple[str, ...] = ()
     """Sentences for the user on how it was coded."""

@@ -1,4 +1,4 @@
-"""What the file holds: its manifest, and its bytes."""
+"""The contents of the file: its manifest, and its bytes."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from ..format.entries import (
     QualityMapLayer,
     SlideEntry,
     level_sizes,
+    number_subifds,
 )
 from ..format.layers import EnhancementPieces, coded_quality_map
 from ..format.manifest import SOFTWARE, Manifest
@@ -46,11 +47,6 @@ def checksums_of(job: Job, level_tiles: Sequence[Iterable[bytes]]) -> bytes:
     return checksum_table(level_tiles, job.extras.associated, job.pyramid.tissue, job.extras.icc_profile)
 
 
-def first_layer_of(job: Job) -> int:
-    """Return the SubIFD of the first layer: an AVIF base, which others cannot read, takes the one before."""
-    return int(job.settings.codec == "avif")
-
-
 def manifest_of(
     job: Job,
     quality: float,
@@ -64,11 +60,13 @@ def manifest_of(
     quality: that of the base. tile_bytes: those of the base and its reduced levels. checksums: the main table.
     enhancement: as the layer will lie in the SubIFD after the other layers.
     """
-    blocks, first = job.pyramid.blocks.shape, first_layer_of(job)
+    blocks = job.pyramid.blocks.shape
+    places = number_subifds(job.settings.codec, quality_map=measured is not None, enhancement=enhancement is not None)
+    assert places.tissue_map is not None
     quality_map = None
-    if measured is not None:
+    if measured is not None and places.quality_map is not None:
         sums = hashlib.sha256(crc_table([coded_quality_map(measured[1])])).hexdigest()
-        quality_map = QualityMapLayer(first + 1, (blocks.width, blocks.height), sums)
+        quality_map = QualityMapLayer(places.quality_map, (blocks.width, blocks.height), sums)
     generator = job.generator
     return Manifest(
         software=SOFTWARE,
@@ -81,7 +79,7 @@ def manifest_of(
             ),
             job.pyramid.blocks.tile,
         ),
-        layers=Layers(Layer(first, (blocks.width, blocks.height)), quality_map, enhancement),
+        layers=Layers(Layer(places.tissue_map, (blocks.width, blocks.height)), quality_map, enhancement),
         associated=tuple(image.name for image in job.extras.associated),
         checksums_sha256=hashlib.sha256(checksums).hexdigest(),
         quality=None if measured is None else measured[0],
@@ -128,8 +126,10 @@ def enhancement_entry(
 def stated_enhancement(job: Job, enhancement: CodedEnhancement, *, has_map: bool) -> EnhancementLayer:
     """Return the same but for what has to be measured."""
     pieces, settings = enhancement.pieces, job.settings
+    place = number_subifds(settings.codec, quality_map=has_map, enhancement=True).enhancement
+    assert place is not None
     return EnhancementLayer(
-        subifd=first_layer_of(job) + (2 if has_map else 1),
+        subifd=place,
         size=(pieces.grid.size.width, pieces.grid.size.height),
         checksums_sha256=hashlib.sha256(pieces.checksums).hexdigest(),
         codec=enhancement.coder.codec,
@@ -174,7 +174,7 @@ def _base_entry(job: Job, quality: float) -> BaseEntry:
         quality=quality,
         tile=grid.tile,
         levels=level_sizes(grid.size, grid.tile),
-        subifd=0 if first_layer_of(job) else None,
+        subifd=number_subifds(job.settings.codec).base,
         colour=colour.numbers if colour else None,
         downsampling=_downsampling(job),
     )

@@ -21,7 +21,7 @@ _SAFE = {
         r"tiff\.ResolutionUnit": r"inch|centimeter|none",
     }.items()
 }
-"""What a property may be called, and what it may then say: an allowed key must not smuggle free text."""
+"""The properties that are kept, and the form of their values: an allowed key must not smuggle free text."""
 
 _SAFE_METHOD = re.compile(r"ISO_[0-9]{4,5}_[0-9]{1,2}|WEBP")
 """Terms of DICOM (0028,2114), and the one that DICOM lacks."""
@@ -36,7 +36,7 @@ _PROFILE_TEXT = "colours of the source"
 
 
 def deidentified_properties(properties: dict[str, str]) -> dict[str, str]:
-    """The properties that describe optics and geometry alone."""
+    """Keep the properties that describe optics and geometry alone."""
     return {
         name: text
         for name, text in properties.items()
@@ -45,12 +45,12 @@ def deidentified_properties(properties: dict[str, str]) -> dict[str, str]:
 
 
 def deidentified_method(method: str) -> str:
-    """The term of a lossy compression, or `unknown` for whatever else a file says in its place."""
+    """Return the term of a lossy compression, or `unknown` for whatever else a file says in its place."""
     return method if _SAFE_METHOD.fullmatch(method) else "unknown"
 
 
 def deidentified_profile(profile: bytes) -> bytes | None:
-    """An ICC profile with the same colours and nothing else; None if it cannot be followed.
+    """Make an ICC profile with the same colours and nothing else; None if the given one cannot be followed.
 
     Descriptions, the date, the device's maker, model and serial number, and private tags are dropped: scanners write
     their own into profiles. Layout: ICC.1:2022, 7.2 and 7.3.
@@ -82,7 +82,7 @@ def deidentified_profile(profile: bytes) -> bytes | None:
 
 
 def _profile_texts(major_version: int) -> dict[bytes, bytes]:
-    """The description and copyright that every profile must have, saying nothing."""
+    """Return the description and copyright that every profile must have, saying nothing."""
     if major_version >= 4:
         text = _PROFILE_TEXT.encode("utf-16-be")
         element = b"mluc" + struct.pack(">III2s2sII", 0, 1, 12, b"en", b"US", len(text), 28) + text

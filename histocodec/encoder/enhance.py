@@ -26,7 +26,7 @@ from .uncoded_pyramid import Address
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    """What became of one block; every PSNR is capped."""
+    """One block after its work: its correction and its measures; every PSNR is capped."""
 
     address: Address
     tile: EnhancedTile | None
@@ -120,7 +120,7 @@ class CodedEnhancement(Closing):
 
     @property
     def measured(self) -> Measured | None:
-        """What was measured of the prediction, on all blocks of tissue but slivers; None if nothing was asked for."""
+        """The measures of the prediction, on all blocks of tissue but slivers; None if nothing was asked for."""
         if not self._scores or self._job.settings.verify == "none":
             return None
         addresses = sorted(self._scores, key=lambda address: address[::-1])

@@ -1,4 +1,4 @@
-"""What rides along in a file: label, macro and thumbnail, the ICC profile, and the generator if it is embedded."""
+"""The extras of a file: label, macro and thumbnail, the ICC profile, and the generator if it is embedded."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .settings import EMBED_SHARE, EncodeSettings
 
 @dataclass(frozen=True)
 class Extras:
-    """What rides along in one file."""
+    """The parts of one file that lie beside tiles and layers."""
 
     associated: Sequence[AssociatedImage] = ()
     associated_note: str | None = None

@@ -34,7 +34,7 @@ class Job:
     coder: TileCoder
     """Codes the tiles of the base."""
     floors: Floors | None
-    """What the settings ask of each block; None if they ask nothing."""
+    """The floor of each block; None if the settings ask for none."""
     embed: bool | None
     """The user's wish for the generator's package; None leaves it to its size."""
     extras: Extras = field(default_factory=Extras)

@@ -20,7 +20,11 @@ FEWEST_BLOCKS = 24
 """Number of blocks below which a sample's own spread says little of the slide's."""
 
 Measured = tuple[QualityEntry, QualityMap]
-"""What was measured of the prediction, summed up and block by block."""
+"""The measures of the prediction, summed up and block by block."""
+
+
+Scores = list[tuple[Address, BlockScore, float]]
+"""The address of each measured block, its score, and the PSNR of bicubic on it, capped."""
 
 
 def measure_prediction(job: Job, coded: CodedPyramid) -> Measured | None:
@@ -47,10 +51,6 @@ def measure_prediction(job: Job, coded: CodedPyramid) -> Measured | None:
         stage="measuring",
     )
     return measured_of(job, measured, method=settings.verify, population=len(candidates))
-
-
-Scores = list[tuple[Address, BlockScore, float]]
-"""Of each measured block: its address, its score, and the PSNR of bicubic on it, capped."""
 
 
 def measure_blocks(

@@ -1,4 +1,4 @@
-"""What a user should know of a file that was encoded, in sentences."""
+"""Sentences for the user on a file that was encoded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many bytes a file takes beside its tiles: it is written, with tiles of one byte, and weighed."""
+"""The bytes that a file takes beside its tiles: it is written, with tiles of one byte, and weighed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is decided before the slide is read: the base, who predicts from it, and how many bytes there are."""
+"""The decisions that are made before the slide is read: the base, who predicts from it, how many bytes there are."""
 
 from __future__ import annotations
 

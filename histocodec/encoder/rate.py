@@ -1,4 +1,4 @@
-"""Rate control: which quality fills a byte budget. Arithmetic on sizes; codes nothing itself."""
+"""Rate control: the quality that fills a byte budget. Arithmetic on sizes; nothing is coded here."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _BYTES_OVER_RANGE = 150.0
 """First guess of how bytes grow from the lowest to the highest quality of a search range."""
 
 _LINES, _MAX_CALLS = 8, 24
-"""Calls that follow the line, and calls in all."""
+"""The most calls that follow the line, and the most calls in all."""
 
 
 class RateCurve:
@@ -34,7 +34,7 @@ class RateCurve:
         self._correction = 1.0
 
     def __call__(self, quality: float) -> float:
-        """Estimated bytes at a quality."""
+        """Return the estimated bytes at a quality."""
         if quality not in self._points:
             self._points[quality] = self._measure(quality)
         return self._points[quality] * self._correction
@@ -45,7 +45,7 @@ class RateCurve:
 
 
 def best_quality(curve: Callable[[float], float], budget_bytes: float, codec: TileCodec) -> float | None:
-    """A quality of the codec's search range whose estimated bytes fit the budget, at the fewest calls of `curve`.
+    """Return a quality of the codec's search range whose estimated bytes fit the budget, at few calls of `curve`.
 
     The result fills at least NEARLY_FULL of the budget, or the next higher quality does not fit; None if no quality
     fits. `curve` should rise with quality. The logarithm of the bytes is nearly linear in it, so the search follows the

@@ -1,4 +1,4 @@
-"""What an encode reached."""
+"""The report on an encode: the file, its manifest, and what a user should know of it."""
 
 from __future__ import annotations
 

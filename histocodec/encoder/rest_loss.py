@@ -1,4 +1,4 @@
-"""What floors in regions of interest cost the rest of the slide, under a budget.
+"""The price that the rest of a slide pays, under a budget, for floors in regions of interest.
 
 What regions take beside the base, the base loses, and with it everything else. How much that is gets measured against
 the same file without regions, and is held below a bound: in a batch a note is overlooked, and a slide is ruined.

@@ -1,4 +1,4 @@
-"""How to encode: what a user can choose, checked."""
+"""The settings of an encode: everything that a user can choose, checked."""
 
 from __future__ import annotations
 
@@ -24,25 +24,26 @@ EMBED_SHARE = 0.01
 
 @dataclass(frozen=True)
 class EncodeSettings:
-    """How to encode; checked on construction (SettingsError)."""
+    """Everything that a user can choose; checked on construction (SettingsError)."""
 
     base: Literal["10x", "20x", "auto"] = "10x"
     """Nominal magnification of the base: 1.0 or 0.5 um/px. `auto` tries both on a sample, which needs a ratio."""
     codec: TileCodec = "jp2k"
     downsampling: str | None = None
-    """What makes the base: `box`, the average, or a downsampler by the name of a shipped one or by path. None: what the
-    generator was trained with, as its package says. It runs on the CPU, whatever the generator's device: with one
-    rounding, wherever a slide is encoded."""
+    """The maker of the base: `box`, the average, or a downsampler by the name of a shipped one or by path. None: the
+    one that the generator was trained with, as its package says. It runs on the CPU, whatever the generator's device:
+    with one rounding, wherever a slide is encoded."""
     ratio: float | None = 16.0
     """The output takes at most the source's bytes divided by this. None: `quality` decides."""
     quality: float | None = None
     """Base quality on the codec's scale; needs `ratio` None. Both None, with a floor: what takes the fewest bytes."""
     embed_generator: bool | None = None
-    """None: embed when the package takes less than EMBED_SHARE of the output."""
+    """True embeds the generator's package, False does not, None does if it takes less than EMBED_SHARE of the
+    output."""
     verify: Literal["sample", "all", "none"] = "sample"
-    """Which tissue blocks to decode and measure against the source: a random sample of them, all, or none."""
+    """The tissue blocks to decode and measure against the source: a random sample of them, all, or none."""
     verify_blocks: int = 400
-    """Of a sample, at most."""
+    """Maximum number of blocks in a sample."""
     verify_within_db: float = 1.0
     """A sample ends sooner once the mean PSNR of all tissue is known to within so much, with 95 % confidence."""
     min_psnr_db: float | None = None
@@ -55,7 +56,7 @@ class EncodeSettings:
     """With regions and a ratio: the most that a block of tissue outside the regions may lose against the same file
     without regions. What would cost more is refused."""
     enhancement_codec: TileCodec | None = None
-    """Of the enhancement layer. None: `avif` for an AVIF base, else `jp2k`."""
+    """Codec of the enhancement layer. None: `avif` for an AVIF base, else `jp2k`."""
     deidentify: bool = False
     seed: int = 0
     """Draws the tiles that rate control and verification look at."""
@@ -90,12 +91,12 @@ class EncodeSettings:
 
     @property
     def has_floor(self) -> bool:
-        """Whether the file gets an enhancement layer."""
+        """True if the file gets an enhancement layer."""
         return self.min_psnr_db is not None or self.regions is not None
 
     @property
     def codec_of_enhancement(self) -> TileCodec:
-        """The one that is used."""
+        """The codec of the enhancement layer that is used."""
         return self.enhancement_codec or ("avif" if self.codec == "avif" else "jp2k")
 
     def _check_floors(self) -> None:

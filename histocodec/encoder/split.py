@@ -1,4 +1,4 @@
-"""How a floor is met with the fewest bytes: what the base takes, and what its enhancement.
+"""The split of bytes between base and enhancement layer that meets a floor with the fewest.
 
 A finer base costs bytes and saves some of the layer's; the best quality lies between, and a sample of blocks finds it.
 """

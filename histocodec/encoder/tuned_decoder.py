@@ -53,9 +53,11 @@ class TissueBlocks:
 
 
 class Tuner(Protocol):
-    """Trains a generator on with blocks of one slide; None if there are too few."""
+    """Trains a generator on with the tissue of one slide."""
 
-    def __call__(self, generator: Generator, tissue: TissueBlocks, progress: Progress) -> TunedGenerator | None: ...
+    def __call__(self, generator: Generator, tissue: TissueBlocks, progress: Progress) -> TunedGenerator | None:
+        """Return the tuned generator; None if there are too few blocks."""
+        ...
 
 
 def tissue_blocks_of(coded: CodedSlide) -> TissueBlocks:

@@ -1,1 +1,1 @@
-"""What the bytes of a container mean, read and written. Nothing here predicts pixels."""
+"""The bytes of a container and their meaning, read and written. Nothing here predicts pixels."""

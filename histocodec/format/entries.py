@@ -111,7 +111,7 @@ class DownsamplingEntry:
 
 @dataclass(frozen=True, slots=True)
 class BaseEntry:
-    """How the base is stored."""
+    """The base as it is stored."""
 
     scale: Scale
     """Full pixels per base pixel, each axis."""
@@ -153,7 +153,7 @@ class GeneratorEntry:
 
 @dataclass(frozen=True, slots=True)
 class PredictionEntry:
-    """How the full resolution is predicted."""
+    """The prediction of the full resolution."""
 
     generator: GeneratorEntry
     block: Annotated[int, OneOf(64, 128, 256)]

@@ -111,7 +111,7 @@ class Rule(Protocol):
     """A limit on the values of a field, given as metadata of its type."""
 
     def problems(self, value: Any) -> Iterator[str]:
-        """Yield a sentence for everything that is wrong with a value of the field's type."""
+        """Yield a sentence for each way in which a value of the field's type breaks the rule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +122,7 @@ class Range:
     high: float
 
     def problems(self, value: Any) -> Iterator[str]:
+        """Yield a sentence for each way in which a value breaks the rule."""
         for number in _numbers(value):
             if not self.low <= number <= self.high:
                 yield f"expected {self.low:.12g} to {self.high:.12g}, found {number:.12g}"
@@ -134,6 +135,7 @@ class Above:
     low: float
 
     def problems(self, value: Any) -> Iterator[str]:
+        """Yield a sentence for each way in which a value breaks the rule."""
         if value <= self.low:
             yield f"expected a number above {self.low:g}"
 
@@ -145,6 +147,7 @@ class OneOf:
         self.allowed = allowed
 
     def problems(self, value: Any) -> Iterator[str]:
+        """Yield a sentence for each way in which a value breaks the rule."""
         if value not in self.allowed:
             yield f"expected one of {', '.join(map(str, self.allowed))}, found {value:.12g}"
 
@@ -157,6 +160,7 @@ class Pattern:
     words: str
 
     def problems(self, value: Any) -> Iterator[str]:
+        """Yield a sentence for each way in which a value breaks the rule."""
         if not re.fullmatch(self.form, value):
             yield f"expected {self.words}, found {value[:80]!a}"
 

@@ -28,13 +28,16 @@ class BicubicGenerator:
 
     @property
     def name(self) -> str:
+        """Name, as the manifest states it."""
         return f"bicubic-x{self.scale}"
 
     @property
     def digest(self) -> str:
+        """`builtin:` and the name: the format defines what it computes."""
         return f"builtin:{self.name}"
 
     def __call__(self, base: Image) -> Image:
+        """Enlarge (h + 4, w + 4, 3) uint8 RGB to (h * scale, w * scale, 3) uint8 RGB."""
         height, width = base.shape[0] - 4, base.shape[1] - 4
         scale = self.scale
         inner = base[2:-2, 2:-2]
@@ -53,7 +56,7 @@ class BicubicGenerator:
 
 @functools.lru_cache(maxsize=16)
 def _cubic_matrix(scale: int, size: int) -> tuple[NDArray[np.float64], int]:
-    """The weights as a (size * scale, size + 4) matrix from base pixels with their halo, over 2^shift."""
+    """Return the weights as a (size * scale, size + 4) matrix from base pixels with their halo, over 2^shift."""
     weights, shift = _cubic_weights(scale)
     matrix = np.zeros((size, scale, size + 4))
     for pixel in range(size):
@@ -63,7 +66,7 @@ def _cubic_matrix(scale: int, size: int) -> tuple[NDArray[np.float64], int]:
 
 @functools.cache
 def _cubic_weights(scale: int) -> tuple[NDArray[np.int32], int]:
-    """Weights of the base pixels at offsets -2..2 for each of `scale` phases, as integers over 2^shift.
+    """Return the weights of the base pixels at offsets -2..2 for each of `scale` phases, as integers over 2^shift.
 
     Phase p lies (2 p + 1 - scale) / (2 scale) base pixels from the centre of its base pixel. With m = 2 * scale, every
     distance is a multiple of 1 / m, so every weight is a multiple of 1 / (2 m^3).

@@ -19,7 +19,7 @@ Planes = NDArray[np.uint8] | NDArray[np.uint16]
 """height x width x 3: AV1's planes 2, 0, 1 (R, G, B of the identity), uint8 of 8 bits or uint16 of 10 bits."""
 
 _SPEED = 6
-"""Of libaom, 0 to 10: the next slower one takes three times as long for 2 to 5 % of the bytes."""
+"""Speed of libaom, 0 to 10: the next slower one takes three times as long for 2 to 5 % of the bytes."""
 
 _TEMPORAL_DELIMITER, _SEQUENCE_HEADER = b"\x12\x00", 0x0A
 """AV1 specification, 5.3.2: types 2 and 1, each with a size, without extension."""
@@ -42,7 +42,7 @@ def encode(planes: Planes, quality: int) -> bytes:
 
 
 def decode(data: bytes) -> Planes:
-    """The samples of a picture whose header has been looked at. Raises imagecodecs.AvifError for damaged data."""
+    """Return the samples of a picture whose header has been read. Raises imagecodecs.AvifError for damaged data."""
     header = read_header(data)
     if header is None:
         raise ValueError("no AV1 sequence header of a still picture in three full planes")
@@ -52,7 +52,7 @@ def decode(data: bytes) -> Planes:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What the sequence header of a picture states."""
+    """The statements of a picture's sequence header."""
 
     height: int
     width: int
@@ -63,7 +63,7 @@ class Header:
 
 
 def read_header(data: bytes) -> Header | None:
-    """What a picture states of itself (AV1 specification, 5.5); None unless it is a still picture as `encode` makes it.
+    """Read the header of a picture (AV1 specification, 5.5); None unless it is a still picture as `encode` makes it.
 
     That is: a temporal delimiter, then a reduced still picture header of profile 1 with three planes of 8 or 10 bits,
     none subsampled, the identity as matrix.
@@ -95,7 +95,7 @@ def read_header(data: bytes) -> Header | None:
 
 
 def _boxes(header: Header, length: int) -> bytes:
-    """What comes before the picture in an AVIF file (ISO/IEC 23000-22) of one image item of so many bytes."""
+    """Return the boxes before the picture in an AVIF file (ISO/IEC 23000-22) of one image item of so many bytes."""
     configuration = bytes((0x81, 1 << 5 | header.level, 0x40 if header.bits == 10 else 0, 0))
     properties = _box(
         b"ipco",
@@ -122,6 +122,6 @@ def _boxes(header: Header, length: int) -> bytes:
 
 
 def _box(name: bytes, *parts: bytes) -> bytes:
-    """A box of ISO/IEC 14496-12: its length, its name, its content."""
+    """Return a box of ISO/IEC 14496-12: its length, its name, its content."""
     content = b"".join(parts)
     return struct.pack(">I", 8 + len(content)) + name + content

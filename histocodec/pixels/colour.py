@@ -1,4 +1,4 @@
-"""A colour transform for what nobody but a decoder looks at: fitted to a slide, undone after decoding.
+"""A colour transform for tiles that nobody but a decoder looks at: fitted to a slide, undone after decoding.
 
 H&E stains lie along two directions that a codec's YCbCr does not know: what it codes as three planes is still
 correlated. The transform turns the colours to their principal axes, and AV1 codes these as they are, the strongest one
@@ -31,7 +31,7 @@ _HIGHEST, _WHITE = 1023, 257.0
 
 @dataclass(frozen=True, slots=True)
 class ColourTransform:
-    """Stored colours to RGB, in whole numbers, so that every decoder gets the same:
+    """The map from stored colours to RGB, in whole numbers, so that every decoder gets the same.
 
     rgb[i] = clamp((sum over j of numbers[4 i + j] * (stored[j] - 512) + numbers[4 i + 3] + 2^15) >> 16, 0, 255)
     """
@@ -40,21 +40,21 @@ class ColourTransform:
     """Twelve, in 1/65536: three rows of a 3 x 3 matrix and an offset."""
 
     def shifted(self, steps: NDArray[np.float64]) -> ColourTransform:
-        """The one that gives so many steps of R, G and B more, fractions included. steps: (3,)."""
+        """Return the transform that gives so many 8-bit steps of R, G and B more, fractions included. steps: (3,)."""
         numbers = list(self.numbers)
         for channel, step in enumerate(steps.tolist()):
             numbers[4 * channel + 3] += round(step * ONE)
         return ColourTransform(tuple(numbers))
 
     def undo(self, stored: NDArray[np.uint16]) -> Image:
-        """(height, width, 3) uint16 of 10 bits as it was coded -> (height, width, 3) uint8 RGB."""
+        """Turn stored samples, (height, width, 3) uint16 of 10 bits, into (height, width, 3) uint8 RGB."""
         rows = np.array(self.numbers, np.float64).reshape(3, 4)
         # Whole numbers far below 2^53: exact in float64, in any order of summation.
         levels = (stored.reshape(-1, 3).astype(np.float64) - MIDDLE) @ rows[:, :3].T + rows[:, 3] + ONE // 2
         return np.clip(np.floor(levels / ONE), 0, 255).astype(np.uint8).reshape(stored.shape)
 
     def apply(self, rgb: Image) -> NDArray[np.uint16]:
-        """(height, width, 3) uint8 RGB -> (height, width, 3) uint16 of 10 bits to be coded: what `undo` takes back.
+        """Turn (height, width, 3) uint8 RGB into (height, width, 3) uint16 of 10 bits, which `undo` reverts.
 
         Pure white is made whiter than white, which `undo` clamps: a codec that misses it by a step must not show.
         """
@@ -67,7 +67,7 @@ class ColourTransform:
 
 
 def fit_colours(pixels: NDArray[np.uint8]) -> ColourTransform:
-    """The principal axes of some pixels, as a transform (Karhunen-Loeve).
+    """Fit a transform to the principal axes of some pixels (Karhunen-Loeve).
 
     pixels: (n, 3) uint8 RGB of all that will be coded, glass and ink included, or a fair sample of it. Whatever they
     are, every colour comes back exactly from what `apply` makes of it. Of pixels without variance the axes are G, B, R.
@@ -82,4 +82,4 @@ def fit_colours(pixels: NDArray[np.uint8]) -> ColourTransform:
 
 
 UNCHANGED = fit_colours(np.empty((0, 3), np.uint8))
-"""No axes but those of RGB."""
+"""The transform whose axes are those of RGB."""

@@ -18,7 +18,7 @@ def degrade(
     *,
     downsampler: Downsampler | None = None,
 ) -> Image:
-    """The base of a full-resolution image as a decoder sees it: downsample, code, decode.
+    """Return the base of a full-resolution image as a decoder sees it: downsample, code, decode.
 
     image: (height, width, 3) uint8 RGB at full resolution. `codec` None leaves the base uncoded.
     downsampler: None for the box average; another one goes through `shrink`, as in the encoder.

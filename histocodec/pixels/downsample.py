@@ -1,8 +1,6 @@
-"""What the base is: the slide, downsampled by a whole number and coded tile by tile.
+"""Downsampling of a slide to its uncoded base, by a whole number.
 
-Downsampling is the box average, or what a `Downsampler` makes of tissue. A decoder need not know which.
-
-`degrade()` is what a decoder sees of an image: downsampled, and coded in the tiles that an encoder makes of it.
+It is the box average, or what a `Downsampler` makes of tissue. A decoder need not know which.
 """
 
 from __future__ import annotations
@@ -18,7 +16,7 @@ from .resampler import Downsampler
 from .tissue import tissue_blocks
 
 BLOCK = 128
-"""Base pixels a side of a block of the canonical grid: what is downsampled, and enlarged again, at a time."""
+"""Base pixels a side of a block of the canonical grid, the unit that is downsampled, and enlarged again, at a time."""
 
 BOX = "box"
 """The downsampling that needs no package: the average."""
@@ -59,11 +57,12 @@ class BoxDownsampler:
             raise SettingsError(f"the scale must be 2 or 4, found {self.scale}")
 
     def __call__(self, image: Image) -> Image:
+        """Return the average, as `downsample` does."""
         return downsample(image, self.scale)
 
 
 def make_base(image: Image, downsampler: Downsampler, block: int = BLOCK) -> tuple[Image, NDArray[np.uint8]]:
-    """The uncoded base of a part of a slide, and where in it there is tissue.
+    """Make the uncoded base of a part of a slide, and find the tissue in it.
 
     image: the part and `halo * scale` full pixels around it, ((h + 2 halo) * scale, (w + 2 halo) * scale, 3) uint8 RGB.
     The part begins at a corner of the canonical grid, whose blocks have `block` base pixels a side, and ends at one or
@@ -89,7 +88,7 @@ def make_base(image: Image, downsampler: Downsampler, block: int = BLOCK) -> tup
 
 
 def shrink(image: Image, downsampler: Downsampler) -> Image:
-    """The uncoded base of a whole image; beyond its edges, its last pixels are repeated.
+    """Make the uncoded base of a whole image; beyond its edges, its last pixels are repeated.
 
     image: (height, width, 3) uint8 RGB. Returns (ceil(height / scale), ceil(width / scale), 3) uint8.
     """
@@ -108,5 +107,5 @@ def with_margin(image: Image, scale: int, halo: int) -> Image:
 
 
 def _extended(image: Image, down: int, right: int) -> Image:
-    """With so many more rows and columns, the last ones repeated."""
+    """Extend an image by so many rows and columns, the last ones repeated."""
     return np.pad(image, ((0, down), (0, right), (0, 0)), mode="edge") if down or right else image

@@ -37,7 +37,7 @@ a pixel up to which a tile is coded better for its sake. Where there is much tis
 than it is worth."""
 
 _GLASS_RISE: dict[TileCodec, float] = {"jp2k": 2.0, "avif": 8, "jpeg": 10}
-"""By so much of its quality scale at a time."""
+"""Steps on the codec's quality scale by which a tile is coded better at a time."""
 
 _LEAST = 64
 """Pixels before an edge that are looked at to see how good it has to be: the last few alone are a matter of chance."""
@@ -52,14 +52,14 @@ class EvenCoder:
 
     codec: TileCodec
     code: Callable[[Image, float], bytes]
-    """A tile at a quality, as the library does it."""
+    """Codes a tile at a quality, as the library does it."""
     decode: Callable[[bytes, tuple[int, int]], Image]
-    """The same back, of so many rows and columns."""
+    """Turns a codestream back into a tile of so many rows and columns."""
 
     def encode(
         self, image: Image, quality: float, within: tuple[int, int] | None = None, context: Image | None = None
     ) -> bytes:
-        """A codestream whose detail has the quality that is asked for, and whose glass keeps its colour.
+        """Code a tile whose detail has the quality that is asked for, and whose glass keeps its colour.
 
         image: (height, width, 3) uint8 RGB. within: rows and columns of it that have a meaning, from its top left
         corner; what lies beyond is replaced by what is cheap to code. context: an image of the same size, all of it
@@ -87,7 +87,7 @@ class EvenCoder:
         return self._with_glass_as_it_is(part, tile, quality, data)
 
     def _at_psnr(self, part: _Part, tile: Image, psnr_db: float) -> tuple[float, bytes]:
-        """The codestream whose detail comes closest to a PSNR, and the quality that was asked of the whole tile."""
+        """Code a tile whose detail comes closest to a PSNR; return the quality that the whole took, and the bytes."""
         scale = QUALITY_SCALES[self.codec]
         lowest, share = max(_colour_db(tile), scale.low), part.share_of(tile)
         level = psnr_db - 10 * math.log10(share) if share else lowest
@@ -121,7 +121,7 @@ class EvenCoder:
 
 @dataclass(frozen=True)
 class _Part:
-    """What of a tile has a meaning."""
+    """The part of a tile that has a meaning."""
 
     pixels: Image
 
@@ -145,7 +145,7 @@ class _Part:
         return self.detailed.repeat(CELL, 0).repeat(CELL, 1)[:height, :width]
 
     def share_of(self, tile: Image) -> float:
-        """Of the tile's pixels, those of the part that have detail."""
+        """Return the share of the tile's pixels that lie in the part and have detail."""
         return np.count_nonzero(self._mask) / float(tile.shape[0] * tile.shape[1])
 
     def detail_db(self, decoded: Image) -> float:
@@ -155,7 +155,7 @@ class _Part:
         return min(_HIGHEST_DB, float(psnr_of_mse(float((error * error).mean())))) if error.size else _HIGHEST_DB
 
     def glass_keeps_its_colour(self, decoded: Image) -> bool:
-        """Whether the means of the flat cells that lie in the part entirely are what they were."""
+        """Tell if the means of the flat cells that lie in the part entirely are what they were."""
         height, width = (side // CELL * CELL for side in self.pixels.shape[:2])
         flat = ~self.detailed[: height // CELL, : width // CELL]
         if not flat.any():
@@ -173,7 +173,7 @@ def _in_cells(image: Image) -> NDArray[np.uint8]:
 
 
 def _lost_to_flatness(part: _Part, tile: Image) -> int:
-    """Steps of quality that libaom takes from a tile's tissue for what is flat beside it.
+    """Return the steps of quality that libaom takes from a tile's tissue for what is flat beside it.
 
     Where the library codes planes as they are, it is tuned for structural similarity: squares of 16 px weigh by the
     logarithm of their variance over the tile's mean of it (libaom, `av1_set_mb_ssim_rdmult_scaling`), so that tissue
@@ -197,13 +197,13 @@ def _log_variance(cells: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 
 def _continued(image: Image, height: int, width: int) -> Image:
-    """The tile with its last row and column repeated beyond them: stripes cost these codecs little."""
+    """Repeat the last row and column of the part over the rest of the tile: stripes cost these codecs little."""
     padding = ((0, image.shape[0] - height), (0, image.shape[1] - width), (0, 0))
     return np.pad(image[:height, :width], padding, mode="edge")
 
 
 def _faded(image: Image, height: int, width: int) -> Image:
-    """The tile with what lies beyond its first rows and columns made smooth: a step, or stripes, would cost bytes.
+    """Make smooth what lies beyond the first rows and columns of a tile: a step, or stripes, would cost bytes.
 
     The last pixels go on, and fade into the mean.
     """
@@ -217,7 +217,7 @@ def _faded(image: Image, height: int, width: int) -> Image:
 
 
 def _colour_db(image: Image) -> float:
-    """The PSNR in dB, about 51 at most, at which a JPEG 2000 tile keeps its mean colour.
+    """Return the PSNR in dB, about 51 at most, at which a JPEG 2000 tile keeps its mean colour.
 
     Glass at 32 dB could come out 9 steps too dark, as there is nothing in it but its colour to leave out. Keeping it
     costs about ten bytes: it is the first that the coder spends bits on.

@@ -1,4 +1,4 @@
-"""What a floor holds on: squares of 256 full pixels, about what a person looks at in one glance.
+"""The squares on which a floor holds: 256 full pixels a side, about what a person looks at in one glance.
 
 A block of a 10x base has 512 full pixels a side, and a quarter of it can be 3 dB worse than all of it. So blocks are
 what is coded, and squares are what is promised. `formats/container/v1/spec.md`, section 11.2, is normative.
@@ -27,12 +27,12 @@ def square_side(block: int, stated: int | None = SQUARE) -> int:
 
 
 def lowest_psnr(source: Image, made: Image, square: int = SQUARE) -> float:
-    """The PSNR in dB of the square that is worst; infinity for equal images. The images are as for `worst_square`."""
+    """Return the PSNR in dB of the worst square; infinity for equal images. The images are as for `worst_square`."""
     return worst_square(source, made, square)[0]
 
 
 def worst_square(source: Image, made: Image, square: int = SQUARE) -> tuple[float, Region]:
-    """The square that is worst, the first of equal ones: its PSNR in dB, infinity for equal images, and its place.
+    """Return the PSNR in dB of the worst square, infinity for equal images, and its place, the first of equal ones.
 
     source, made: (height, width, 3) uint8 of a block, the part within the slide, from the block's top left corner.
     """
@@ -50,7 +50,7 @@ def worst_square(source: Image, made: Image, square: int = SQUARE) -> tuple[floa
 
 
 def _edges(length: int, square: int) -> list[int]:
-    """Where the squares along a side of a block begin, and where the last one ends."""
+    """Return where the squares along a side of a block begin, and where the last one ends."""
     edges = [*range(0, length, square), length]
     if len(edges) > 2 and length - edges[-2] < SLIVER:
         del edges[-2]

@@ -9,15 +9,34 @@ from numpy.typing import NDArray
 
 from ..geometry import Image
 
+_C1 = (0.01 * 255) ** 2
+
+_C2 = (0.03 * 255) ** 2
+
+_WINDOW = np.exp(-0.5 * (np.arange(-5, 6) / 1.5) ** 2)
+
+_WINDOW = (_WINDOW / _WINDOW.sum()).astype(np.float32)
+
+_CODE = np.arange(256) / 255
+
+_LINEAR = np.where(_CODE <= 0.04045, _CODE / 12.92, ((_CODE + 0.055) / 1.055) ** 2.4).astype(np.float32)
+
+_TO_XYZ = np.array(
+    [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]], np.float64
+)  # IEC 61966-2-1
+
+_TO_XYZ = (_TO_XYZ / _TO_XYZ.sum(1, keepdims=True)).astype(np.float32)
+"""Linear sRGB to X, Y, Z, each over that of white."""
+
 
 def mean_squared_error(a: Image, b: Image) -> float:
-    """Mean of the squared differences over all pixels and channels, in squared 8-bit steps."""
+    """Return the mean of the squared differences over all pixels and channels, in squared 8-bit steps."""
     difference = a.astype(np.int32) - b.astype(np.int32)
     return float(np.mean(difference * difference, dtype=np.float64))
 
 
 def psnr(a: Image, b: Image) -> float:
-    """Peak signal-to-noise ratio in dB over all pixels and the three RGB channels together.
+    """Return the peak signal-to-noise ratio in dB over all pixels and the three RGB channels together.
 
     10 log10(255^2 / MSE); infinity for equal images.
     """
@@ -25,12 +44,12 @@ def psnr(a: Image, b: Image) -> float:
 
 
 def psnr_of_mse(mse: float) -> float:
-    """The PSNR in dB of a mean squared error in squared 8-bit steps."""
+    """Return the PSNR in dB of a mean squared error in squared 8-bit steps."""
     return math.inf if mse == 0 else 10.0 * math.log10(255.0**2 / mse)
 
 
 def ssim(a: Image, b: Image) -> float:
-    """Structural similarity, mean over the three RGB channels.
+    """Return the structural similarity, the mean over the three RGB channels.
 
     Wang et al. 2004: Gaussian window of 11 x 11 with sigma 1.5, K1 = 0.01, K2 = 0.03, L = 255, local moments without
     Bessel's correction, averaged over the positions where the window lies within the image.
@@ -53,19 +72,13 @@ def ssim(a: Image, b: Image) -> float:
     return total / int(a.shape[2])
 
 
-_C1 = (0.01 * 255) ** 2
-_C2 = (0.03 * 255) ** 2
-_WINDOW = np.exp(-0.5 * (np.arange(-5, 6) / 1.5) ** 2)
-_WINDOW = (_WINDOW / _WINDOW.sum()).astype(np.float32)
-
-
 def _blur(x: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Separable Gaussian, positions where the window lies within the image."""
+    """Blur by a separable Gaussian, at the positions where the window lies within the image."""
     return _blur_rows(_blur_rows(x).T).T
 
 
 def _blur_rows(x: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Along the first axis; the window is symmetric, so rows at the same distance share a product."""
+    """Blur along the first axis; the window is symmetric, so rows at the same distance share a product."""
     reach, height = _WINDOW.size // 2, x.shape[0]
     out: NDArray[np.float32] = _WINDOW[reach] * x[reach : height - reach]
     for k in range(reach):
@@ -76,7 +89,7 @@ def _blur_rows(x: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def colour_error(a: Image, b: Image) -> float:
-    """Mean distance of the pixels' colours as a person sees them: CIE 1976 delta E*ab (ISO/CIE 11664-4).
+    """Return the mean distance of the pixels' colours as a person sees them: CIE 1976 delta E*ab (ISO/CIE 11664-4).
 
     Pixels are taken as sRGB (IEC 61966-2-1), with the white of D65. About 1 can just be seen side by side; 0 for equal
     images. Of images at full resolution it is mostly detail; averaged down first, it says whether the stain shifted.
@@ -86,18 +99,9 @@ def colour_error(a: Image, b: Image) -> float:
 
 
 def _lab(image: Image) -> NDArray[np.float32]:
-    """(..., 3) uint8 sRGB -> CIE L*, a*, b* (ISO/CIE 11664-4)."""
+    """Turn (..., 3) uint8 sRGB into CIE L*, a*, b* (ISO/CIE 11664-4)."""
     t = _LINEAR[image] @ _TO_XYZ.T
     root = np.where(t > (6 / 29) ** 3, np.cbrt(t), t * np.float32(841 / 108) + np.float32(4 / 29))
     x, y, z = root[..., 0], root[..., 1], root[..., 2]
     lab: NDArray[np.float32] = np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], -1)
     return lab
-
-
-_CODE = np.arange(256) / 255
-_LINEAR = np.where(_CODE <= 0.04045, _CODE / 12.92, ((_CODE + 0.055) / 1.055) ** 2.4).astype(np.float32)
-_TO_XYZ = np.array(
-    [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]], np.float64
-)  # IEC 61966-2-1
-_TO_XYZ = (_TO_XYZ / _TO_XYZ.sum(1, keepdims=True)).astype(np.float32)
-"""Linear sRGB to X, Y, Z, each over that of white."""

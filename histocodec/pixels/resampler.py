@@ -1,4 +1,4 @@
-"""What changes the resolution of pixels by a whole number: the protocols of generators and downsamplers."""
+"""The protocols of generators and downsamplers, which change the resolution of pixels by a whole number."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ class Resampler(Protocol):
     """A map from pixels to pixels of another resolution. Must be deterministic, and safe to call from many threads."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Name, as the manifest states it."""
+        ...
 
     @property
     def scale(self) -> int:

@@ -1,4 +1,4 @@
-"""The enhancement layer's pixels: what a tile makes of a prediction, and the fewest bytes that lift one to a floor.
+"""The pixels of the enhancement layer: corrections of a prediction, and the fewest bytes that lift one to a floor.
 
 A tile of the layer covers one block of the canonical grid at full resolution. It holds either the difference between
 source and prediction or the source itself, whichever takes fewer bytes at the PSNR that is wanted.
@@ -27,27 +27,8 @@ HIGHEST_FLOOR_DB = 50.0
 """Beyond it hardly a sample may be off by more than one: 8-bit codecs that transform colours cannot promise that."""
 
 
-class Mode(enum.IntEnum):
-    """What a tile of the layer holds."""
-
-    ABSENT = 0
-    RESIDUAL = 1
-    NATIVE = 2
-
-
-def residual(source: Image, prediction: Image) -> Image:
-    """What a residual tile holds: source - prediction + 128, clamped. (height, width, 3) uint8 each."""
-    tile: Image = np.clip(source.astype(np.int16) - prediction + 128, 0, 255).astype(np.uint8)
-    return tile
-
-
-def add_residual(prediction: Image, tile: Image) -> Image:
-    """Prediction + tile - 128, clamped. (height, width, 3) uint8 each."""
-    image: Image = np.clip(prediction.astype(np.int16) + tile - 128, 0, 255).astype(np.uint8)
-    return image
-
-
 FINGERPRINT_LENGTH = 4
+
 Fingerprint = NDArray[np.int32]
 """(4,) int32: four sums of all samples of a predicted block, each with signs of its own."""
 
@@ -56,9 +37,43 @@ TOLERANCE = 0.12
 sample in fifty is off by one, which no decoder of binary32 comes near, the estimate stays below with a probability of
 0.9999; another network, or products in half precision, lie far above."""
 
+_QUALITY_STEP = 0.05
+
+_CLOSE_DB = 0.06
+"""A tile that exceeds the floor by less is not made smaller."""
+
+_DB_PER_QUALITY: dict[TileCodec, float] = {"jp2k": 1.0, "avif": 0.18, "jpeg": 0.15}
+"""About the gain in dB of one step of quality."""
+
+_FIRST_QUALITY: dict[TileCodec, Callable[[float], float]] = {
+    "jp2k": lambda floor_db: floor_db,
+    "avif": lambda floor_db: 60 + (floor_db - 34) / 0.18,
+    "jpeg": lambda floor_db: 80 + (floor_db - 34) / 0.15,
+}
+
+
+class Mode(enum.IntEnum):
+    """The content of a tile of the layer."""
+
+    ABSENT = 0
+    RESIDUAL = 1
+    NATIVE = 2
+
+
+def residual(source: Image, prediction: Image) -> Image:
+    """Return source - prediction + 128, clamped, which a residual tile holds. (height, width, 3) uint8 each."""
+    tile: Image = np.clip(source.astype(np.int16) - prediction + 128, 0, 255).astype(np.uint8)
+    return tile
+
+
+def add_residual(prediction: Image, tile: Image) -> Image:
+    """Return prediction + tile - 128, clamped. (height, width, 3) uint8 each."""
+    image: Image = np.clip(prediction.astype(np.int16) + tile - 128, 0, 255).astype(np.uint8)
+    return image
+
 
 def fingerprint(prediction: Image) -> Fingerprint:
-    """By which a decoder recognises that it predicts as the encoder did.
+    """Return the fingerprint by which a decoder recognises that it predicts as the encoder did.
 
     prediction: (height, width, 3) uint8. The signs are those of `_signs`. The difference of two fingerprints, squared
     and divided by the number of samples, estimates the mean squared difference of the two predictions without bias
@@ -69,14 +84,14 @@ def fingerprint(prediction: Image) -> Fingerprint:
 
 
 def estimated_difference(a: Fingerprint, b: Fingerprint, samples: int) -> float:
-    """The mean squared difference of two predictions of so many samples, estimated from their fingerprints."""
+    """Estimate the mean squared difference of two predictions of so many samples from their fingerprints."""
     difference = a.astype(np.float64) - b
     return float(np.mean(difference * difference) / samples)
 
 
 @functools.lru_cache(maxsize=4)
 def _signs(samples: int) -> NDArray[np.float64]:
-    """(samples, 4) of -1 and 1: the lowest bits of the 32-bit finaliser of MurmurHash3 (Appleby 2011) of the index."""
+    """Return (samples, 4) of -1 and 1: the lowest bits of the finaliser of MurmurHash3 (Appleby 2011) of the index."""
     h = np.arange(samples, dtype=np.uint32)
     h ^= h >> np.uint32(16)
     h *= np.uint32(0x85EBCA6B)
@@ -89,13 +104,13 @@ def _signs(samples: int) -> NDArray[np.float64]:
 
 @dataclass(frozen=True, slots=True)
 class EnhancementCoder:
-    """How tiles of one layer are coded: by which codec, and in which colours."""
+    """The codec of one layer, and the colours in which its tiles are coded."""
 
     codec: TileCodec
     residual: ColourTransform | None = None
-    """Of residual tiles; None: as they are."""
+    """The transform of residual tiles; None codes them as they are."""
     native: ColourTransform | None = None
-    """Of native tiles; None: RGB."""
+    """The transform of native tiles; None codes them in RGB."""
 
     @classmethod
     def stored(cls, codec: TileCodec, colour: tuple[int, ...] | None) -> EnhancementCoder:
@@ -106,18 +121,18 @@ class EnhancementCoder:
 
     @property
     def colour(self) -> tuple[int, ...] | None:
-        """As `stored` takes it."""
+        """The numbers of both transforms, as a manifest states them; None without."""
         if self.residual is None and self.native is None:
             return None
         return (self.residual or UNCHANGED).numbers + (self.native or UNCHANGED).numbers
 
     def encode(self, tile: Image, mode: Mode, quality: float) -> bytes:
-        """As `pixels.tile_codecs.encode_tile`."""
+        """Code a tile, as `tile_codecs.encode_tile` does."""
         transform = self._transform(mode)
         return encode_tile(transform.apply(tile) if transform else tile, self.codec, quality)
 
     def decode(self, data: bytes, mode: Mode, side: int) -> Image:
-        """As `pixels.tile_codecs.decode_tile`: (side, side, 3) uint8, the transform undone."""
+        """Decode a tile into (side, side, 3) uint8, the transform undone. Raises `tile_codecs.TileError`."""
         transform = self._transform(mode)
         if transform is not None:
             return transform.undo(decode_planes(data, height=side, width=side))
@@ -134,13 +149,13 @@ class EnhancedTile:
     mode: Mode
     data: bytes
     psnr_db: float
-    """Of the decoded block, on the part within the slide."""
+    """PSNR in dB of the decoded block, on the part within the slide."""
     lowest_db: float
-    """Of its worst square of `floors.SQUARE` px, on which a floor holds."""
+    """PSNR in dB of its worst square of `floors.SQUARE` px, on which a floor holds."""
 
 
 def enhance_to(source: Image, prediction: Image, floor_db: float, coder: EnhancementCoder) -> EnhancedTile:
-    """The smallest tile that lifts every square of a block to `floor_db`, measured on the decoded 8-bit pixels.
+    """Make the smallest tile that lifts every square of a block to `floor_db`, measured on the decoded 8-bit pixels.
 
     source: (height, width, 3) uint8, the part of the block within the slide. prediction: (side, side, 3) uint8, all of
     it. Raises SettingsError if the codec's highest quality does not reach the floor.
@@ -197,17 +212,3 @@ def _smallest(
             low = at
         guess = at + round((floor_db + _CLOSE_DB / 2 - min(lowest_db, 100.0)) / _DB_PER_QUALITY[codec] / step)
     return best
-
-
-_QUALITY_STEP = 0.05
-_CLOSE_DB = 0.06
-"""A tile that exceeds the floor by less is not made smaller."""
-
-_DB_PER_QUALITY: dict[TileCodec, float] = {"jp2k": 1.0, "avif": 0.18, "jpeg": 0.15}
-"""What a step of quality gains, about."""
-
-_FIRST_QUALITY: dict[TileCodec, Callable[[float], float]] = {
-    "jp2k": lambda floor_db: floor_db,
-    "avif": lambda floor_db: 60 + (floor_db - 34) / 0.18,
-    "jpeg": lambda floor_db: 80 + (floor_db - 34) / 0.15,
-}

@@ -14,30 +14,33 @@ from .downsample import _extended
 from .even_quality import EvenCoder
 from .tile_codecs import Chroma, TileCodec, decode_planes, decode_tile, encode_tile
 
+TILES: dict[TileCodec, int] = {"jp2k": 256, "avif": 512, "jpeg": 256}
+"""Base pixels a side of a stored tile."""
+
 
 @dataclass(frozen=True, slots=True)
 class TileCoder:
-    """How the tiles of one base are coded: by which codec, and in which colours."""
+    """The codec of one base, and the colours in which its tiles are coded."""
 
     codec: TileCodec
     colour: ColourTransform | None = None
-    """Of `avif`, and of no other: what other readers open must have natural colours."""
+    """The transform of `avif` tiles, and of no others: what other readers open must have natural colours."""
     jpeg_chroma: Chroma = "420"
-    """Of `jpeg`."""
+    """Chroma subsampling of `jpeg` tiles."""
 
     @classmethod
     def fitted(cls, codec: TileCodec, pixels: NDArray[np.uint8]) -> TileCoder:
-        """For a base with such pixels, any shape that ends in 3."""
+        """Return the coder for a base with such pixels, uint8 RGB of any shape that ends in 3."""
         return cls(codec, fit_colours(pixels.reshape(-1, 3)) if codec == "avif" else None)
 
     def encode(
         self, tile: Image, quality: float, *, within: tuple[int, int] | None = None, context: Image | None = None
     ) -> bytes:
-        """As `pixels.even_quality.EvenCoder.encode`."""
+        """Code a tile, as `even_quality.EvenCoder.encode` does."""
         return EvenCoder(self.codec, self._code, self._decode).encode(tile, quality, within, context)
 
     def decode(self, data: bytes, *, height: int, width: int) -> Image:
-        """As `pixels.tile_codecs.decode_tile`: (height, width, 3) uint8 RGB, the transform undone."""
+        """Decode a tile into (height, width, 3) uint8 RGB, the transform undone. Raises `tile_codecs.TileError`."""
         if self.colour is not None:
             return self.colour.undo(decode_planes(data, height=height, width=width))
         return decode_tile(data, self.codec, height=height, width=width)
@@ -50,12 +53,8 @@ class TileCoder:
         return self.decode(data, height=size[0], width=size[1])
 
 
-TILES: dict[TileCodec, int] = {"jp2k": 256, "avif": 512, "jpeg": 256}
-"""Base pixels a side of a stored tile."""
-
-
 def coded_tile(read: Callable[[Region], Image], grid: TileGrid, coder: TileCoder, quality: float, index: int) -> bytes:
-    """One tile of a level, coded as it lies in a file.
+    """Code one tile of a level as it lies in a file.
 
     read: regions within the level, as (height, width, 3) uint8 RGB. grid: its tiles. A tile that reaches beyond the
     slide is coded like the last whole tile's worth of pixels before the edge, so far as the slide has so many.
@@ -72,7 +71,7 @@ def coded_tile(read: Callable[[Region], Image], grid: TileGrid, coder: TileCoder
 
 
 def code_image(image: Image, coder: TileCoder, quality: float) -> list[bytes]:
-    """The tiles of an uncoded base in memory, (height, width, 3) uint8 RGB, in TIFF order.
+    """Code an uncoded base in memory, (height, width, 3) uint8 RGB; return its tiles in TIFF order.
 
     An image that is smaller than a tile is coded as it is: what is cut from a slide does not end there.
     """
@@ -87,7 +86,7 @@ def code_image(image: Image, coder: TileCoder, quality: float) -> list[bytes]:
 
 
 def decode_image(tiles: Sequence[bytes], coder: TileCoder, *, height: int, width: int) -> Image:
-    """What `code_image` coded, (height, width, 3) uint8 RGB. Raises `pixels.tile_codecs.TileError`."""
+    """Decode what `code_image` coded, (height, width, 3) uint8 RGB. Raises `tile_codecs.TileError`."""
     grid = _grid_of((height, width), coder)
     if grid.count == 1:
         return coder.decode(tiles[0], height=height, width=width)

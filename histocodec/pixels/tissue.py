@@ -1,4 +1,4 @@
-"""Where tissue is: the blocks of the canonical grid that hold detail, and so are worth a network."""
+"""Finding tissue: the blocks of the canonical grid that hold detail, and so are worth a network."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FLAT_RANGE = 16
 
 
 def tissue_blocks(tile: Image, block: int) -> NDArray[np.uint8]:
-    """Which blocks of an uncoded base tile hold detail.
+    """Tell which blocks of an uncoded base tile hold detail.
 
     tile: (height, width, 3) uint8 RGB, sides divisible by `block`. Returns (height / block, width / block) uint8,
     1 tissue, 0 glass.

@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 def spread_sample(items: Sequence[T], count: int, seed: int) -> list[T]:
-    """`count` of `items`, one drawn out of each of `count` equal runs of them; all, if there are no more."""
+    """Draw `count` of the items, one out of each of `count` equal runs of them; all, if there are no more."""
     if len(items) <= count:
         return list(items)
     rng = np.random.default_rng(seed)

@@ -29,7 +29,7 @@ class ImageCache(Generic[K]):
         self._bytes = 0
 
     def _renew(self) -> None:
-        """After a fork, the threads that held the lock or were making an image are not there."""
+        """Begin anew after a fork: the threads that held the lock or were making an image are not there."""
         self._lock = threading.Lock()
         self._pending: dict[K, Future[Image]] = {}
 
@@ -44,7 +44,7 @@ class ImageCache(Generic[K]):
             self._bytes -= self._images.popitem(last=False)[1].nbytes
 
     def get(self, key: K, make: Callable[[], Image]) -> Image:
-        """The image of `key`; `make` is called if it is not there. The result is read-only."""
+        """Return the image of `key`, read-only; `make` is called if it is not there."""
         with self._lock:
             if key in self._images:
                 self._images.move_to_end(key)
@@ -109,11 +109,11 @@ class TiledImage:
         self._name = name
 
     def tile(self, column: int, row: int) -> Image:
-        """A whole tile, read-only."""
+        """Return a whole tile, read-only."""
         return self._cache.get((self._name, column, row), lambda: self._make_tile(column, row))
 
     def read(self, region: Region) -> Image:
-        """(height, width, 3) uint8 RGB of a region within the image. Raises RegionError."""
+        """Return a region within the image, (height, width, 3) uint8 RGB. Raises RegionError."""
         if not region.within(self.grid.size):
             size = self.grid.size
             raise RegionError(f"{region} does not lie within {size.width} x {size.height} px")

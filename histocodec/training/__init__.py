@@ -1,5 +1,6 @@
-"""Training of generators: `run_training` takes a configuration to a model package, `SlideTuner` and
-`tune_to_slides` take one further. Needs torch.
+"""Training of generators, which needs torch.
+
+`run_training` takes a configuration to a model package; `SlideTuner` and `tune_to_slides` take a package further.
 """
 
 from __future__ import annotations

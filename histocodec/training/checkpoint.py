@@ -25,7 +25,7 @@ class Stateful(Protocol):
 
 
 class Standing(NamedTuple):
-    """How far a run has come."""
+    """The progress of a run."""
 
     step: int
     """Number of steps done."""
