@@ -130,7 +130,7 @@ def package_info(package: Package) -> dict[str, object]:
 
 
 def package_summary(package: Package) -> dict[str, object]:
-    """`package_info` for people: the digest shortened, the measured quality in a line for each set and base."""
+    """Return `package_info` for people: the digest shortened, the measured quality in a line for each set and base."""
     facts = package_info(package)
     facts["digest"] = package.digest[:23] + "..."
     if "tuned_from" in package.card.training:

@@ -162,6 +162,7 @@ def _facts(report: EncodeReport, encode_s: float, decode_s: float, decoded_bytes
 
 
 def _caption(report: EncodeReport) -> str:
+    """Return the sentence that labels the picture."""
     return f"Level 0 is {Rendition(report.manifest).label}. {NOTICE.capitalize()}."
 
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Literal, Self
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import RegionError, SourceReadError, UnreadableSource
 from ..geometry import Image, Region, Size
+from ..runtime.closing import Closing
 from ._segments import cells_of
 
 WHITE = (255, 255, 255)
@@ -29,7 +29,7 @@ _TRIED = 16
 
 
 @dataclass(kw_only=True, eq=False)
-class Reader(ABC):
+class Reader(Closing):
     """A Source, whose documentation holds for every member, but for the pixels."""
 
     path: Path
@@ -157,14 +157,6 @@ class Reader(ABC):
         if not self._closed:
             self._closed = True
             self._release()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def over(rgba: NDArray[np.uint8], background: tuple[int, int, int], *, premultiplied: bool = False) -> Image:

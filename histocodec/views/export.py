@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal
+from typing import Any, Literal
 
 import imagecodecs
 import numpy as np
@@ -20,6 +20,7 @@ from ..format.associated import stored_associated
 from ..format.descriptions import associated_description
 from ..format.manifest import SOFTWARE
 from ..format.origin import scanned_part
+from ..format.tiff_keywords import associated_image, tiled_image
 from ..format.writer import AssociatedImage
 from ..geometry import Image, Region, Size, TileGrid
 from ..pixels.tile_codecs import QUALITY_SCALES
@@ -101,53 +102,29 @@ def export_tiff(
             progress(done, total)
             yield data  # for the last time: the writer asks for no more than it needs
 
-    def write(out: IO[bytes]) -> None:
-        with tifffile.TiffWriter(out, bigtiff=True) as tiff:
+    with atomic_output(path, overwrite=overwrite) as out, tifffile.TiffWriter(out, bigtiff=True) as tiff:
 
-            def write_associated(image: AssociatedImage) -> None:
-                tiff.write(
-                    iter([image.jpeg]),
-                    shape=(image.size.height, image.size.width, 3),
-                    dtype=np.uint8,
-                    rowsperstrip=image.size.height,
-                    photometric="ycbcr",
-                    subsampling=(2, 2),
-                    planarconfig="contig",
-                    compression=7,
-                    subfiletype={"label": 1, "macro": 9}.get(image.name, 0),
-                    description=associated_description(decoder.manifest, image.name, *image.size),
-                    software=SOFTWARE,
-                    metadata=None,
-                )
+        def write(pieces: Iterable[bytes], description: str, **keywords: Any) -> None:
+            tiff.write(iter(pieces), description=description, software=SOFTWARE, metadata=None, **keywords)
 
-            for number, (part, grid) in enumerate(zip(parts, grids, strict=True)):
-                if number == 1:
-                    for image in images[:1]:
-                        write_associated(image)
-                mpp = decoder.mpp * part.downsample
-                tiff.write(
-                    tiles(part, grid),
-                    shape=(grid.size.height, grid.size.width, 3),
-                    dtype=np.uint8,
-                    tile=(_TILE, _TILE),
-                    photometric="ycbcr" if compression == "jpeg" else "rgb",
-                    subsampling=(2, 2) if compression == "jpeg" else None,
-                    planarconfig="contig",
-                    compression=_TIFF_COMPRESSION[compression],
-                    # Aperio marks no level as reduced, and tifffile looks no further than the first that is.
-                    subfiletype=0 if number == 0 or in_aperios_order else 1,
-                    description=_description(decoder, part, written_as, has_thumbnail=in_aperios_order),
-                    resolution=(10000 / mpp, 10000 / mpp),
-                    resolutionunit="CENTIMETER",
-                    software=SOFTWARE,
-                    iccprofile=decoder.container.icc_profile if number == 0 else None,
-                    metadata=None,
-                )
-            for image in images[1 if len(parts) > 1 else 0 :]:
-                write_associated(image)
+        def write_associated(image: AssociatedImage) -> None:
+            description = associated_description(decoder.manifest, image.name, *image.size)
+            write([image.jpeg], description, **associated_image(image.name, image.size))
 
-    with atomic_output(path, overwrite=overwrite) as out:
-        write(out)
+        for number, (part, grid) in enumerate(zip(parts, grids, strict=True)):
+            if number == 1:
+                for image in images[:1]:
+                    write_associated(image)
+            write(
+                tiles(part, grid),
+                _description(decoder, part, written_as, has_thumbnail=in_aperios_order),
+                **tiled_image(grid, _TIFF_COMPRESSION[compression], mpp=decoder.mpp * part.downsample),
+                # Aperio marks no level as reduced, and tifffile looks no further than the first that is.
+                subfiletype=0 if number == 0 or in_aperios_order else 1,
+                iccprofile=decoder.container.icc_profile if number == 0 else None,
+            )
+        for image in images[1 if len(parts) > 1 else 0 :]:
+            write_associated(image)
 
 
 def export_picture(

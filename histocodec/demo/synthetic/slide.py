@@ -9,6 +9,8 @@ import imagecodecs
 import numpy as np
 import tifffile
 
+from ...format.tags import COMPRESSION_JPEG
+from ...format.tiff_keywords import tiled_image
 from ...geometry import Image, Size, TileGrid
 from ...pixels.downsample import downsample
 
@@ -18,35 +20,26 @@ def write_slide(path: str | Path, image: Image, *, mpp: float = 0.25, jpeg_quali
 
     image: (height, width, 3) uint8 RGB. mpp: micrometres per pixel. The pyramid ends when a level fits into one tile.
     """
-    resolution = (1e4 / mpp, 1e4 / mpp)
     with tifffile.TiffWriter(path) as tiff:
         level, reduced = image, False
         while True:
+            grid = TileGrid(Size(level.shape[1], level.shape[0]), tile)
             tiff.write(
-                _jpeg_tiles(level, tile, jpeg_quality),
-                shape=level.shape,
-                dtype=np.uint8,
-                photometric="ycbcr",
-                subsampling=(2, 2),
-                compression="jpeg",
-                tile=(tile, tile),
+                _jpeg_tiles(level, grid, jpeg_quality),
+                **tiled_image(grid, COMPRESSION_JPEG, mpp=mpp),
                 subfiletype=int(reduced),
-                resolution=resolution,
-                resolutionunit="CENTIMETER",
                 metadata=None,
                 software="histocodec.synthetic",
             )
-            if max(level.shape[:2]) <= tile:
+            if max(grid.size) <= tile:
                 return
-            level, reduced = downsample(level, 2), True
-            resolution = (resolution[0] / 2, resolution[1] / 2)
+            level, mpp, reduced = downsample(level, 2), 2 * mpp, True
 
 
-def _jpeg_tiles(image: Image, tile: int, quality: int) -> Iterator[bytes]:
+def _jpeg_tiles(image: Image, grid: TileGrid, quality: int) -> Iterator[bytes]:
     """Yield codestreams in row-major order; a tile that reaches beyond the image repeats its last row and column."""
-    grid = TileGrid(Size(image.shape[1], image.shape[0]), tile)
     for index in range(grid.count):
         part = grid.covered(*grid.address(index))
         pixels = image[part.y : part.bottom, part.x : part.right]
-        pixels = np.pad(pixels, ((0, tile - part.height), (0, tile - part.width), (0, 0)), mode="edge")
+        pixels = np.pad(pixels, ((0, grid.tile - part.height), (0, grid.tile - part.width), (0, 0)), mode="edge")
         yield bytes(imagecodecs.jpeg_encode(pixels, level=quality, subsampling="420"))
