@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from histocodec.generators.catalogue import load_generator
+from histocodec import load_generator
 from histocodec.generators.predict import reconstruct
 from histocodec.geometry import Image
 from histocodec.pixels.downsample import downsample

@@ -30,7 +30,8 @@ from benchmarks.ncnn import read_rrdb
 from benchmarks.nuclei import Mask, NucleiJudge, read_mask, score_nuclei
 from benchmarks.stlpips import PerceptualDistance
 from benchmarks.tissue_sites import organ
-from histocodec.generators.catalogue import find_package, load_generator
+from histocodec import load_generator
+from histocodec.generators.catalogue import find_package
 from histocodec.generators.networks import RRDBNet
 from histocodec.generators.package import PackageCard
 from histocodec.generators.predict import reconstruct

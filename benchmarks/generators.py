@@ -18,7 +18,8 @@ from typing import Any
 
 from benchmarks import fidelity
 from benchmarks.mosaic import default_data
-from histocodec.generators.catalogue import FOR_AVIF, MODELS_FOLDER, downsampler_for, load_generator, shipped_packages
+from histocodec import load_generator
+from histocodec.generators.catalogue import FOR_AVIF, MODELS_FOLDER, downsampler_for, shipped_packages
 from histocodec.generators.package import Package, PackageCard
 from histocodec.pixels.downsample import downsample
 from histocodec.pixels.tile_codecs import TileCodec

@@ -35,9 +35,10 @@ from benchmarks.ratedistortion import codecs
 from benchmarks.ratedistortion.codecs import TILE_INDEX_BYTES, Codec
 from benchmarks.ratedistortion.history import history
 from benchmarks.ratedistortion.methods import CHECKSUM_BYTES
-from histocodec.generators.catalogue import downsampler_for, load_generator
+from histocodec import Size, load_generator
+from histocodec.generators.catalogue import downsampler_for
 from histocodec.generators.predict import reconstruct
-from histocodec.geometry import Image, Size, TileGrid
+from histocodec.geometry import Image, TileGrid
 from histocodec.pixels.colour import fit_colours
 from histocodec.pixels.downsample import shrink
 from histocodec.pixels.metrics import mean_squared_error, psnr, psnr_of_mse

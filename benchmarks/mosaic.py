@@ -24,7 +24,8 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from histocodec.geometry import Image, Region, Size, TileGrid
+from histocodec import Region, Size
+from histocodec.geometry import Image, TileGrid
 from histocodec.pixels.downsample import downsample
 from histocodec.runtime.parallel import core_count
 

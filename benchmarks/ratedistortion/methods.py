@@ -15,19 +15,11 @@ import numpy as np
 from PIL import Image as PILImage
 
 import histocodec
-from histocodec.generators.bicubic import BicubicGenerator
-from histocodec.generators.catalogue import (
-    DEFAULTS,
-    FOR_AVIF,
-    downsampler_for,
-    find_package,
-    load_downsampler,
-    load_generator,
-)
+from histocodec import BicubicGenerator, Generator, load_generator
+from histocodec.generators.catalogue import DEFAULTS, FOR_AVIF, downsampler_for, find_package, load_downsampler
 from histocodec.generators.predict import reconstruct
 from histocodec.geometry import Image
 from histocodec.pixels.downsample import downsample, shrink
-from histocodec.pixels.resampler import Generator
 from histocodec.pixels.tile_codecs import TILE_CODECS, TileCodec
 from histocodec.pixels.tile_coder import TILES
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from benchmarks.speed import _cpu_model
-from histocodec.generators.catalogue import load_generator
+from histocodec import load_generator
 from histocodec.version import __version__
 
 from .tiles import Plan

@@ -19,14 +19,16 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.mosaic import default_data
+from histocodec import Region, Size
 from histocodec.generators.catalogue import FOR_AVIF, downsampler_for, find_package
 from histocodec.generators.predict import read_with_halo
-from histocodec.geometry import Image, Region, Size, TileGrid
+from histocodec.geometry import Image, TileGrid
 from histocodec.pixels.downsample import shrink
 from histocodec.pixels.resampler import Downsampler
+from histocodec.training import TuneSettings
 from histocodec.training.data.patches import TILE_SUFFIXES, read_image
 from histocodec.training.evaluate import code_at_rate
-from histocodec.training.tuning.tune import TuneSettings, TuningBlock, tune
+from histocodec.training.tuning.tune import TuningBlock, tune
 
 from .codecs import scanner_bytes
 from .tiles import SOURCES
