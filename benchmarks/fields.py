@@ -28,7 +28,7 @@ from benchmarks.mosaic import default_data
 from benchmarks.nuclei import Mask, NucleiJudge, read_mask, score_nuclei
 from histocodec import Decoder, EncodeSettings, encode, open_source
 from histocodec.demo.synthetic import write_slide
-from histocodec.generators.package import find_package
+from histocodec.generators.catalogue import find_package
 from histocodec.geometry import Image, Region, Size
 from histocodec.pixels.downsample import downsample
 from histocodec.pixels.metrics import psnr, ssim

@@ -11,8 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from histocodec.generators.catalogue import DEFAULTS, FOR_AVIF
-from histocodec.generators.package import shipped_packages
+from histocodec.generators.catalogue import DEFAULTS, FOR_AVIF, shipped_packages
 
 from . import fidelity, fields, generators, speed
 from .ratedistortion import tables as ratedistortion
