@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from histocodec.encoder.base_choice import PATCH
 from histocodec.demo.synthetic import tissue, write_slide
 from histocodec.encoder import EncodeSettings, encode
+from histocodec.encoder.base_choice import PATCH
 from histocodec.encoder.settings import Base
 from histocodec.errors import BudgetError, SettingsError
 from histocodec.generators.bicubic import BicubicGenerator
