@@ -116,7 +116,7 @@ def test_an_error_of_a_process(tmp_path: Path) -> None:
 
 
 def test_a_reader_that_goes_away(container_path: Path) -> None:
-    """`histocodec info FILE | head -1`"""
+    """`histocodec info FILE | head -1`."""
     with subprocess.Popen(
         command("info", container_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:

@@ -261,9 +261,11 @@ def _map(base: Image, blocks: TileGrid) -> NDArray[np.uint8]:
 
 
 def by_another_writer(data: bytes) -> bytes:
-    """A file with everything that a later revision may add, by another writer: equal pieces once, LONG indexes,
-    directories at the end, layers in another order and one of them, like some keys, that no reader of this version has
-    heard of. Its fingerprints are a little off, as they may be.
+    """Return a file with everything that a later revision may add, by another writer.
+
+    It stores equal pieces once, its indexes are LONG, its directories stand at the end, its layers in another order,
+    and one of them, like some keys, is such as no reader of this version has heard of. Its fingerprints are a little
+    off, as they may be.
     """
     directories = take_apart(data)
     first = directories[0]
