@@ -9,6 +9,7 @@ import pytest
 
 from histocodec.demo.synthetic import tissue, write_slide
 from histocodec.encoder import EncodeSettings, encode
+from histocodec.encoder.base_choice import PATCH
 from histocodec.encoder.settings import Base
 from histocodec.errors import BudgetError, SettingsError
 from histocodec.generators.bicubic import BicubicGenerator
@@ -18,8 +19,9 @@ from histocodec.source import open_source
 
 @pytest.fixture(scope="module")
 def slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One patch of tissue, which is all that is looked at."""
     path = tmp_path_factory.mktemp("auto") / "slide.tif"
-    write_slide(path, tissue(Size(2100, 2100), seed=3))
+    write_slide(path, tissue(Size(PATCH, PATCH), seed=3))
     return path
 
 
@@ -39,7 +41,7 @@ def test_the_choice_is_the_better_file(slide: Path, tmp_path: Path, ratio: float
 
 
 def test_a_20x_slide_has_one_base_only(tmp_path: Path) -> None:
-    write_slide(tmp_path / "slide.tif", tissue(Size(1100, 1100), seed=6), mpp=0.5)
+    write_slide(tmp_path / "slide.tif", tissue(Size(600, 600), seed=6), mpp=0.5)
     with open_source(tmp_path / "slide.tif") as source:
         report = encode(source, tmp_path / "x.hc.tif", settings=EncodeSettings(base="auto", ratio=4))
     assert report.manifest.base.scale == 2

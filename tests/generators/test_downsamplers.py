@@ -21,6 +21,7 @@ from histocodec.comparison.heatmap import quality_picture
 from histocodec.decoder import Decoder
 from histocodec.demo.synthetic import tissue, write_slide
 from histocodec.encoder import EncodeSettings, encode
+from histocodec.encoder.base_choice import PATCH
 from histocodec.encoder.uncoded_pyramid import UncodedPyramid
 from histocodec.errors import InvalidPackage, SettingsError
 from histocodec.format.entries import DownsamplingEntry
@@ -336,7 +337,7 @@ def test_base_auto_tries_each_base_with_its_own_downsampler(shipped: Path, tmp_p
     (shipped / "downsamplers" / f"tiny-down-x{spoilt}.safetensors").write_bytes(
         downsampler_package(spoilt, spread=3.0).data
     )
-    write_slide(tmp_path / "slide.tif", tissue(Size(2100, 2100), seed=3))
+    write_slide(tmp_path / "slide.tif", tissue(Size(PATCH, PATCH), seed=3))  # all that is looked at
     with open_source(tmp_path / "slide.tif") as source:
         settings = EncodeSettings(base="auto", ratio=4, verify="none")
         report = encode(source, tmp_path / "x.hc.tif", settings=settings)

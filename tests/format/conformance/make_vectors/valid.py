@@ -261,10 +261,11 @@ def _map(base: Image, blocks: TileGrid) -> NDArray[np.uint8]:
 
 
 def by_another_writer(data: bytes) -> bytes:
-    """Write a file with everything that a later revision may add, as another writer would.
+    """Return a file with everything that a later revision may add, by another writer.
 
-    Equal pieces are stored once, indexes are LONG, directories stand at the end, layers in another order; one of them,
-    like some keys, no reader of this version has heard of. Its fingerprints are a little off, as they may be.
+    It stores equal pieces once, its indexes are LONG, its directories stand at the end, its layers in another order,
+    and one of them, like some keys, is such as no reader of this version has heard of. Its fingerprints are a little
+    off, as they may be.
     """
     directories = take_apart(data)
     first = directories[0]
