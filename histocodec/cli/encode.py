@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 import typer
 
 from ..encoder import EncodeSettings, encode
-from ..encoder.plan import base_scale
-from ..encoder.settings import Base
+from ..encoder.base_choice import base_scale
+from ..encoder.settings import Magnification
 from ..encoder.tuned_decoder import Tuner
 from ..format.origin import Origin, check_origin, chosen_origin
 from ..format.regions import RegionsOfInterest
@@ -45,7 +45,8 @@ def encode_command(
     ] = None,
     quality: Annotated[float | None, typer.Option(help="Instead of a ratio: quality on the codec's scale.")] = None,
     base: Annotated[
-        Literal[Base, "auto"], typer.Option(help="Magnification of the stored base; auto tries both on some tissue.")
+        Literal[Magnification, "auto"],
+        typer.Option(help="Magnification of the stored base; auto tries both on some tissue."),
     ] = "10x",
     codec: Annotated[
         TileCodec,

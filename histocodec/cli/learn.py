@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from ..encoder import EncodeSettings
-from ..encoder.plan import base_scale
-from ..encoder.settings import Base
+from ..encoder.base_choice import base_scale
+from ..encoder.settings import Magnification
 from ..generators.catalogue import default_generator, load_generator, shipped_packages
 from ..pixels.tile_codecs import TileCodec
 from ..runtime.files import atomic_output, check_output
@@ -95,7 +95,7 @@ def tune_command(
     seed: Seed = 0,
     name: Annotated[str | None, typer.Option(help="Name of the generator. Default: the start's name, -tuned.")] = None,
     ratio: Annotated[float, typer.Option(help="Ratio of the files that it is meant for, as in encode.")] = 16.0,
-    base: Annotated[Base, typer.Option(help="Magnification of the stored base.")] = "10x",
+    base: Annotated[Magnification, typer.Option(help="Magnification of the stored base.")] = "10x",
     codec: Annotated[TileCodec, typer.Option(help="Codec of the base.")] = "jp2k",
     downsampling: Annotated[str | None, typer.Option(help="How the bases are made, as in encode.")] = None,
     generator: Annotated[

@@ -4,8 +4,8 @@
 `bounding` and `tint` improve, `measure` measures, `contents` writes; `pipeline` has them in a row.
 """
 
+from .base_choice import base_scale
 from .pipeline import encode
-from .plan import base_scale
 from .report import EncodeReport
 from .settings import EncodeSettings
 

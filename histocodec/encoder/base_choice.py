@@ -6,26 +6,25 @@ Much tissue in few bytes asks for the former, soft slides and generous budgets f
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import math
 from functools import partial
 
 import numpy as np
 
+from ..errors import UnsupportedResolution
+from ..generators.catalogue import default_generator, downsampler_for
 from ..generators.predict import reconstruct
 from ..geometry import Image, TileGrid
 from ..pixels.downsample import BLOCK, downsample, shrink
-from ..pixels.resampler import Downsampler, Generator
+from ..pixels.rate import best_quality
 from ..pixels.score import capped_psnr
-from ..pixels.tile_codecs import TileCodec
 from ..pixels.tile_coder import TileCoder
 from ..pixels.tissue import tissue_blocks
 from ..runtime.parallel import ordered_map
 from ..runtime.progress import Progress
 from ..runtime.sampling import spread_sample
 from ..source import Source
-from .rate import best_quality
-from .settings import Base
+from .settings import BASE_MPP, EncodeSettings, Magnification
 
 PATCH = 1024
 """Full pixels a side of a patch that is looked at: one tile of a 10x base."""
@@ -35,55 +34,64 @@ _TILES_SHARE = 0.88
 """Share of a file's bytes that its base's tiles take: reduced levels, associated images and the index take the rest."""
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A base that is possible: how it is made, and enlarged again."""
+def base_scale(source: Source, base: Magnification = "10x") -> int:
+    """Return the full pixels per base pixel: the power of two that brings the slide nearest to the base's resolution.
 
-    generator: Generator
-    downsampler: Downsampler
-
-
-@dataclass(frozen=True, slots=True)
-class BaseChoice:
-    """The base that is chosen, and what was measured."""
-
-    base: Base
-    psnr_db: Mapping[Base, float]
-    """Mean PSNR over the tissue that was tried, for each base that fits the budget."""
-    patches: int
+    Raises UnsupportedResolution unless that is 2 or 4.
+    """
+    exponent = math.log2(BASE_MPP[base] / source.mpp)
+    if round(exponent) not in (1, 2):
+        low, high = BASE_MPP[base] / 2**2.5, BASE_MPP[base] / 2**0.5
+        raise UnsupportedResolution(
+            source.path,
+            f"{source.mpp:g} um/px is out of range: a {base} base is made from slides of {low:.3g} to {high:.3g} um/px",
+        )
+    return int(2 ** round(exponent))
 
 
 def choose_base(
-    source: Source,
-    candidates: Mapping[Base, Candidate],
-    codec: TileCodec,
-    budget_bytes: int,
-    *,
-    seed: int,
-    workers: int,
-    progress: Progress,
-) -> BaseChoice:
+    source: Source, settings: EncodeSettings, budget_bytes: int, progress: Progress
+) -> tuple[Magnification, str]:
     """Code a sample of the slide's tissue as each base, at the bytes that tissue will get, and reconstruct it.
 
-    candidates: of each base that is possible. Returns the base with the higher mean PSNR; the first one if there is
-    only one, no tissue to try them on, or no room for either.
+    Returns the base with the higher mean PSNR, and a sentence on why; the first base that is possible if there is only
+    one, no tissue to try them on, or no room for either. Raises UnsupportedResolution if none is possible.
     """
-    first = next(iter(candidates))
-    patches, tissue_share = _tissue_patches(source, seed, workers, progress)
-    if len(candidates) == 1 or not patches:
-        return BaseChoice(first, {}, 0)
+    scales = _possible_scales(source)
+    first = next(iter(scales))
+    patches, tissue_share = _tissue_patches(source, settings.seed, settings.workers, progress)
+    if len(scales) == 1:
+        return first, "no other base is possible"
+    if not patches:
+        return first, "no tissue to compare them on"
     grid = TileGrid(source.size, PATCH)
     patch_bytes = _TILES_SHARE * budget_bytes / max(1.0, tissue_share * grid.count)
-    measured: dict[Base, float] = {}
-    for done, (base, candidate) in enumerate(candidates.items()):
-        progress("choosing a base", done, len(candidates))
-        value = _psnr_within(patches, candidate, codec, patch_bytes * len(patches), workers)
+    measured: dict[Magnification, float] = {}
+    for done, (base, scale) in enumerate(scales.items()):
+        progress("choosing a base", done, len(scales))
+        value = _psnr_within(patches, scale, settings, patch_bytes * len(patches))
         if value is not None:
             measured[base] = value
-    progress("choosing a base", len(candidates), len(candidates))
-    # Where none seems to fit, rate control says what really does.
-    best = max(measured, key=lambda base: measured[base]) if measured else first
-    return BaseChoice(best, measured, len(patches))
+    progress("choosing a base", len(scales), len(scales))
+    if len(measured) < 2:
+        # Where none seems to fit, rate control says what really does.
+        return next(iter(measured), first), "no other base is possible" if measured else "no tissue to compare them on"
+    compared = " and ".join(f"{base} {psnr_db:.2f} dB" for base, psnr_db in measured.items())
+    best = max(measured, key=lambda base: measured[base])
+    return best, f"{compared} on {len(patches)} patches of tissue, at equal bytes"
+
+
+def _possible_scales(source: Source) -> dict[Magnification, int]:
+    """Return the scale of each base that a slide can have. Raises UnsupportedResolution if there is none."""
+    scales: dict[Magnification, int] = {}
+    for base in BASE_MPP:
+        try:
+            scales[base] = base_scale(source, base)
+        except UnsupportedResolution as error:
+            refused = error
+    if not scales:
+        raise refused
+    return scales
 
 
 def _tissue_patches(source: Source, seed: int, workers: int, progress: Progress) -> tuple[list[Image], float]:
@@ -112,15 +120,15 @@ def _tissue_patches(source: Source, seed: int, workers: int, progress: Progress)
     return found, tissue / max(1, seen)
 
 
-def _psnr_within(
-    patches: list[Image], candidate: Candidate, codec: TileCodec, budget_bytes: float, workers: int
-) -> float | None:
+def _psnr_within(patches: list[Image], scale: int, settings: EncodeSettings, budget_bytes: float) -> float | None:
     """Return the mean PSNR of the patches from bases of at most so many bytes together.
 
     Returns None if the lowest quality takes more.
     """
-    generator = candidate.generator
-    bases = [shrink(patch, candidate.downsampler) for patch in patches]
+    codec, workers = settings.codec, settings.workers
+    generator = default_generator(scale, codec)
+    downsampler = downsampler_for(generator, scale, settings.downsampling)
+    bases = [shrink(patch, downsampler) for patch in patches]
     coder = TileCoder.fitted(codec, np.concatenate([base[::4, ::4] for base in bases]))
 
     def coded(quality: float) -> list[bytes]:
@@ -131,7 +139,7 @@ def _psnr_within(
         return None
     values = []
     for patch, data in zip(patches, coded(quality), strict=True):
-        side = PATCH // generator.scale
+        side = PATCH // scale
         base = coder.decode(data, height=side, width=side)
         values.append(capped_psnr(patch, reconstruct(generator, base)))
     return float(np.mean(values))

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from ..errors import BudgetError
 from ..format.entries import OVERVIEW_CODEC
 from ..geometry import Image
+from ..pixels.rate import SEARCH_RANGES, RateCurve, best_quality
 from ..pixels.tile_codecs import TileCodec
 from ..pixels.tile_coder import TileCoder, coded_tile
 from ..runtime.closing import Closing
 from ..runtime.resources import Resources
 from ..runtime.scratch import CodeSpool, PixelSpool
 from ..runtime.tiled_image import TileCache, TiledImage
-from .rate import SEARCH_RANGES, RateCurve, best_quality
 from .uncoded_pyramid import UncodedPyramid
 
 GOOD_FILL = 0.97

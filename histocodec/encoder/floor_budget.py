@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import BudgetError
 from ..format.entries import ErrorSummary, Summary
+from ..pixels.rate import SEARCH_RANGES, best_quality
 from ..pixels.residual import HIGHEST_FLOOR_DB
 from ..pixels.tile_codecs import QUALITY_SCALES, TileCodec
 from ..pixels.tile_coder import coded_tile
@@ -20,7 +21,6 @@ from .contents import stated_enhancement
 from .enhance import CodedEnhancement
 from .job import Job
 from .overhead import overhead_bytes
-from .rate import SEARCH_RANGES, best_quality
 from .split import Estimate, cheapest_quality, choose_coder
 
 FULL = 0.996

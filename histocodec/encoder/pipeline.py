@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from ..errors import BudgetError, SourceReadError
+from ..format.origin import check_origin
 from ..format.strict_json import MAX_ITEMS
 from ..pixels.resampler import Generator
 from ..pixels.tile_coder import TILES
@@ -52,9 +53,11 @@ def encode(
     Raises SourceReadError, UnsupportedResolution, BudgetError, GeneratorError, SettingsError and OutputError; whatever
     was under `path` before is then still there.
     """
-    path = Path(path)
+    path, settings = Path(path), settings or EncodeSettings()
+    if settings.regions is not None:
+        check_origin(settings.regions.origin, source.properties)
     check_output(path, overwrite=overwrite, source=source.path)
-    plan = make_plan(source, generator, settings or EncodeSettings(), tuned=tuner is not None, progress=progress)
+    plan = make_plan(source, generator, settings, tuned=tuner is not None, progress=progress)
     check_space(path, plan.scratch_bytes)
     # Closing a temporary file writes what it still buffers, so errors are caught around the stack.
     with writing_errors(path), ExitStack() as stack:

@@ -15,11 +15,11 @@ from ..errors import BudgetError
 from ..format.entries import ErrorSummary
 from ..format.quality import summarise_errors
 from ..pixels.floors import SLIVER
+from ..pixels.rate import best_quality
 from .block_floors import Floors, touched_blocks
 from .coded_pyramid import CodedPyramid
 from .floor_budget import Bounded, code_bounded_within
 from .job import Job
-from .rate import best_quality
 from .split import Estimate
 from .uncoded_pyramid import Address, addresses_where
 

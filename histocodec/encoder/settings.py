@@ -12,10 +12,10 @@ from ..pixels.residual import HIGHEST_FLOOR_DB
 from ..pixels.tile_codecs import QUALITY_SCALES, TILE_CODECS, TileCodec
 from ..runtime.parallel import core_count
 
-Base = Literal["10x", "20x"]
-"""Nominal magnification of a base."""
+Magnification = Literal["10x", "20x"]
+"""The nominal magnification of a base."""
 
-BASE_MPP: dict[Base, float] = {"10x": 1.0, "20x": 0.5}
+BASE_MPP: dict[Magnification, float] = {"10x": 1.0, "20x": 0.5}
 """Micrometres per base pixel that each base aims at."""
 
 EMBED_SHARE = 0.01

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..pixels.colour import fit_colours
 from ..pixels.floors import lowest_psnr
+from ..pixels.rate import SEARCH_RANGES
 from ..pixels.residual import FINGERPRINT_LENGTH, EnhancementCoder, enhance_to, residual
 from ..pixels.tile_codecs import QUALITY_SCALES, TileCodec
 from ..runtime.progress import Progress
@@ -21,7 +22,6 @@ from .blocks import Block, BlockReader
 from .coded_pyramid import CodedPyramid, coded_on_demand, estimated_bytes
 from .job import Job
 from .overhead import overhead_bytes
-from .rate import SEARCH_RANGES
 from .uncoded_pyramid import Address, addresses_where
 
 LOWEST_QUALITY: dict[TileCodec, float] = {"jp2k": 26.0, "avif": 30.0, "jpeg": 30.0}

@@ -10,7 +10,7 @@ import pytest
 from histocodec.demo.synthetic import tissue, write_slide
 from histocodec.encoder import EncodeSettings, encode
 from histocodec.encoder.base_choice import PATCH
-from histocodec.encoder.settings import Base
+from histocodec.encoder.settings import Magnification
 from histocodec.errors import BudgetError, SettingsError
 from histocodec.generators.bicubic import BicubicGenerator
 from histocodec.geometry import Size
@@ -26,8 +26,8 @@ def slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(("ratio", "expected"), [(3, "20x"), (24, "10x")])
-def test_the_choice_is_the_better_file(slide: Path, tmp_path: Path, ratio: float, expected: Base) -> None:
-    measured: dict[Base, float] = {}
+def test_the_choice_is_the_better_file(slide: Path, tmp_path: Path, ratio: float, expected: Magnification) -> None:
+    measured: dict[Magnification, float] = {}
     with open_source(slide) as source:
         for base in ("10x", "20x"):
             report = encode(source, tmp_path / f"{base}.hc.tif", settings=EncodeSettings(base=base, ratio=ratio))

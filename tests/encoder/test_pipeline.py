@@ -13,9 +13,8 @@ import pytest
 from histocodec.decoder import Decoder
 from histocodec.demo.synthetic import write_slide
 from histocodec.encoder import EncodeSettings, encode
-from histocodec.encoder.plan import base_scale
-from histocodec.encoder.rate import SEARCH_RANGES
-from histocodec.encoder.settings import Base
+from histocodec.encoder.base_choice import base_scale
+from histocodec.encoder.settings import Magnification
 from histocodec.errors import (
     BudgetError,
     GeneratorError,
@@ -26,6 +25,7 @@ from histocodec.errors import (
 from histocodec.format.reader import Container
 from histocodec.generators.bicubic import BicubicGenerator
 from histocodec.geometry import Image, Region, Size
+from histocodec.pixels.rate import SEARCH_RANGES
 from histocodec.pixels.tile_codecs import TileCodec
 from histocodec.source import Source, open_source
 from histocodec.validation import validate
@@ -179,12 +179,12 @@ def test_slides_of_a_few_pixels_across(slide_image: Image, out: Path, codec: Til
     ("base", "mpp", "scale"),
     [("10x", 0.18, 4), ("10x", 0.25, 4), ("10x", 0.35, 4), ("10x", 0.36, 2), ("10x", 0.7, 2), ("20x", 0.25, 2)],
 )
-def test_the_scale_brings_a_slide_to_the_base(slide_image: Image, base: Base, mpp: float, scale: int) -> None:
+def test_the_scale_brings_a_slide_to_the_base(slide_image: Image, base: Magnification, mpp: float, scale: int) -> None:
     assert base_scale(ArraySource(slide_image, mpp=mpp), base) == scale
 
 
 @pytest.mark.parametrize(("base", "mpp"), [("10x", 0.17), ("10x", 0.72), ("10x", 10.0), ("20x", 0.5)])
-def test_a_resolution_out_of_range(slide_image: Image, out: Path, base: Base, mpp: float) -> None:
+def test_a_resolution_out_of_range(slide_image: Image, out: Path, base: Magnification, mpp: float) -> None:
     settings = EncodeSettings(base=base)
     with pytest.raises(UnsupportedResolution, match=f"{mpp:g} um/px is out of range: a {base} base is made from"):
         encode(ArraySource(slide_image, mpp=mpp), out, BICUBIC, settings)

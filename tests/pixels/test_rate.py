@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from histocodec.encoder.rate import NEARLY_FULL, SEARCH_RANGES, RateCurve, best_quality
+from histocodec.pixels.rate import NEARLY_FULL, SEARCH_RANGES, RateCurve, best_quality
 from histocodec.pixels.tile_codecs import TILE_CODECS, TileCodec
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from ..pixels.tile_codecs import QUALITY_SCALES, TileCodec
+from .tile_codecs import QUALITY_SCALES, TileCodec
 
 SEARCH_RANGES: dict[TileCodec, tuple[float, float]] = {"jp2k": (16.0, 50.0), "avif": (4, 98), "jpeg": (4, 98)}
 """Qualities that rate control chooses from. Below them a base is no longer recognisable as tissue; above them bytes
