@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from histocodec.geometry import Image, Region
 from histocodec.source import Source, open_source
 
 
@@ -19,3 +20,10 @@ def slide(slide_path: Path) -> Iterator[Source]:
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
     return tmp_path / "case.hc.tif"
+
+
+@pytest.fixture(scope="module")
+def pixels(slide_path: Path) -> Image:
+    """What the encoder reads of the slide, which is a JPEG."""
+    with open_source(slide_path) as source:
+        return source.read(Region(0, 0, *source.size))

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
-from histocodec.encoder import EncodeSettings
+from histocodec.decoder import Decoder
+from histocodec.encoder import EncodeReport, EncodeSettings, encode
 from histocodec.errors import (
     SourceReadError,
 )
+from histocodec.format.regions import RegionsOfInterest
 from histocodec.generators.bicubic import BicubicGenerator
-from histocodec.geometry import Image, Region, Size
+from histocodec.geometry import Image, Region, Size, TileGrid
+from histocodec.pixels.metrics import psnr
+from histocodec.source import open_source
 
 BICUBIC = BicubicGenerator(4)
 QUICK = EncodeSettings(verify="none")
@@ -65,3 +70,32 @@ class ArraySource:
 
 def names(folder: Path) -> set[str]:
     return {entry.name for entry in folder.iterdir()}
+
+
+FLOOR = 33.0
+
+
+def encoded(slide: Path, output: Path, **options: object) -> EncodeReport:
+    with open_source(slide) as source:
+        return encode(source, output, BicubicGenerator(4), EncodeSettings(**options))  # type: ignore[arg-type]
+
+
+def square(size: Size, x: int, y: int, side: int) -> RegionsOfInterest:
+    ring = [[x, y], [x + side, y], [x + side, y + side], [x, y + side], [x, y]]
+    feature = {
+        "type": "Feature",
+        "properties": {"name": "a nest"},
+        "geometry": {"type": "Polygon", "coordinates": [ring]},
+    }
+    return RegionsOfInterest.from_geojson(json.dumps(feature).encode(), size)
+
+
+def psnr_by_block(decoder: Decoder, image: Image, side: int | None = None) -> dict[tuple[int, int], float]:
+    """side: of squares; None for the blocks."""
+    grid = TileGrid(decoder.levels[0], side or decoder.block_size)
+    found = {}
+    for index in range(grid.count):
+        part = grid.covered(*grid.address(index))
+        original = image[part.y : part.bottom, part.x : part.right]
+        found[grid.address(index)] = psnr(original, decoder.read(part))
+    return found

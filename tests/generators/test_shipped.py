@@ -31,7 +31,7 @@ from histocodec.pixels.tile_codecs import TILE_CODECS, TileCodec
 from histocodec.source import open_source
 from histocodec.training.config import load_config, parse_config
 from histocodec.training.data.patches import read_image
-from histocodec.training.evaluate import base_name, evaluation_tile, score
+from histocodec.training.evaluate import base_name, centre, evaluation_tile, score
 from tests.places import REPOSITORY, FindData
 
 CONFIGS = REPOSITORY / "configs"
@@ -42,8 +42,9 @@ LARGEST = {
 
 
 def images(folder: Path, step: int = 1) -> list[Image]:
+    """Return the middle of every `step`-th tile: enough to tell what the thresholds are about."""
     paths = sorted(p for p in folder.iterdir() if p.suffix in {".jxl", ".jpg"})
-    return [read_image(path) for path in paths[::step]]
+    return [centre(read_image(path), 512) for path in paths[::step]]
 
 
 def test_every_package_is_small_and_states_what_it_is() -> None:

@@ -1,4 +1,4 @@
-"""The trainer's rate of learning."""
+"""The learning rate over the steps."""
 
 from __future__ import annotations
 

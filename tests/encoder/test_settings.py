@@ -1,0 +1,27 @@
+"""Settings of the encoder: what makes no sense is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from histocodec.encoder import EncodeSettings
+from histocodec.errors import SettingsError
+from histocodec.geometry import Size
+from tests.encoder.inputs import square
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"min_psnr_db": 60.0}, "8 bits"),
+        ({"min_psnr_db": 5.0}, "10 to 50 dB"),
+        ({"roi_psnr_db": 40.0}, "go together"),
+        ({"regions": square(Size(10, 10), 1, 1, 2)}, "go together"),
+        ({"min_psnr_db": 40.0, "regions": square(Size(10, 10), 1, 1, 2), "roi_psnr_db": 35.0}, "above"),
+        ({"enhancement_codec": "avif"}, "nothing to enhance"),
+        ({"min_psnr_db": 34.0, "base": "auto"}, "base auto"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(options: dict[str, object], reason: str) -> None:
+    with pytest.raises(SettingsError, match=reason):
+        EncodeSettings(**options)  # type: ignore[arg-type]

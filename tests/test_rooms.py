@@ -1,0 +1,96 @@
+"""Every module of the package has its tests where a stranger looks for them: in the file of its room and name.
+
+`histocodec/format/zstd.py` is tested by `tests/format/test_zstd.py`, `source/_dicom.py` by `source/test_dicom.py`.
+`TOGETHER` has the modules that are tested with others, because only together they do what can be looked at.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.places import REPOSITORY
+
+PACKAGE, TESTS = REPOSITORY / "histocodec", REPOSITORY / "tests"
+DOORS = {"__init__.py", "__main__.py", "version.py"}
+"""What a package shows of its modules; `test_front_door.py` looks at them."""
+TOGETHER = {
+    # A command is what is typed: its options, its sentences and its exit code.
+    "cli/test_commands.py": ("cli/encode", "cli/decode", "cli/inspect", "cli/info", "cli/options", "cli/root"),
+    "cli/test_console.py": ("cli/running", "cli/demo", "cli/learn"),
+    "cli/test_files.py": ("cli/tiers",),
+    # Parts of a picture, or of a page.
+    "comparison/test_pictures.py": ("comparison/heatmap", "comparison/sheet"),
+    "comparison/test_page.py": ("comparison/template",),
+    "demo/test_synthetic.py": tuple(
+        f"demo/synthetic/{name}"
+        for name in ("cells", "exposure", "glands", "oval", "slab", "slide", "textures", "vessels")
+    ),
+    # Stages that hand a slide on: what they do is seen in the file.
+    "encoder/test_pipeline.py": tuple(
+        f"encoder/{name}"
+        for name in ("base_coding", "coded_slide", "contents", "extras", "job", "notes", "overhead", "plan", "report")
+    ),
+    "encoder/test_enhance.py": ("encoder/block_floors", "encoder/blocks", "encoder/bounding"),
+    "encoder/test_floor_budget.py": ("encoder/rest_loss",),
+    "pixels/test_colour.py": ("encoder/tint",),
+    "generators/test_downsamplers.py": ("encoder/uncoded_pyramid", "generators/catalogue", "generators/torch_runner"),
+    # What the bytes mean is tested on bytes: vectors, damage, and the specification's tables.
+    "format/conformance/test_container_vectors.py": (
+        "validation",
+        *(
+            f"format/{name}"
+            for name in ("associated", "bigtiff", "directories", "layers", "parts", "tiff_keywords", "writer")
+        ),
+    ),
+    "format/conformance/test_container_spec.py": ("format/manifest", "format/manifest_rules", "format/tags"),
+    "views/test_export.py": ("format/descriptions",),
+    # Readers are one function to a user, `open_source`.
+    "source/test_source.py": tuple(
+        f"source/_{name}" for name in ("decoded", "flat", "levels", "opening", "reader", "tiff", "tiled")
+    ),
+    "source/test_vendors.py": ("source/_files", "source/_ome", "source/_openslide"),
+    "source/test_pictures.py": ("source/_directories",),
+    "source/test_codestreams.py": ("source/_codestream", "source/_segments"),
+    # Protocols, and what holds for all that is closed: nothing happens there.
+    "pixels/test_downsample.py": ("pixels/resampler",),
+    "runtime/test_resources.py": ("runtime/progress",),
+    "runtime/test_scratch.py": ("runtime/closing",),
+    "training/data/test_pool.py": ("training/data/downsampling",),
+    "training/data/test_entropy.py": ("training/figures",),
+    "training/test_launch.py": ("training/trainer",),
+}
+"""Test file -> modules that have none of their own."""
+
+
+def own_test(module: str) -> str:
+    room, _, name = module.rpartition("/")
+    return f"{room}/test_{name.lstrip('_')}.py".lstrip("/")
+
+
+MODULES = [
+    path.relative_to(PACKAGE).with_suffix("").as_posix()
+    for path in sorted(PACKAGE.rglob("*.py"))
+    if path.name not in DOORS
+]
+ELSEWHERE = {module: test for test, modules in TOGETHER.items() for module in modules}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_has_a_test_file(module: str) -> None:
+    own, other = (TESTS / own_test(module)).is_file(), ELSEWHERE.get(module)
+    assert own or other, f"{module}: add tests/{own_test(module)}, or name in TOGETHER what tests it"
+    assert not (own and other), f"{module} has a test file of its own: take it out of TOGETHER"
+
+
+def test_what_stands_elsewhere_is_there() -> None:
+    assert [test for test in TOGETHER if not (TESTS / test).is_file()] == []
+    assert set(ELSEWHERE) <= set(MODULES)
+    assert len(ELSEWHERE) == sum(map(len, TOGETHER.values()))
+
+
+def test_tests_stand_in_rooms_that_exist() -> None:
+    rooms = {path.parent.relative_to(TESTS) for path in TESTS.rglob("test_*.py")}
+    beside = {Path("benchmarks"), Path("format/conformance")}
+    assert [room for room in rooms - beside if not (PACKAGE / room).is_dir()] == []
