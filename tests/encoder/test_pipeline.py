@@ -14,6 +14,7 @@ from histocodec.decoder import Decoder
 from histocodec.demo.synthetic import write_slide
 from histocodec.encoder import EncodeSettings, encode
 from histocodec.encoder.base_choice import base_scale
+from histocodec.encoder.pipeline import coded_tissue
 from histocodec.encoder.settings import Magnification
 from histocodec.errors import (
     BudgetError,
@@ -27,6 +28,7 @@ from histocodec.generators.bicubic import BicubicGenerator
 from histocodec.geometry import Image, Region, Size
 from histocodec.pixels.rate import SEARCH_RANGES
 from histocodec.pixels.tile_codecs import TileCodec
+from histocodec.runtime.progress import silent
 from histocodec.source import Source, open_source
 from histocodec.validation import validate
 from tests.encoder.inputs import BICUBIC, QUICK, ArraySource, names
@@ -235,3 +237,20 @@ def test_verify_all_measures_every_block_of_tissue_those_at_the_edges_too(slide:
     assert report.manifest.quality is not None
     assert report.manifest.quality.method == "all"
     assert report.manifest.quality.blocks == (-(-slide.size.width // 512)) * (-(-slide.size.height // 512))
+
+
+def test_the_tissue_of_a_coded_base_needs_no_file(tissue_slide_path: Path, tmp_path: Path) -> None:
+    """It is that of the file which the same settings give."""
+    settings = EncodeSettings(verify="none")
+    with open_source(tissue_slide_path) as source:
+        encode(source, tmp_path / "x.hc.tif", BICUBIC, settings)
+        scratch = tmp_path / "scratch"
+        scratch.mkdir()
+        with (
+            coded_tissue(source, BICUBIC, settings, scratch, silent) as tissue,
+            Decoder(tmp_path / "x.hc.tif") as decoder,
+        ):
+            assert names(scratch) == set()
+            region = tissue.grid.region(*tissue.addresses[0])
+            assert np.array_equal(tissue.read_base(region), decoder.read(region, 1))
+            assert np.array_equal(tissue.read_full(region.scaled(4)), source.read(region.scaled(4)))

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from histocodec.generators.bicubic import BicubicGenerator
-from histocodec.generators.predict import predict, read_with_halo
+from histocodec.generators.predict import BlockPredictor, predict, read_with_halo
 from histocodec.geometry import Image, Region, Size, TileGrid
+from histocodec.pixels.resampler import Generator
 
 
 @settings(max_examples=25, deadline=None)
@@ -32,3 +33,35 @@ def test_beyond_the_base_its_edge_is_repeated() -> None:
     seen = read_with_halo(lambda r: base[r.y : r.bottom, r.x : r.right], Size(5, 4), Region(3, 2, 4, 4), 2)
     rows, columns = [0, 1, 2, 3, 3, 3, 3, 3], [1, 2, 3, 4, 4, 4, 4, 4]
     assert np.array_equal(seen, base[rows][:, columns])
+
+
+class Flat:
+    """A generator that makes everything one grey, so that its blocks are told from those of bicubic."""
+
+    name, scale, halo, digest, package = "flat", 4, 2, "builtin:flat", None
+
+    def __call__(self, base: Image) -> Image:
+        return np.full(((base.shape[0] - 4) * 4, (base.shape[1] - 4) * 4, 3), 77, np.uint8)
+
+
+def test_tissue_is_the_generators_and_glass_is_bicubic() -> None:
+    base = np.random.default_rng(3).integers(0, 256, (64, 64, 3)).astype(np.uint8)
+    loaded: list[Flat] = []
+
+    def load() -> Generator:
+        loaded.append(Flat())
+        return loaded[-1]
+
+    predictor = BlockPredictor(
+        load,
+        4,
+        lambda r: base[r.y : r.bottom, r.x : r.right],
+        TileGrid(Size(64, 64), 32),
+        np.array([[0, 1], [0, 0]], np.uint8),
+    )
+    glass = predictor(0, 0)
+    assert loaded == []  # glass needs no network
+    assert np.array_equal(glass, predictor.bicubic(0, 0))
+    assert np.unique(glass).size > 1
+    assert (predictor(1, 0) == 77).all()
+    assert np.unique(predictor.bicubic(1, 0)).size > 1
