@@ -143,67 +143,80 @@ def coded_fingerprints(fingerprints: NDArray[np.int32]) -> bytes:
     return compressed(fingerprints.astype("<i4").tobytes())
 
 
+@dataclass(frozen=True, eq=False)
 class StoredEnhancement:
     """The enhancement layer of an open file."""
 
-    def __init__(self, layer: EnhancementLayer, tile: int, first: Directory, read_at: ReadAt, size_bytes: int) -> None:
-        """Read all but the tiles. tile: full pixels a side. Raises Damaged for what contradicts itself."""
-        self.coder = EnhancementCoder.stored(layer.codec, layer.colour)
-        self.grid = TileGrid(Size(*layer.size), tile)
-        count = self.grid.count
-        directory = sub_directory(first, layer.subifd, read_at)
-        _check(
-            directory,
-            {
-                Tag.ImageWidth: layer.size[0],
-                Tag.ImageLength: layer.size[1],
-                Tag.Compression: COMPRESSION[layer.codec],
-                Tag.SamplesPerPixel: 3,
-                Tag.TileWidth: tile,
-                Tag.TileLength: tile,
-                Tag.BitsPerSample: (8, 8, 8),
-            },
-        )
-        places = extents(directory, Tag.TileOffsets, Tag.TileByteCounts, count)
-        modes = directory.data(Tag.TileModes, count)
-        if modes is None or len(modes) != count or max(modes) > max(Mode):
-            raise Damaged(f"expected {count} tile modes of 0 to {max(Mode)}")
-        fingerprints = directory.data(Tag.Fingerprints, MAX_FINGERPRINT_BYTES * count + FINGERPRINT_SLACK) or b""
-        regions = directory.data(Tag.Regions, MAX_REGIONS_BYTES)
-        table = _checksums(directory, count + 3, layer.checksums_sha256)
-        if [zlib.crc32(piece) for piece in (modes, fingerprints, regions or b"")] != table[count:].tolist():
-            raise Damaged("its modes, fingerprints or regions changed since they were written")
-        self.modes: NDArray[np.uint8] = np.frombuffer(modes, np.uint8)
-        """(tiles,) `pixels.residual.Mode` of each tile in TIFF order."""
-        present = self.modes != Mode.ABSENT
-        if int(present.sum()) != layer.tiles or not np.array_equal(present, places[:, 1] > 0):
-            raise Damaged("the tiles that are there are not those that its modes name")
-        if places[:, 1].max() > MAX_TILE_BYTES or outside(places[present], size_bytes).any():
-            raise Damaged("a tile lies outside the file, or is too long")
-        self.fingerprints = _read_fingerprints(fingerprints, count)
-        """(tiles, 4) int32."""
-        if self.fingerprints[self.modes != Mode.RESIDUAL].any() or table[:count][~present].any():
-            raise Damaged("a fingerprint of a tile that is no residual, or a checksum of one that is absent")
-        self._tiles = StoredPieces(read_at, places, table[:count])
-        self._regions = None if regions is None else decompressed(regions, MAX_REGIONS_BYTES)
-        self._frames = (fingerprints, regions, table.tobytes())
+    coder: EnhancementCoder
+    grid: TileGrid
+    """Tiles of the full resolution: one a block of the canonical grid."""
+    modes: NDArray[np.uint8]
+    """(tiles,) `pixels.residual.Mode` of each tile in TIFF order."""
+    fingerprints: NDArray[np.int32]
+    """(tiles, 4) int32."""
+    regions: bytes | None
+    """The regions of interest as GeoJSON, which is not checked yet; None if there are none."""
+    tiles: StoredPieces
+    pieces: EnhancementPieces
+    """The layer's stored bytes, ready to be written into another file; asked for a tile, they raise Damaged."""
+
+    def tile(self, index: int) -> bytes:
+        """Return the codestream of a tile, b"" for an absent one. Raises Damaged if it changed."""
+        return self.tiles.data(index)
 
     @property
     def total_bytes(self) -> int:
         """Bytes of all tiles."""
-        return self._tiles.total_bytes
+        return self.tiles.total_bytes
 
-    def tile(self, index: int) -> bytes:
-        """Return the codestream of a tile, b"" for an absent one. Raises Damaged if it changed."""
-        return self._tiles.data(index)
 
-    def regions(self) -> bytes | None:
-        """Return the regions of interest as GeoJSON, which is not checked yet; None if there are none."""
-        return self._regions
-
-    def pieces(self) -> EnhancementPieces:
-        """Return the layer's stored bytes, ready to be written into another file; `tile` raises Damaged."""
-        return EnhancementPieces(self.grid, self.modes, self.tile, *self._frames)
+def read_enhancement(
+    layer: EnhancementLayer, tile: int, first: Directory, read_at: ReadAt, size_bytes: int
+) -> StoredEnhancement:
+    """Read all of the layer but its tiles. tile: full pixels a side. Raises Damaged for what contradicts itself."""
+    grid = TileGrid(Size(*layer.size), tile)
+    count = grid.count
+    directory = sub_directory(first, layer.subifd, read_at)
+    _check(
+        directory,
+        {
+            Tag.ImageWidth: layer.size[0],
+            Tag.ImageLength: layer.size[1],
+            Tag.Compression: COMPRESSION[layer.codec],
+            Tag.SamplesPerPixel: 3,
+            Tag.TileWidth: tile,
+            Tag.TileLength: tile,
+            Tag.BitsPerSample: (8, 8, 8),
+        },
+    )
+    places = extents(directory, Tag.TileOffsets, Tag.TileByteCounts, count)
+    mode_bytes = directory.data(Tag.TileModes, count)
+    if mode_bytes is None or len(mode_bytes) != count or max(mode_bytes) > max(Mode):
+        raise Damaged(f"expected {count} tile modes of 0 to {max(Mode)}")
+    prints = directory.data(Tag.Fingerprints, MAX_FINGERPRINT_BYTES * count + FINGERPRINT_SLACK) or b""
+    regions = directory.data(Tag.Regions, MAX_REGIONS_BYTES)
+    table = _checksums(directory, count + 3, layer.checksums_sha256)
+    if [zlib.crc32(piece) for piece in (mode_bytes, prints, regions or b"")] != table[count:].tolist():
+        raise Damaged("its modes, fingerprints or regions changed since they were written")
+    modes: NDArray[np.uint8] = np.frombuffer(mode_bytes, np.uint8)
+    present = modes != Mode.ABSENT
+    if int(present.sum()) != layer.tiles or not np.array_equal(present, places[:, 1] > 0):
+        raise Damaged("the tiles that are there are not those that its modes name")
+    if places[:, 1].max() > MAX_TILE_BYTES or outside(places[present], size_bytes).any():
+        raise Damaged("a tile lies outside the file, or is too long")
+    fingerprints = _read_fingerprints(prints, count)
+    if fingerprints[modes != Mode.RESIDUAL].any() or table[:count][~present].any():
+        raise Damaged("a fingerprint of a tile that is no residual, or a checksum of one that is absent")
+    tiles = StoredPieces(read_at, places, table[:count])
+    return StoredEnhancement(
+        coder=EnhancementCoder.stored(layer.codec, layer.colour),
+        grid=grid,
+        modes=modes,
+        fingerprints=fingerprints,
+        regions=None if regions is None else decompressed(regions, MAX_REGIONS_BYTES),
+        tiles=tiles,
+        pieces=EnhancementPieces(grid, modes, tiles.data, prints, regions, table.tobytes()),
+    )
 
 
 def _read_fingerprints(frame: bytes, count: int) -> NDArray[np.int32]:

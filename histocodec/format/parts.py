@@ -21,7 +21,7 @@ from ..pixels.colour import ColourTransform
 from ..pixels.tile_coder import TileCoder
 from .bigtiff import BigTiffError, Directory, read_directories
 from .directories import associated_problems, extents, image_size, level_grids, level_problems, sub_directory
-from .layers import StoredEnhancement, read_quality_map, read_tissue_map
+from .layers import StoredEnhancement, read_enhancement, read_quality_map, read_tissue_map
 from .manifest import LaterVersion, Manifest, ManifestError
 from .pieces import Damaged, ReadAt, StoredPieces
 from .quality import QualityMap
@@ -122,7 +122,7 @@ def read_parts(path: Path, read_at: ReadAt, size_bytes: int) -> Parts:
     with findings.part("enhancement-damaged", "enhancement"):
         if named.enhancement is not None:
             tile = manifest.prediction.block * manifest.base.scale
-            enhancement = StoredEnhancement(named.enhancement, tile, first, read_at, size_bytes)
+            enhancement = read_enhancement(named.enhancement, tile, first, read_at, size_bytes)
     if tissue_map is None or findings.problems:
         raise CorruptContainer(path, findings.problems)
 

@@ -117,7 +117,7 @@ class Container(Closing):
 
     def regions(self) -> RegionsOfInterest | None:
         """Return the regions of interest that the file was encoded with, or None. Raises CorruptContainer."""
-        geojson = None if self.enhancement is None else self.enhancement.regions()
+        geojson = None if self.enhancement is None else self.enhancement.regions
         stated, size = self.manifest.layers.enhancement, Size(*self.manifest.slide.size)
         if geojson is None or stated is None:
             return None

@@ -108,7 +108,7 @@ def _rewritten(
             step()
             return donor.enhancement_tile(index)
 
-        return dataclasses.replace(donor.enhancement.pieces(), tile=tile)
+        return dataclasses.replace(donor.enhancement.pieces, tile=tile)
 
     has_map = manifest.layers.tissue_map is not None
     with atomic_output(output, overwrite=overwrite) as out:

@@ -49,7 +49,7 @@ def facts(path: Path) -> Facts | None:
                 found.append(container.quality_map.values.tobytes())
             if (layer := container.enhancement) is not None:
                 found += [container.enhancement_tile(index) for index in range(layer.grid.count)]
-                found += [layer.modes.tobytes(), layer.fingerprints.tobytes(), layer.regions() or b""]
+                found += [layer.modes.tobytes(), layer.fingerprints.tobytes(), layer.regions or b""]
             return container.manifest_json, container.icc_profile, container.tissue_map.tobytes(), found
     except HistocodecError:
         return None
