@@ -1,5 +1,6 @@
-"""Decoders tuned to the foreign scanners, from their tiles that the benchmark does not measure:
-`python -m benchmarks.ratedistortion.tuned --data DATA`.
+"""Tune decoders to the foreign scanners, from their tiles that the benchmark does not measure.
+
+    python -m benchmarks.ratedistortion.tuned --data DATA
 
 As `histocodec tune` would: the generator for AVIF trained on with blocks of one source, here at the bytes of ratios 8
 to 24. Patients are shared with the measured tiles, as a slide shares its patient with itself. Writes the packages, and

@@ -1,5 +1,6 @@
-"""Training of generators: `run_training` takes a configuration to a model package, `SlideTuner` and
-`tune_to_slides` take one further. Needs torch.
+"""Training of generators, and of downsamplers with them. Needs torch.
+
+`run_training` makes a model package from a configuration; `SlideTuner` and `tune_to_slides` train one on.
 """
 
 from __future__ import annotations

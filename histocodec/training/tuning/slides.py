@@ -1,4 +1,4 @@
-"""Tune to whole slides: choose blocks to learn from, and get their decoded bases from an encoder."""
+"""Tune to whole slides: choose blocks to learn from, with the base that an encoder codes for them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ...encoder import EncodeSettings, encode
+from ...encoder import EncodeSettings
+from ...encoder.pipeline import coded_tissue
 from ...encoder.tuned_decoder import TissueBlocks, TunedGenerator
 from ...errors import SettingsError
 from ...generators.package import Package
@@ -31,17 +32,13 @@ FEWEST_BLOCKS = 16
 
 
 class Collector:
-    """A tuner that tunes nothing, but keeps the blocks of the slides that are encoded with it."""
+    """Blocks of one slide or several, to learn from and held back."""
 
     def __init__(self, most: int, seed: int) -> None:
         """Begin with no blocks. most: blocks of a slide that are kept. seed: draws those that are held back."""
         self.learn: list[TuningBlock] = []
         self.held_back: list[TuningBlock] = []
         self._most, self._seed = most, seed
-
-    def __call__(self, generator: Generator, tissue: TissueBlocks, progress: Progress) -> None:
-        """Collect blocks as an `encoder.tuned_decoder.Tuner` that proposes no generator."""
-        self.collect(generator, tissue, progress)
 
     def collect(self, generator: Generator, tissue: TissueBlocks, progress: Progress) -> list[tuple[int, int]]:
         """Keep blocks that are spread over the slide; return the addresses of those that are held back."""
@@ -88,15 +85,15 @@ def tune_to_slides(
 ) -> Tuned:
     """Tune one generator for a scanner: to blocks of several slides, each with its base coded as `encoding` says.
 
-    folder: where the slides' bases wait; None for the system's temporary folder. Raises what `encode` and `tune` raise,
-    and SettingsError if there are too few blocks of tissue.
+    folder: holds a slide's base meanwhile; None for the system's temporary folder. Raises what `encode` and `tune`
+    raise, and SettingsError if there are too few blocks of tissue.
     """
     start = _package_of(generator)
     collector = Collector(-(-MOST_BLOCKS // len(sources)), settings.seed)
     with tempfile.TemporaryDirectory(prefix="histocodec-tune-", dir=folder) as temporary:
         for source in sources:
-            target = Path(temporary) / "slide.hc.tif"
-            encode(source, target, generator, encoding, tuner=collector, overwrite=True, progress=progress)
+            with coded_tissue(source, generator, encoding, Path(temporary), progress) as tissue:
+                collector.collect(generator, tissue, progress)
     if len(collector.learn) + len(collector.held_back) < FEWEST_BLOCKS:
         raise SettingsError(
             f"{len(collector.learn)} blocks of tissue in {len(sources)} slides are too few to tune to: "
