@@ -1,4 +1,4 @@
-"""Nuclei segmentation as a judge of reconstructions: it tells if what a pathologist counts survives.
+"""Judge reconstructions by the nuclei that a segmentation finds in them: what a pathologist counts must survive.
 
     python -m benchmarks.nuclei --data DATA      # trains the judge again (minutes) and writes nuclei.safetensors
 

@@ -1,4 +1,4 @@
-"""Decoders tuned to the foreign scanners, from their tiles that the benchmark does not measure.
+"""Tune decoders to the foreign scanners, from their tiles that the benchmark does not measure.
 
     python -m benchmarks.ratedistortion.tuned --data DATA
 

@@ -1,6 +1,6 @@
-"""Training of generators, which needs torch.
+"""Training of generators, and of downsamplers with them. Needs torch.
 
-`run_training` takes a configuration to a model package; `SlideTuner` and `tune_to_slides` take a package further.
+`run_training` makes a model package from a configuration; `SlideTuner` and `tune_to_slides` train one on.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Tune to whole slides: choose blocks to learn from, and get their decoded bases from an encoder."""
+"""Tune to whole slides: choose blocks to learn from, with the base that an encoder codes for them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FEWEST_BLOCKS = 16
 
 
 class Collector:
-    """The blocks to learn from and those that are held back, of one slide or of several."""
+    """Blocks of one slide or several, to learn from and held back."""
 
     def __init__(self, most: int, seed: int) -> None:
         """Begin with no blocks. most: blocks of a slide that are kept. seed: draws those that are held back."""
@@ -85,8 +85,8 @@ def tune_to_slides(
 ) -> Tuned:
     """Tune one generator for a scanner: to blocks of several slides, each with its base coded as `encoding` says.
 
-    folder: where the slides' bases wait; None for the system's temporary folder. Raises what `encode` and `tune` raise,
-    and SettingsError if there are too few blocks of tissue.
+    folder: holds a slide's base meanwhile; None for the system's temporary folder. Raises what `encode` and `tune`
+    raise, and SettingsError if there are too few blocks of tissue.
     """
     start = _package_of(generator)
     collector = Collector(-(-MOST_BLOCKS // len(sources)), settings.seed)

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 from typer.testing import CliRunner
 
 from histocodec.cli import app
 from histocodec.decoder import Decoder
 from histocodec.encoder import EncodeSettings, encode
+from histocodec.encoder.pipeline import coded_tissue
+from histocodec.encoder.tuned_decoder import TissueBlocks
 from histocodec.errors import SettingsError
 from histocodec.format.reader import Container
 from histocodec.generators.catalogue import load_generator
 from histocodec.generators.package import Package
 from histocodec.geometry import Region
+from histocodec.pixels.resampler import Generator
+from histocodec.runtime.progress import Progress, silent
 from histocodec.source import open_source
-from histocodec.training.tuning.slides import SlideTuner
+from histocodec.training.tuning.slides import Collector, SlideTuner
 from tests.training.tuning.inputs import fast, small_package
 
 
@@ -36,6 +41,26 @@ def test_a_tuned_decoder_travels_in_the_file(tissue_slide_path: Path, tmp_path: 
         assert container.manifest.prediction.generator.embedded
     with Decoder(report.path) as decoder:  # from the file alone: nobody else has this generator
         assert decoder.read(Region(0, 0, 300, 200)).shape == (200, 300, 3)
+
+
+def test_a_scanner_s_blocks_are_those_that_an_encode_would_learn_from(tissue_slide_path: Path, tmp_path: Path) -> None:
+    start = load_generator(small_package())
+    settings = EncodeSettings(ratio=12.0)
+    seen: list[Collector] = []
+
+    def looks_on(generator: Generator, tissue: TissueBlocks, progress: Progress) -> None:
+        seen.append(Collector(4, seed=1))
+        seen[-1].collect(generator, tissue, progress)
+
+    with open_source(tissue_slide_path) as source:
+        encode(source, tmp_path / "x.hc.tif", start, settings, tuner=looks_on)
+        with coded_tissue(source, start, settings, tmp_path, silent) as tissue:
+            looks_on(start, tissue, silent)
+    assert len(seen[0].learn) == 4
+    for one, other in zip(seen[0].learn, seen[1].learn, strict=True):
+        assert np.array_equal(one.base, other.base)
+        assert np.array_equal(one.full, other.full)
+    assert [path.name for path in tmp_path.iterdir()] == ["x.hc.tif"]
 
 
 def test_too_little_tissue_to_tune_to(slide_path: Path, tmp_path: Path) -> None:
