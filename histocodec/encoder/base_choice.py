@@ -49,15 +49,29 @@ def base_scale(source: Source, base: Magnification = "10x") -> int:
     return int(2 ** round(exponent))
 
 
-def choose_base(
-    source: Source, settings: EncodeSettings, budget_bytes: int, progress: Progress
+def decide_base(
+    source: Source, settings: EncodeSettings, budget: int | None, progress: Progress
+) -> tuple[int, Magnification, tuple[str, ...]]:
+    """Return the scale, the base, and a sentence for the user if it was chosen for them.
+
+    Raises UnsupportedResolution for a slide that cannot have the base, or none.
+    """
+    if settings.base != "auto":
+        return base_scale(source, settings.base), settings.base, ()
+    assert budget is not None  # the settings see to it
+    scales = _possible_scales(source)
+    base, why = _choose_base(source, scales, settings, budget, progress)
+    return scales[base], base, (f"base {base}: {why}",)
+
+
+def _choose_base(
+    source: Source, scales: dict[Magnification, int], settings: EncodeSettings, budget_bytes: int, progress: Progress
 ) -> tuple[Magnification, str]:
     """Code a sample of the slide's tissue as each base, at the bytes that tissue will get, and reconstruct it.
 
-    Returns the base with the higher mean PSNR, and a sentence on why; the first base that is possible if there is only
-    one, no tissue to try them on, or no room for either. Raises UnsupportedResolution if none is possible.
+    scales: of each base that is possible, one at least. Returns the base with the higher mean PSNR, and why; the first
+    one if there is only one, no tissue to try them on, or no room for either.
     """
-    scales = _possible_scales(source)
     first = next(iter(scales))
     patches, tissue_share = _tissue_patches(source, settings.seed, settings.workers, progress)
     if len(scales) == 1:

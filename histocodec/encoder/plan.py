@@ -13,7 +13,7 @@ from ..generators.package import Package
 from ..pixels.resampler import Downsampler, Generator
 from ..runtime.progress import Progress
 from ..source import Source
-from .base_choice import base_scale, choose_base
+from .base_choice import decide_base
 from .settings import EncodeSettings
 
 
@@ -53,13 +53,7 @@ def make_plan(
     if settings.base == "auto" and generator is not None:
         raise SettingsError(f"base auto compares the default generators: {generator.name} decides on one by itself")
     budget = None if settings.ratio is None else int(source.size_bytes / settings.ratio)
-    notes: tuple[str, ...] = ()
-    if settings.base == "auto":
-        assert budget is not None
-        base, why = choose_base(source, settings, budget, progress)
-        settings, notes = dataclasses.replace(settings, base=base), (f"base {base}: {why}",)
-    assert settings.base != "auto"
-    scale = base_scale(source, settings.base)
+    scale, base, notes = decide_base(source, settings, budget, progress)
     if generator is not None and generator.scale != scale:
         raise GeneratorError(
             f"generator {generator.name} enlarges {generator.scale} times, the base of {source.path.name} needs {scale}"
@@ -73,7 +67,7 @@ def make_plan(
         downsampler, load = downsampler_for(package, scale, settings.downsampling), _loading(package)
     else:
         downsampler, load = downsampler_for(generator, scale, settings.downsampling), lambda: generator
-    return Plan(source, settings, scale, downsampler, load, budget, notes)
+    return Plan(source, dataclasses.replace(settings, base=base), scale, downsampler, load, budget, notes)
 
 
 def _loading(package: Package) -> Callable[[], Generator]:
