@@ -43,7 +43,15 @@ class Size(NamedTuple):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Region:
-    """A rectangle of pixels; may reach beyond the image that it is read from."""
+    """A rectangle of pixels; may reach beyond the image that it is read from.
+
+    Examples:
+        >>> region = Region(200, 40, 100, 60)
+        >>> region.clipped(Size(256, 256))
+        Region(x=200, y=40, width=56, height=60)
+        >>> region.scaled(4)
+        Region(x=800, y=160, width=400, height=240)
+    """
 
     x: int
     y: int
@@ -85,7 +93,17 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class TileGrid:
-    """An image cut into equal squares from its top left corner; those at the right and bottom edges reach beyond it."""
+    """An image cut into equal squares from its top left corner; those at the right and bottom edges reach beyond it.
+
+    Examples:
+        >>> grid = TileGrid(Size(1000, 600), 256)
+        >>> grid.shape
+        Size(width=4, height=3)
+        >>> grid.covered(3, 2)
+        Region(x=768, y=512, width=232, height=88)
+        >>> list(grid.touching(Region(250, 0, 10, 10)))
+        [(0, 0), (1, 0)]
+    """
 
     size: Size
     tile: int

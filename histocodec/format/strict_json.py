@@ -56,6 +56,12 @@ def load_json(data: bytes, max_bytes: int) -> Any:
     """Return the value of a JSON text (RFC 8259) in UTF-8, read strictly: no key twice in an object, no NaN.
 
     Two readers could take different ones of two equal keys. Raises JsonError, also for more than `max_bytes`.
+
+    Examples:
+        >>> load_json(b'{"ratio": 16, "ratio": 24}', max_bytes=100)
+        Traceback (most recent call last):
+            ...
+        histocodec.format.strict_json.JsonError: expected every key once in an object, found "ratio" more than once
     """
     if len(data) > max_bytes:
         raise JsonError(f"expected at most {max_bytes} bytes, found more")

@@ -16,6 +16,14 @@ class BicubicGenerator:
 
     The centre of base pixel b lies at full coordinate scale * b + (scale - 1) / 2. Both axes are summed without
     rounding between them; the result is rounded once, halves up, and clipped to 0..255.
+
+    Examples:
+        >>> enlarge = BicubicGenerator(4)
+        >>> ramp = np.arange(0, 120, 10, np.uint8)[None, :, None].repeat(5, axis=0).repeat(3, axis=2)  # (5, 12, 3)
+        >>> enlarge(ramp).shape
+        (4, 32, 3)
+        >>> enlarge(ramp)[0, :5, 0].tolist()
+        [16, 19, 21, 24, 26]
     """
 
     halo = 2

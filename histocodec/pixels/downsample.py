@@ -29,6 +29,11 @@ def downsample(image: Image, scale: int) -> Image:
     An edge that `scale` does not divide is first extended by repeating its last row or column.
 
         out[y, x, c] = (sum of the block + scale * scale // 2) // (scale * scale)
+
+    Examples:
+        >>> checks = np.array([[0, 1], [1, 0]], np.uint8)[..., None].repeat(3, axis=2)
+        >>> downsample(checks, 2).tolist()
+        [[[1, 1, 1]]]
     """
     height, width = image.shape[:2]
     image = _extended(image, -height % scale, -width % scale)

@@ -39,6 +39,13 @@ def psnr(a: Image, b: Image) -> float:
     """Return the peak signal-to-noise ratio in dB over all pixels and the three RGB channels together.
 
     10 log10(255^2 / MSE); infinity for equal images.
+
+    Examples:
+        >>> grey = np.full((16, 16, 3), 100, np.uint8)
+        >>> round(psnr(grey, grey + 5), 2)
+        34.15
+        >>> psnr(grey, grey)
+        inf
     """
     return psnr_of_mse(mean_squared_error(a, b))
 

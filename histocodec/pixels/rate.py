@@ -50,6 +50,10 @@ def best_quality(curve: Callable[[float], float], budget_bytes: float, codec: Ti
     The result fills at least NEARLY_FULL of the budget, or the next higher quality does not fit; None if no quality
     fits. `curve` should rise with quality. The logarithm of the bytes is nearly linear in it, so the search follows the
     line through the last two points, and halves what is left where that does not help: four or five calls as a rule.
+
+    Examples:
+        >>> best_quality(lambda quality: 1000 * 1.1**quality, budget_bytes=100_000, codec="jpeg")
+        48.0
     """
     step = 1.0 if QUALITY_SCALES[codec].whole else _STEP
     bottom, top = SEARCH_RANGES[codec]

@@ -91,6 +91,16 @@ def decode_tile(data: bytes, codec: TileCodec, *, height: int, width: int) -> Im
 
     The size that the codestream states is compared before memory is asked for.
     Raises TileError if the data are damaged, of another size or of other than 8 bits.
+
+    Examples:
+        >>> tile = np.full((256, 256, 3), (200, 120, 170), np.uint8)
+        >>> data = encode_tile(tile, "jp2k", 40.0)
+        >>> decode_tile(data, "jp2k", height=256, width=256).shape
+        (256, 256, 3)
+        >>> decode_tile(data, "jp2k", height=512, width=512)
+        Traceback (most recent call last):
+            ...
+        histocodec.pixels.tile_codecs.TileError: expected a jp2k codestream of 512 x 512 px, found 256 x 256
     """
     image = _decoded(data, codec, height, width)
     if image.dtype != np.uint8:

@@ -17,6 +17,12 @@ def tissue_blocks(tile: Image, block: int) -> NDArray[np.uint8]:
 
     tile: (height, width, 3) uint8 RGB, sides divisible by `block`. Returns (height / block, width / block) uint8,
     1 tissue, 0 glass.
+
+    Examples:
+        >>> base = np.full((128, 256, 3), 240, np.uint8)
+        >>> base[40:60, 200:220] = 90
+        >>> tissue_blocks(base, 128).tolist()
+        [[0, 1]]
     """
     rows, columns = tile.shape[0] // block, tile.shape[1] // block
     cut = tile.reshape(rows, block, columns, block, 3)

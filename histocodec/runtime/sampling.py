@@ -12,7 +12,14 @@ T = TypeVar("T")
 
 
 def spread_sample(items: Sequence[T], count: int, seed: int) -> list[T]:
-    """Draw `count` of the items, one out of each of `count` equal runs of them; all, if there are no more."""
+    """Draw `count` of the items, one out of each of `count` equal runs of them; all, if there are no more.
+
+    Examples:
+        >>> spread_sample(range(100), 4, seed=1) == spread_sample(range(100), 4, seed=1)
+        True
+        >>> [item // 25 for item in spread_sample(range(100), 4, seed=1)]
+        [0, 1, 2, 3]
+    """
     if len(items) <= count:
         return list(items)
     rng = np.random.default_rng(seed)
