@@ -13,7 +13,7 @@ from ..format.strict_json import MAX_ITEMS
 from ..pixels.resampler import Generator
 from ..pixels.tile_coder import TILES
 from ..runtime.files import atomic_output, check_output, check_space, writing_errors
-from ..runtime.progress import Progress
+from ..runtime.progress import Progress, silent
 from ..runtime.resources import Resources
 from ..source import Source
 from .base_coding import code_base
@@ -40,7 +40,7 @@ def encode(
     *,
     tuner: Tuner | None = None,
     overwrite: bool = False,
-    progress: Progress = lambda stage, done, total: None,
+    progress: Progress = silent,
 ) -> EncodeReport:
     """Write `source` to `path` as a container, atomically.
 
