@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from ..errors import HistocodecError
 from ..version import __version__
-from .entries import BaseEntry, Layers, Name, PredictionEntry, QualityEntry, Sha256, SlideEntry
+from .entries import BaseEntry, Layers, Name, PredictionEntry, QualityEntry, Sha256, SlideEntry, SubIfds
 from .manifest_rules import (
     associated_problems,
     base_problems,
@@ -90,6 +90,12 @@ class Manifest:
     def base_mpp(self) -> float:
         """Micrometres per base pixel."""
         return self.slide.mpp * self.base.scale
+
+    @property
+    def subifds(self) -> SubIfds:
+        """Positions of base and layers among the SubIFDs."""
+        layers = (self.layers.tissue_map, self.layers.quality_map, self.layers.enhancement)
+        return SubIfds(self.base.subifd, *(None if layer is None else layer.subifd for layer in layers))
 
     def to_json(self) -> bytes:
         """Return UTF-8 JSON, keys sorted, no insignificant space: the same manifest gives the same bytes."""

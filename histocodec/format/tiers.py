@@ -14,7 +14,7 @@ from ..errors import PairMismatch, SettingsError
 from ..runtime.files import atomic_output, check_output
 from ..runtime.progress import StageProgress, silent
 from .associated import stored_associated
-from .entries import Layers
+from .entries import Layers, number_subifds
 from .layers import EnhancementPieces
 from .manifest import Manifest
 from .reader import Container
@@ -57,16 +57,26 @@ def enhance(
             raise SettingsError(f"{small} has an enhancement layer already")
         if donor.enhancement is None:
             raise SettingsError(f"{full} has no enhancement layer to give")
-        expected = without_enhancement(donor.manifest)
-        if receiver.manifest != expected:
-            raise PairMismatch(full, small, _first_difference(receiver.manifest, expected))
-        return _rewritten(receiver, donor.manifest, donor, output, overwrite, progress)
+        found, expected = renumbered(receiver.manifest), without_enhancement(donor.manifest)
+        if found != expected:
+            raise PairMismatch(full, small, _first_difference(found, expected))
+        return _rewritten(receiver, renumbered(donor.manifest), donor, output, overwrite, progress)
 
 
 def without_enhancement(manifest: Manifest) -> Manifest:
     """Return what a manifest says once the layer is gone."""
     layers = Layers(manifest.layers.tissue_map, manifest.layers.quality_map)
-    return dataclasses.replace(manifest, tier="reconstructed", layers=layers)
+    return renumbered(dataclasses.replace(manifest, tier="reconstructed", layers=layers))
+
+
+def renumbered(manifest: Manifest) -> Manifest:
+    """Return a manifest whose base and layers lie in the SubIFDs where this package puts them: others may differ."""
+    named = {item.name: getattr(manifest.layers, item.name) for item in dataclasses.fields(manifest.layers)}
+    present = {name: layer for name, layer in named.items() if layer is not None}
+    places = number_subifds(manifest.base.codec, **{name: name in present for name in named})
+    base = dataclasses.replace(manifest.base, subifd=places.base)
+    moved = {name: dataclasses.replace(layer, subifd=getattr(places, name)) for name, layer in present.items()}
+    return dataclasses.replace(manifest, base=base, layers=Layers(**moved))
 
 
 def _first_difference(found: Manifest, expected: Manifest) -> str:

@@ -20,7 +20,7 @@ from .descriptions import associated_description, enhancement_description, store
 from .directories import level_grids
 from .entries import number_subifds
 from .layers import EnhancementPieces, coded_quality_map, coded_tissue_map
-from .manifest import Manifest
+from .manifest import Manifest, ManifestError
 from .pieces import crc_table
 from .quality import MAP_CHANNELS, MAP_LEGEND, QualityMap
 from .tags import COMPRESSION, Tag
@@ -73,7 +73,7 @@ def write_container(
     level_tiles: for each level of the manifest its coded tiles in TIFF order. checksums: `checksum_table` of the same.
     tissue_map: (rows, columns) uint8, one a block, 1 tissue, 0 glass. package: the generator to embed. The layers are
     SubIFDs in the order of `number_subifds`, as far as they are there.
-    Raises ManifestError for a manifest that no reader would take.
+    Raises ManifestError for a manifest that no reader would take, or that states other SubIFDs.
     """
     json_bytes = manifest.to_json()
     Manifest.from_json(json_bytes)
@@ -88,6 +88,8 @@ def write_container(
         quality_map=quality_map is not None,
         enhancement=enhancement is not None,
     )
+    if manifest.subifds != subifds:
+        raise ManifestError([("layers", f"expected base and layers in {subifds}, found {manifest.subifds}")])
     first = 0 if subifds.base is None else 1
     with tifffile.TiffWriter(file, bigtiff=True, byteorder="<") as tiff:
         images = _Images(tiff, manifest)

@@ -20,6 +20,8 @@ from histocodec.geometry import Image, Region, Size
 from histocodec.pixels.tile_codecs import TileCodec
 from histocodec.source import open_source
 from histocodec.validation import validate
+from tests.format.conformance.make_vectors.recipes import OTHER_WRITER
+from tests.format.conformance.make_vectors.writing import VECTORS
 
 Make = Callable[[str, float, TileCodec], Path]
 
@@ -73,6 +75,20 @@ def test_a_stripped_file_is_what_an_encode_without_a_floor_writes(make: Make, tm
         assert stripped.checksums == whole.checksums
         assert stripped.manifest.quality == whole.manifest.quality
         assert stripped.manifest.base == whole.manifest.base
+
+
+def test_layers_that_another_writer_put_elsewhere_come_off_and_back_on(tmp_path: Path) -> None:
+    full, small, again = (
+        VECTORS / "valid" / f"{OTHER_WRITER}.hc.tif",
+        tmp_path / "small.hc.tif",
+        tmp_path / "again.hc.tif",
+    )
+    strip(full, small)
+    assert validate(small, deep=True) == []
+    assert np.array_equal(_all(small), _all(full, enhancement=False))
+    enhance(small, full, again)
+    assert validate(again, deep=True) == []
+    assert np.array_equal(_all(again), _all(full))
 
 
 def test_what_cannot_be_stripped_or_enhanced(make: Make, tmp_path: Path) -> None:
