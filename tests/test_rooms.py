@@ -57,7 +57,6 @@ TOGETHER = {
     "pixels/test_downsample.py": ("pixels/resampler",),
     "runtime/test_resources.py": ("runtime/progress",),
     "runtime/test_scratch.py": ("runtime/closing",),
-    "training/data/test_pool.py": ("training/data/downsampling",),
     "training/data/test_entropy.py": ("training/figures",),
     "training/test_launch.py": ("training/trainer",),
 }

@@ -8,12 +8,8 @@ import pytest
 from histocodec.demo.synthetic import tissue
 from histocodec.generators.catalogue import load_downsampler, load_generator
 from histocodec.geometry import Size
-from histocodec.pixels.colour import UNCHANGED
 from histocodec.pixels.degrade import degrade
-from histocodec.pixels.downsample import downsample
 from histocodec.pixels.tile_codecs import TileCodec
-from histocodec.pixels.tile_coder import TILES
-from histocodec.training.data.pairs import code_patch
 from histocodec.training.evaluate import base_name, centre, evaluation_tile, score
 
 
@@ -34,18 +30,6 @@ def test_the_base_is_what_degrade_makes(codec: TileCodec | None, by: str) -> Non
     tile = evaluation_tile(image, 4, codec, 0.2, downsampler=downsampler)
     assert (tile.quality > 0) == (codec is not None)
     assert np.array_equal(tile.base, degrade(tile.full, 4, codec, tile.quality, downsampler=downsampler))
-
-
-def test_a_patch_is_coded_as_degrade_codes_it_while_it_is_no_larger_than_a_tile() -> None:
-    image = tissue(Size(1100, 1100), seed=5)
-    qualities: dict[TileCodec, float] = {"jp2k": 28.0, "jpeg": 60.0, "avif": 45.0}
-    for codec, quality in qualities.items():
-        for side in (1024, 1100):
-            full = image[:side, :side]
-            patch, colour = code_patch(downsample(full, 4), codec, quality)
-            assert np.array_equal(patch, degrade(full, 4, codec, quality)) == (side // 4 <= TILES[codec])
-            assert (colour != UNCHANGED) == (codec == "avif")
-    assert np.array_equal(code_patch(image, None, 0.0)[0], image)
 
 
 def test_the_centre_of_an_image() -> None:

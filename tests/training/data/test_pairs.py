@@ -7,10 +7,14 @@ import pytest
 
 from histocodec.demo.synthetic import tissue
 from histocodec.geometry import Size
+from histocodec.pixels.colour import UNCHANGED
+from histocodec.pixels.degrade import degrade
 from histocodec.pixels.downsample import downsample
+from histocodec.pixels.tile_codecs import TileCodec
+from histocodec.pixels.tile_coder import TILES
 from histocodec.training.config import AugmentConfig, BaseConfig
 from histocodec.training.data.entropy import entropy_bits
-from histocodec.training.data.pairs import CropShape, training_pairs
+from histocodec.training.data.pairs import CropShape, code_patch, training_pairs
 from histocodec.training.data.patches import Patch, Patches
 
 UNCODED = [BaseConfig(codec="uncoded", share=1.0)]
@@ -44,3 +48,15 @@ def test_pairs_are_seeded_and_coded_bases_differ_from_clean_ones(patches: Patche
     assert draw(1, coded) == draw(1, coded)
     assert draw(1, coded) != draw(2, coded)
     assert draw(1, coded) != draw(1, UNCODED)
+
+
+def test_a_patch_is_coded_as_degrade_codes_it_while_it_is_no_larger_than_a_tile() -> None:
+    image = tissue(Size(1100, 1100), seed=5)
+    qualities: dict[TileCodec, float] = {"jp2k": 28.0, "jpeg": 60.0, "avif": 45.0}
+    for codec, quality in qualities.items():
+        for side in (1024, 1100):
+            full = image[:side, :side]
+            patch, colour = code_patch(downsample(full, 4), codec, quality)
+            assert np.array_equal(patch, degrade(full, 4, codec, quality)) == (side // 4 <= TILES[codec])
+            assert (colour != UNCHANGED) == (codec == "avif")
+    assert np.array_equal(code_patch(image, None, 0.0)[0], image)

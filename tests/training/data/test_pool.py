@@ -11,15 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
 
-from histocodec.demo.synthetic import tissue
 from histocodec.errors import SettingsError
-from histocodec.generators.networks import ResidualDownsampler
-from histocodec.geometry import Size
 from histocodec.pixels.colour import ColourTransform
 from histocodec.pixels.downsample import downsample
-from histocodec.training.data.downsampling import load_downsampler_weights, run_downsampler
 from histocodec.training.data.pairs import CropShape, TrainingPair, training_pairs
 from histocodec.training.data.patches import collect_patches
 from histocodec.training.data.pool import Batch, CropPool, PairMaker
@@ -111,22 +106,6 @@ def test_a_process_that_is_killed_is_noticed(data: Path) -> None:
         deadline = time.monotonic() + 20
         with pytest.raises(SettingsError, match="ended before its time"):
             next(batch for batch in batches if time.monotonic() > deadline)
-
-
-def test_the_latest_downsampler_makes_the_bases(data: Path, tmp_path: Path) -> None:
-    path = tmp_path / "downsampler.safetensors"
-    made = maker(data, path)
-    before = next(made.pairs(0)).base
-    network = ResidualDownsampler(4, 3)
-    with torch.no_grad():
-        assert network.tail.bias is not None
-        network.tail.bias.fill_(-0.2)
-    save_file(network.state_dict(), path)
-    assert next(made.pairs(0)).base.mean() < before.mean() - 30
-    read = load_downsampler_weights(path, 4)
-    image = tissue(Size(90, 70), seed=2)
-    expected = np.clip(downsample(image, 4).astype(int) - 51, 0, 255)
-    assert np.abs(run_downsampler(read, image) - expected).max() <= 1
 
 
 def test_a_batch_on_the_cpu_is_laid_out_as_it_says(data: Path) -> None:
