@@ -31,14 +31,14 @@ def decoder(container_path: Path) -> Iterator[Decoder]:
         yield opened
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def comparison(slide_path: Path, container_path: Path) -> Comparison:
     """Compare every block."""
     with open_source(slide_path) as source, Decoder(container_path) as decoder:
         return compare(source, decoder, blocks="all")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def narrow(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with `slide.tif` of 523 x 521 px, whose edge tiles are 11 px wide and 9 px high, and `slide.hc.tif`."""
     folder = tmp_path_factory.mktemp("narrow")
