@@ -92,6 +92,7 @@ def test_a_resumed_run_ends_in_the_same_package(data: Path, tmp_path: Path, chan
     assert ("discriminator" in rows[0]) == ("loss" in changes)
 
 
+@pytest.mark.figures
 def test_a_run_leaves_its_configuration_log_and_figures(data: Path, tmp_path: Path) -> None:
     train(data, tmp_path)
     stated = json.loads((tmp_path / "config.json").read_text())
