@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Train, and say what came out."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("slides", type=Path, help="a folder of slides, or of tiles of at least 512 px")
-    parser.add_argument("output", type=Path, help="the model package to write")
+    parser.add_argument("output", type=Path, help="the package to write")
     parser.add_argument("--steps", type=int, default=500)
     parser.add_argument("--device", default="cpu", help="cpu, cuda or mps")
     asked = parser.parse_args(arguments)

@@ -44,7 +44,7 @@ class Decoder(Closing):
     ) -> None:
         """Open a container; the generator is loaded when the first pixel of level 0 is asked for.
 
-        generator: None for the one that the file names; `"bicubic"` to do without a network; else a model package's
+        generator: None for the one that the file names; `"bicubic"` to do without a network; else a package's
         name or path, or a Generator, which must be the one that the file names. enhancement: False stops before the
         enhancement layer, if the file has one; bicubic cannot be corrected by it. cache_bytes: for decoded pixels.
         Raises FileError, ContainerError.

@@ -18,17 +18,17 @@
     │   ├── OutputExists          there is a file of that name, and no leave to replace it
     │   ├── OutputBusy            another process is writing it
     │   └── NoSpace               the disk is full, or will be
-    ├── BudgetError               the byte budget cannot be met, whatever the quality
+    ├── BudgetError               the file cannot keep within its byte budget, or a floor, or the loss that it allows
     ├── PairMismatch              a slide and a file that cannot have been made of it
     ├── ContainerError            the histocodec file that should be read
     │   ├── NotAContainer         not a BigTIFF with a histocodec manifest
     │   ├── UnsupportedVersion    written by a later version of the format
     │   └── CorruptContainer      its parts contradict each other, or are damaged
     ├── TrainingDiverged          the loss of a training run is no longer a number
-    └── GeneratorError            the learned decoder
+    └── GeneratorError            the generator
         ├── UnknownGenerator      no generator of that name or digest at hand
         ├── GeneratorMismatch     a generator, but not the one that the file names
-        └── InvalidPackage        a model package that cannot be trusted
+        └── InvalidPackage        a package that cannot be trusted
 
 Every message says what was expected, what was found, and where. Attributes hold the same for programs.
 """
@@ -153,7 +153,7 @@ class NoSpace(OutputError):
 class BudgetError(HistocodecError):
     """The byte budget cannot be met.
 
-    Attributes: `budget_bytes`, and `needed_bytes`, the least that would do.
+    Attributes: `budget_bytes`, and `needed_bytes`, the bytes that the attempt took (at least `budget_bytes`).
     """
 
     def __init__(self, budget_bytes: int, needed_bytes: int, reason: str) -> None:
@@ -221,7 +221,7 @@ class TrainingDiverged(HistocodecError):
 
 
 class GeneratorError(HistocodecError):
-    """Something is wrong with the learned decoder."""
+    """Something is wrong with the generator."""
 
 
 class UnknownGenerator(GeneratorError):
@@ -233,4 +233,4 @@ class GeneratorMismatch(GeneratorError):
 
 
 class InvalidPackage(GeneratorError):
-    """A model package is damaged, or does not state what it must."""
+    """A package is damaged, or does not state what it must."""

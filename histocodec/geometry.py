@@ -24,6 +24,9 @@ from .errors import RegionError
 Image = NDArray[np.uint8]
 """height x width x 3, uint8, RGB, 0..255."""
 
+Address = tuple[int, int]
+"""Column and row of a block or a tile in its grid."""
+
 
 class Size(NamedTuple):
     """Width and height in pixels (or columns and rows of tiles)."""
@@ -147,3 +150,8 @@ class TileGrid:
         for row in range(part.y // self.tile, (part.bottom - 1) // self.tile + 1):
             for column in range(part.x // self.tile, (part.right - 1) // self.tile + 1):
                 yield column, row
+
+
+def addresses_where(chosen: NDArray[np.bool_]) -> list[Address]:
+    """List (column, row) of what is True in a (rows, columns) array, row by row."""
+    return [(int(column), int(row)) for row, column in np.argwhere(chosen)]

@@ -10,7 +10,7 @@ import typer
 from ..encoder import EncodeSettings, encode
 from ..encoder.base_choice import base_scale
 from ..encoder.settings import Magnification
-from ..encoder.tuned_decoder import Tuner
+from ..encoder.tuned_generator import Tuner
 from ..format.origin import Origin, check_origin, chosen_origin
 from ..format.regions import RegionsOfInterest
 from ..generators.catalogue import default_package, load_generator
@@ -33,8 +33,6 @@ from .options import (
     print_facts,
 )
 from .running import LOG, running
-
-_DEFAULT_RATIO = 16.0
 
 
 def encode_command(
@@ -60,7 +58,7 @@ def encode_command(
         ),
     ] = None,
     generator: Annotated[
-        str | None, typer.Option(help="A shipped generator, bicubic-x2, bicubic-x4, or a model package's path.")
+        str | None, typer.Option(help="A shipped generator, bicubic-x2, bicubic-x4, or a package's path.")
     ] = None,
     embed_generator: Annotated[
         bool | None,
@@ -147,7 +145,7 @@ def encode_command(
             base=base,
             codec=codec,
             downsampling=downsampling,
-            ratio=_DEFAULT_RATIO if ratio is quality is min_psnr is None else ratio,
+            ratio=EncodeSettings.ratio if ratio is quality is min_psnr is None else ratio,
             quality=quality,
             embed_generator=embed_generator,
             verify=verify,

@@ -115,7 +115,7 @@ def damaged_places(manifest: Manifest) -> list[dict[str, int]]:
 
 
 def package_info(package: Package) -> dict[str, object]:
-    """Return the facts that a model package states about itself, by the keys of `models --json`."""
+    """Return the facts that a package states about itself, by the keys of `models --json`."""
     card = package.card
     return {
         "digest": package.digest,

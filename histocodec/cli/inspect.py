@@ -99,7 +99,9 @@ def compare_command(
     slide: Annotated[Path, path_argument(help="The original.")],
     file: Annotated[Path, path_argument(help="The .hc.tif file that was made of it.")],
     html: Annotated[Path | None, path_option(help="Write a report with pictures, one file, .html.")] = None,
-    min_psnr: Annotated[float | None, typer.Option(help="Exit with 1 if a block is below so many dB.")] = None,
+    min_psnr: Annotated[
+        float | None, typer.Option(help="Exit with 1 if a square of a block is below so many dB.")
+    ] = None,
     all_tiles: Annotated[bool, typer.Option("--all", help="Compare glass as well.")] = False,
     count: Annotated[
         int | None, typer.Option(help="So many blocks, spread over the slide. Default: every one.")

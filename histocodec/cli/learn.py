@@ -54,7 +54,7 @@ def train_command(
     verbose: Verbose = False,
     log: Log = None,
 ) -> None:
-    """Train a generator; the model package that comes out is for `encode --generator`."""
+    """Train a generator; the package that comes out is for `encode --generator`."""
     from ..training import load_config, run_training  # imports torch, which most commands do without
 
     settings = load_config(config)
@@ -87,7 +87,7 @@ def train_command(
 
 def tune_command(
     slides: Annotated[list[Path], path_argument(help="Slides of one scanner.")],
-    output: Annotated[Path, path_option("-o", "--output", help="The model package, .safetensors.")],
+    output: Annotated[Path, path_option("-o", "--output", help="The package, .safetensors.")],
     seconds: Annotated[float, typer.Option(help="Time for the training itself; the slides are encoded before.")] = 600,
     steps: Annotated[
         int | None, typer.Option(help="Exactly so many steps, to repeat a run whose package states them.")
@@ -99,7 +99,7 @@ def tune_command(
     codec: Annotated[TileCodec, typer.Option(help="Codec of the base.")] = "jp2k",
     downsampling: Annotated[str | None, typer.Option(help="How the bases are made, as in encode.")] = None,
     generator: Annotated[
-        str | None, typer.Option(help="What to start from: a shipped generator or a model package's path.")
+        str | None, typer.Option(help="What to start from: a shipped generator or a package's path.")
     ] = None,
     mpp: Mpp = None,
     device: Device = "cpu",

@@ -14,10 +14,10 @@ import numpy as np
 
 from ..decoder import Decoder
 from ..errors import PairMismatch, SettingsError
-from ..format.descriptions import NOTICE, stated_reconstruction
+from ..format.descriptions import NOTICE, reconstruction_in
 from ..format.entries import ErrorSummary, Summary, spread
 from ..format.quality import summarise, summarise_errors
-from ..geometry import Region, TileGrid
+from ..geometry import Region, TileGrid, addresses_where
 from ..pixels.floors import lowest_psnr, square_side
 from ..pixels.score import PSNR_CAP_DB, score_block
 from ..runtime.parallel import core_count, ordered_map
@@ -236,14 +236,14 @@ def compare(
     if count is not None and count < 1:
         raise SettingsError(f"expected a count of at least 1, found {count}")
     tissue_map = decoder.container.tissue_map
-    wanted = tissue_map != 0 if blocks == "tissue" else np.ones_like(tissue_map)
-    candidates = [(int(column), int(row)) for row, column in np.argwhere(wanted)]
+    wanted = tissue_map != 0 if blocks == "tissue" else np.ones_like(tissue_map, np.bool_)
+    candidates = addresses_where(wanted)
     if not candidates:
         raise SettingsError(f"{decoder.path} marks no block as tissue: compare all blocks")
     chosen = candidates if count is None else spread_sample(candidates, count, seed)
     grid = TileGrid(decoder.levels[0], decoder.block_size)
     regions, square = decoder.container.regions(), _square(decoder)
-    touched = regions.tiles(grid) if regions is not None else set()
+    touched = regions.blocks(grid) if regions is not None else set()
     scores: list[ComparedBlock] = []
     for score in ordered_map(partial(_score, source, decoder, grid, touched), chosen, workers=core_count()):
         scores.append(score)
@@ -322,8 +322,7 @@ def _broken_promises(decoder: Decoder, scores: Sequence[ComparedBlock]) -> list[
 def _doubts(source: Source, decoder: Decoder, scores: Sequence[ComparedBlock]) -> list[str]:
     """Return a sentence for each sign that the file was made of another slide."""
     doubts = []
-    described = (source.properties.get(key, "") for key in ("tiff.ImageDescription", "ImageDescription"))
-    origin = next(filter(None, map(stated_reconstruction, described)), None)
+    origin = reconstruction_in(source.properties)
     if origin:
         doubts.append(f"the slide is itself a reconstruction: {origin.strip()}")
     quality = decoder.manifest.quality

@@ -1,6 +1,6 @@
 """A slide to a container: a module a stage, named in the order in which they run.
 
-`plan` decides, `uncoded_pyramid` reads the slide, `job` fits the rest to it, `base_coding` codes, `tuned_decoder`,
+`plan` decides, `uncoded_pyramid` reads the slide, `job` fits the rest to it, `base_coding` codes, `tuned_generator`,
 `bounding` and `tint` improve, `measure` measures, `contents` writes; `pipeline` has them in a row.
 """
 

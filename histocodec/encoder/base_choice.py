@@ -50,7 +50,7 @@ def base_scale(source: Source, base: Magnification = "10x") -> int:
 
 
 def decide_base(
-    source: Source, settings: EncodeSettings, budget: int | None, progress: Progress
+    source: Source, settings: EncodeSettings, budget_bytes: int | None, progress: Progress
 ) -> tuple[int, Magnification, tuple[str, ...]]:
     """Return the scale, the base, and a sentence for the user if it was chosen for them.
 
@@ -58,9 +58,9 @@ def decide_base(
     """
     if settings.base != "auto":
         return base_scale(source, settings.base), settings.base, ()
-    assert budget is not None  # the settings see to it
+    assert budget_bytes is not None  # the settings see to it
     scales = _possible_scales(source)
-    base, why = _choose_base(source, scales, settings, budget, progress)
+    base, why = _choose_base(source, scales, settings, budget_bytes, progress)
     return scales[base], base, (f"base {base}: {why}",)
 
 
@@ -89,7 +89,9 @@ def _choose_base(
     progress("choosing a base", len(scales), len(scales))
     if len(measured) < 2:
         # Where none seems to fit, rate control says what really does.
-        return next(iter(measured), first), "no other base is possible" if measured else "no tissue to compare them on"
+        return next(
+            iter(measured), first
+        ), "the other one does not fit the budget" if measured else "neither seems to fit the budget"
     compared = " and ".join(f"{base} {psnr_db:.2f} dB" for base, psnr_db in measured.items())
     best = max(measured, key=lambda base: measured[base])
     return best, f"{compared} on {len(patches)} patches of tissue, at equal bytes"

@@ -31,7 +31,7 @@ def touched_blocks(regions: RegionsOfInterest | None, pyramid: UncodedPyramid) -
     """
     grid = pyramid.full_blocks
     found = np.zeros((grid.shape.height, grid.shape.width), np.bool_)
-    for column, row in regions.tiles(grid) if regions is not None else ():
+    for column, row in regions.blocks(grid) if regions is not None else ():
         found[row, column] = True
     if not found.any():
         raise RoiError(f"no region of interest touches the slide of {grid.size.width} x {grid.size.height} px")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..generators.predict import BlockPredictor, ReadBase
-from ..geometry import Image
+from ..geometry import Address, Image
 from ..pixels.resampler import Generator
 from ..pixels.score import BlockScore, capped_psnr, score_block
 from ..source import Source
-from .uncoded_pyramid import Address, UncodedPyramid
+from .uncoded_pyramid import UncodedPyramid
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class BlockReader:
     """Reads and predicts the blocks of one slide. Safe to call from several threads."""
 
     def __init__(self, source: Source, generator: Generator, pyramid: UncodedPyramid, read_base: ReadBase) -> None:
-        """read_base: reads regions of the decoded base."""
+        """Take what a block is read and predicted from. read_base: reads regions of the decoded base."""
         self._source, self._grid, self._read_base = source, pyramid.full_blocks, read_base
         self._predict = BlockPredictor(lambda: generator, generator.scale, read_base, pyramid.blocks, pyramid.tissue)
 

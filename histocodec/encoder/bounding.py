@@ -19,17 +19,17 @@ def with_enhancement(coded: CodedSlide) -> CodedSlide:
     """
     job = coded.job
     assert job.floors is not None
-    if job.budget is None:
+    if job.budget_bytes is None:
         made = Bounded(coded.base, enhanced(job, coded.base, job.floors))
     else:
-        made = code_bounded_within(job, job.floors, job.budget)
+        made = code_bounded_within(job, job.floors, job.budget_bytes)
     loss, notes = None, coded.notes
     try:
         made.enhancement.measure_rest()
         if job.settings.regions is not None:
             notes += _glass_note(job)
-            if job.budget is not None:
-                loss, note = measure_rest_loss(job, coded.base, made, job.floors, job.budget)
+            if job.budget_bytes is not None:
+                loss, note = measure_rest_loss(job, coded.base, made, job.floors, job.budget_bytes)
                 notes += note
     except BaseException:
         made.close()

@@ -52,12 +52,12 @@ class CodedOverview(Closing):
     """The coded tiles of the reduced levels, on disk; closing it frees the disk."""
 
     def __init__(
-        self, pyramid: UncodedPyramid, base_codec: TileCodec, budget: int | None, resources: Resources
+        self, pyramid: UncodedPyramid, base_codec: TileCodec, budget_bytes: int | None, resources: Resources
     ) -> None:
         """Code them at the best quality that leaves the base its share of the file's budget; the lowest in any case."""
         # Stain is colour: half of it thrown away is more than any quality brings back.
         coder = TileCoder(OVERVIEW_CODEC[base_codec], jpeg_chroma="444")
-        limit = math.inf if budget is None else OVERVIEW_SHARE * budget
+        limit = math.inf if budget_bytes is None else OVERVIEW_SHARE * budget_bytes
         for self.quality in OVERVIEW_QUALITY[coder.codec]:
             with ExitStack() as stack:
                 self.levels: list[CodeSpool] = []

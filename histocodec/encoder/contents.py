@@ -5,10 +5,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Iterable, Sequence
-from itertools import islice
 from typing import IO
 
-from ..format.descriptions import RECONSTRUCTION, stated_reconstruction
+from ..format.descriptions import RECONSTRUCTION, reconstruction_in
 from ..format.entries import (
     BaseEntry,
     DownsamplingEntry,
@@ -124,7 +123,7 @@ def enhancement_entry(
 
 
 def stated_enhancement(job: Job, enhancement: CodedEnhancement, *, has_map: bool) -> EnhancementLayer:
-    """Return the same but for what has to be measured."""
+    """Return what the manifest states of the layer before anything is measured."""
     pieces, settings = enhancement.pieces, job.settings
     place = number_subifds(settings.codec, quality_map=has_map, enhancement=True).enhancement
     assert place is not None
@@ -188,10 +187,9 @@ def _downsampling(job: Job) -> DownsamplingEntry | None:
 
 def _earlier_steps(source: Source, *, deidentify: bool) -> list[LossyStep]:
     """List what the source's pixels went through. Only their last size is known, so only the last step has a ratio."""
-    described = (source.properties.get(key, "") for key in ("tiff.ImageDescription", "ImageDescription"))
-    known = known_names() if deidentify else None  # whoever trains a generator may name it after a patient
-    origins = filter(None, (stated_reconstruction(text, known=known) for text in described))
-    steps = [LossyStep(RECONSTRUCTION, None, origin) for origin in islice(origins, 1)]
+    # Whoever trains a generator may name it after a patient.
+    origin = reconstruction_in(source.properties, known=known_names() if deidentify else None)
+    steps = [] if origin is None else [LossyStep(RECONSTRUCTION, None, origin)]
     for number, method in enumerate(source.lossy_methods, 1):
         ratio = round(3 * source.size.area / source.size_bytes, 2) if number == len(source.lossy_methods) else None
         steps.append(

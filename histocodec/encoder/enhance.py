@@ -12,6 +12,7 @@ from ..format.entries import Summary
 from ..format.layers import EnhancementPieces, coded_fingerprints
 from ..format.quality import summarise
 from ..format.zstd import compressed
+from ..geometry import Address
 from ..pixels.floors import lowest_psnr
 from ..pixels.residual import FINGERPRINT_LENGTH, EnhancedTile, EnhancementCoder, Mode, enhance_to, fingerprint
 from ..pixels.score import PSNR_CAP_DB, SSIM_SIDE, BlockScore
@@ -21,7 +22,6 @@ from .block_floors import Floors
 from .coded_pyramid import CodedPyramid
 from .job import Job
 from .measure import Measured, Scores, measured_of
-from .uncoded_pyramid import Address
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ class CodedEnhancement(Closing):
         """The bytes of the tiles."""
         return self._codes.total_bytes
 
-    @cached_property  # of what is complete
+    @cached_property  # the layer does not change once it is built
     def pieces(self) -> EnhancementPieces:
         """The whole layer, ready to be written."""
         return EnhancementPieces.of(

@@ -33,7 +33,7 @@ class Extras:
         return 0 if self.package is None else len(compressed(self.package))
 
     def with_package_for(self, output_bytes: int, generator: Generator, *, embed: bool | None) -> Extras:
-        """Return these with the package, if it belongs into an output of about this size.
+        """Return the extras with the package, if it belongs into an output of about this size.
 
         embed: the user's wish; None takes a package that is less than EMBED_SHARE of the output.
         """
@@ -43,13 +43,13 @@ class Extras:
         return dataclasses.replace(self, package=package if embed else None)
 
 
-def collect_extras(source: Source, settings: EncodeSettings, thumbnail: Image, budget: int | None) -> Extras:
+def collect_extras(source: Source, settings: EncodeSettings, thumbnail: Image, budget_bytes: int | None) -> Extras:
     """Collect what belongs into an output of this size, but for the package.
 
-    thumbnail: (height, width, 3) uint8 RGB of the scan alone. budget: bytes; None for no bound.
+    thumbnail: (height, width, 3) uint8 RGB of the scan alone. budget_bytes: None for no bound.
     """
     associated, note = code_associated(
-        source.associated, deidentify=settings.deidentify, fallback_thumbnail=thumbnail, budget_bytes=budget
+        source.associated, deidentify=settings.deidentify, fallback_thumbnail=thumbnail, budget_bytes=budget_bytes
     )
     profile = source.icc_profile
     if profile and settings.deidentify:

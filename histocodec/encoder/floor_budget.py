@@ -12,7 +12,7 @@ from ..errors import BudgetError
 from ..format.entries import ErrorSummary, Summary
 from ..pixels.rate import SEARCH_RANGES, best_quality
 from ..pixels.residual import HIGHEST_FLOOR_DB
-from ..pixels.tile_codecs import QUALITY_SCALES, TileCodec
+from ..pixels.tile_codecs import QUALITY_SCALES
 from ..pixels.tile_coder import coded_tile
 from ..runtime.closing import Closing
 from .block_floors import Floors
@@ -36,9 +36,6 @@ _MUCH = 0.25
 """Share of the blocks with a floor from which a finer base may take fewer bytes in all, as it saves many of the
 layer's."""
 
-_STEP = 0.05
-"""Resolution of the search on scales that are not whole numbers."""
-
 _MOST_RAISED_DB, _RAISED_STEP_DB = 12.0, 0.02
 """The most that a floor is raised to use what a budget leaves, and how closely that is searched."""
 
@@ -57,18 +54,18 @@ class Bounded(Closing):
 
 
 def enhanced(job: Job, base: CodedPyramid, floors: Floors) -> CodedEnhancement:
-    """Code the layer that a base needs, as takes the fewest bytes."""
+    """Code the layer that a base needs, with the colours that take the fewest bytes."""
     return CodedEnhancement(job, base, floors, choose_coder(job, base, floors))
 
 
-def code_bounded_within(job: Job, floors: Floors, budget: int) -> Bounded:
+def code_bounded_within(job: Job, floors: Floors, budget_bytes: int) -> Bounded:
     """Code the finest base that fits into a budget beside the layer that it needs. Raises BudgetError if none does."""
-    search = _Search(job, floors, budget)
+    search = _Search(job, floors, budget_bytes)
     made = search.run()
     try:
-        _refine(job, made, floors, budget)
+        _refine(job, made, floors, budget_bytes)
         if job.settings.min_psnr_db is None:
-            _raise_regions(job, made, floors, budget)
+            _raise_regions(job, made, floors, budget_bytes)
     except BaseException:
         made.close()
         raise
@@ -78,8 +75,8 @@ def code_bounded_within(job: Job, floors: Floors, budget: int) -> Bounded:
 class _Search:
     """The search for the finest base that fits."""
 
-    def __init__(self, job: Job, floors: Floors, budget: int) -> None:
-        self._job, self._floors, self._budget, self._codec = job, floors, budget, job.coder.codec
+    def __init__(self, job: Job, floors: Floors, budget_bytes: int) -> None:
+        self._job, self._floors, self._budget_bytes, self._codec = job, floors, budget_bytes, job.coder.codec
         self._estimate = Estimate(job, floors)
         self._cheapest = SEARCH_RANGES[self._codec][0]
         if np.count_nonzero(floors) > _MUCH * floors.size:
@@ -98,22 +95,22 @@ class _Search:
                 made = self._code(quality)
                 needed = needed_bytes(self._job, made)
                 self._estimate.correct(quality, made.base.total_bytes, made.enhancement.total_bytes)
-                if needed > self._budget:
+                if needed > self._budget_bytes:
                     self._exceeds = quality
                     if quality <= self._cheapest:
                         with made:
-                            raise _too_small(self._job, made, needed, self._budget)
+                            raise _too_small(self._job, made, needed, self._budget_bytes)
                     made.close()
                     continue
                 if best is not None:
                     best.close()
                 best, self._fits = made, quality
-                if needed >= FULL * self._budget:
+                if needed >= FULL * self._budget_bytes:
                     break
             if best is None:
                 best = self._code(self._cheapest)
-                if (needed := needed_bytes(self._job, best)) > self._budget:
-                    raise _too_small(self._job, best, needed, self._budget)
+                if (needed := needed_bytes(self._job, best)) > self._budget_bytes:
+                    raise _too_small(self._job, best, needed, self._budget_bytes)
         except BaseException:
             if best is not None:
                 best.close()
@@ -121,7 +118,7 @@ class _Search:
         return best
 
     def _next_quality(self) -> float:
-        step, aim = _step_of(self._codec), _AIM * self._budget
+        step, aim = QUALITY_SCALES[self._codec].step, _AIM * self._budget_bytes
         # Below the cheapest, bytes grow again.
         rising = best_quality(lambda q: self._estimate(q) if q >= self._cheapest else 0.0, aim, self._codec)
         quality = max(rising or self._cheapest, self._cheapest)
@@ -137,17 +134,13 @@ class _Search:
             raise
 
 
-def _step_of(codec: TileCodec) -> float:
-    return 1.0 if QUALITY_SCALES[codec].whole else _STEP
-
-
-def _refine(job: Job, made: Bounded, floors: Floors, budget: int) -> None:
+def _refine(job: Job, made: Bounded, floors: Floors, budget_bytes: int) -> None:
     """Code tiles of the base one step finer while the budget lasts, those alone that no block with a floor sees.
 
     A codec whose qualities are whole numbers leaves up to a tenth of a budget.
     """
-    codec = job.coder.codec
-    finer = min(made.base.quality + _step_of(codec), QUALITY_SCALES[codec].high)
+    scale = QUALITY_SCALES[job.coder.codec]
+    finer = min(made.base.quality + scale.step, scale.high)
     pixels, codes, blocks = job.pyramid.levels[0], made.base.base, job.pyramid.blocks
     seen = {
         address
@@ -157,10 +150,10 @@ def _refine(job: Job, made: Bounded, floors: Floors, budget: int) -> None:
     free = [
         i for i in range(pixels.grid.count) if pixels.grid.address(i) not in seen and job.pyramid.tissue_of(i).any()
     ]
-    spare = budget - needed_bytes(job, made)
+    spare = budget_bytes - needed_bytes(job, made)
     # Spread over the slide: whole rows of finer tiles would be seen.
     for index in np.random.default_rng(job.settings.seed).permutation(free).tolist():
-        if spare < (1 - FULL) * budget:
+        if spare < (1 - FULL) * budget_bytes:
             break
         data = coded_tile(pixels.read, pixels.grid, job.coder, finer, index)
         more = len(data) - len(codes.get(index))
@@ -169,17 +162,17 @@ def _refine(job: Job, made: Bounded, floors: Floors, budget: int) -> None:
             spare -= more
 
 
-def _raise_regions(job: Job, made: Bounded, floors: Floors, budget: int) -> None:
+def _raise_regions(job: Job, made: Bounded, floors: Floors, budget_bytes: int) -> None:
     """Give what is still left to the regions, as a floor above the one that was asked for.
 
-    A slide of few tiles leaves less than any of them would take.
+    On a small slide what is left is too little to code even one more tile finer.
     """
     low, high = 0.0, min(HIGHEST_FLOOR_DB - float(floors.max()), _MOST_RAISED_DB)
-    while high - low > _RAISED_STEP_DB and needed_bytes(job, made) < FULL * budget:
+    while high - low > _RAISED_STEP_DB and needed_bytes(job, made) < FULL * budget_bytes:
         middle = (low + high) / 2
         raised, kept = np.where(floors > 0, floors + middle, 0.0), made.enhancement
         made.enhancement = CodedEnhancement(job, made.base, raised, kept.coder)
-        if needed_bytes(job, made) <= budget:
+        if needed_bytes(job, made) <= budget_bytes:
             low, unused = middle, kept
         else:
             high, unused, made.enhancement = middle, made.enhancement, kept
@@ -200,16 +193,17 @@ def needed_bytes(job: Job, made: Bounded) -> int:
     return overhead_bytes(job, layer) + made.base.total_bytes + made.enhancement.total_bytes
 
 
-def _too_small(job: Job, made: Bounded, needed: int, budget: int) -> BudgetError:
+def _too_small(job: Job, made: Bounded, needed: int, budget_bytes: int) -> BudgetError:
     """Return the error that says by how much a budget is too small, and what would do."""
     settings = job.settings
     ratio = math.floor(9.8 * job.source.size_bytes / needed) / 10  # a larger budget admits more beside the tiles
     floors = " and ".join(f"{v:g} dB" for v in (settings.min_psnr_db, settings.roi_psnr_db) if v is not None)
     possible = f"--ratio {ratio:g} can be met" if ratio >= 1 else "no ratio can be met"
     return BudgetError(
-        budget,
+        budget_bytes,
         needed,
-        f"{job.source.path}: a ratio of {settings.ratio:g} allows {budget} bytes. A floor of {floors} takes about "
-        f"{needed}, {needed / budget:.2f} times as many: {made.base.total_bytes} of them for the base and "
-        f"{made.enhancement.total_bytes} for its enhancement. {possible} with this floor; this ratio needs a lower one",
+        f"{job.source.path}: a ratio of {settings.ratio:g} allows {budget_bytes} bytes. A floor of {floors} takes "
+        f"about {needed}, {needed / budget_bytes:.2f} times as many: {made.base.total_bytes} of them for the base "
+        f"and {made.enhancement.total_bytes} for its enhancement. {possible} with this floor; this ratio needs a lower "
+        "one",
     )

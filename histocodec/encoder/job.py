@@ -26,13 +26,13 @@ class Job:
     source: Source
     settings: EncodeSettings
     resources: Resources
-    budget: int | None
+    budget_bytes: int | None
     """Bytes that the file may take; None for no bound."""
     generator: Generator
     pyramid: UncodedPyramid
     overview: CodedOverview
     coder: TileCoder
-    """Codes the tiles of the base."""
+    """Coder of the base's tiles."""
     floors: Floors | None
     """The floor of each block; None if the settings ask for none."""
     embed: bool | None
@@ -48,7 +48,7 @@ class Job:
             plan.source,
             settings,
             resources,
-            plan.budget,
+            plan.budget_bytes,
             plan.load_generator(),
             pyramid,
             overview,
@@ -56,26 +56,26 @@ class Job:
             floors,
             settings.embed_generator,
         )
-        return job.fitted(plan.budget)
+        return job.fitted(plan.budget_bytes)
 
     @property
     def scale(self) -> int:
         """Full pixels per base pixel."""
         return self.pyramid.scale
 
-    def fitted(self, budget: int | None) -> Job:
-        """Return the same with the extras that belong into an output of this size; None for no bound."""
-        extras = collect_extras(self.source, self.settings, self.pyramid.coarsest(), budget)
+    def fitted(self, budget_bytes: int | None) -> Job:
+        """Return the job with the extras that belong into an output of this size; None for no bound."""
+        extras = collect_extras(self.source, self.settings, self.pyramid.coarsest(), budget_bytes)
         job = dataclasses.replace(self, extras=extras)
-        return job if budget is None else job.with_package_for(budget)
+        return job if budget_bytes is None else job.with_package_for(budget_bytes)
 
     def with_package_for(self, output_bytes: int) -> Job:
-        """Return the same with the generator's package, if it belongs into an output of about this size."""
+        """Return the job with the generator's package, if it belongs into an output of about this size."""
         extras = self.extras.with_package_for(output_bytes, self.generator, embed=self.embed)
         return dataclasses.replace(self, extras=extras)
 
     def with_tuned(self, generator: Generator) -> Job:
-        """Return the same with a generator that has to be embedded, since nobody else has it."""
+        """Return the job with a generator that has to be embedded, since nobody else has it."""
         extras = dataclasses.replace(self.extras, package=generator.package)
         return dataclasses.replace(self, generator=generator, embed=True, extras=extras)
 

@@ -9,12 +9,12 @@ import numpy as np
 
 from ..format.entries import QualityEntry
 from ..format.quality import QualityMap, summarise, summarise_errors
+from ..geometry import Address
 from ..pixels.score import PSNR_CAP_DB, SSIM_SIDE, BlockScore
 from ..runtime.resources import Resources
 from .blocks import BlockReader
 from .coded_pyramid import CodedPyramid
 from .job import Job
-from .uncoded_pyramid import Address
 
 FEWEST_BLOCKS = 24
 """Number of blocks below which a sample's own spread says little of the slide's."""

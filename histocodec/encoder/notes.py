@@ -46,7 +46,7 @@ def _on_pixels(job: Job, manifest: Manifest) -> Iterator[str]:
     if manifest.base.downsampling and codec != "avif":
         yield (
             f"the base, which other readers open, was made by {manifest.base.downsampling.name}: "
-            "they show its pixels sharpened (downsampling box: the plain average)"
+            "they show its pixels sharpened (without that: --downsampling box, the box average)"
         )
     if generator.digest.startswith("builtin:"):
         yield f"no learned generator: the full resolution is enlarged by {generator.name}, an interpolation"

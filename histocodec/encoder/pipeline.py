@@ -28,7 +28,7 @@ from .plan import Plan, make_plan
 from .report import EncodeReport
 from .settings import EncodeSettings
 from .tint import with_source_colours
-from .tuned_decoder import TissueBlocks, Tuner, tissue_blocks_of, with_tuned_decoder
+from .tuned_generator import TissueBlocks, Tuner, tissue_blocks_of, with_tuned_generator
 from .uncoded_pyramid import UncodedPyramid
 
 
@@ -44,9 +44,10 @@ def encode(
 ) -> EncodeReport:
     """Write `source` to `path` as a container, atomically.
 
-    generator: must have the scale that `base_scale` gives for this source; None for `default_generator`. The source is
-    read once (but for what a downsampler sees around a tile, and sampled again to verify). Memory is bounded by a few
-    tiles for each worker; the uncoded base waits on the output's disk meanwhile. The same input gives the same bytes.
+    generator: must have the scale that `base_scale` gives for this source; None for `default_generator`. The base is
+    made in one pass over the source. Blocks that are measured, corrected or learned from are read again, and base
+    `auto` reads a sample first. Memory is bounded by a few tiles for each worker; the uncoded base waits on the disk of
+    the output meanwhile. The same input gives the same bytes.
     tuner: trains the generator on with the slide's own tissue, such as `training.SlideTuner`; what comes out is
     embedded if it is worth its bytes, and the report's notes say what it gained.
 
@@ -64,7 +65,7 @@ def encode(
         job = _scan(plan, path.parent, progress, stack)
         coded = stack.enter_context(code_base(job))
         if tuner is not None:
-            coded = stack.enter_context(with_tuned_decoder(coded, tuner))
+            coded = stack.enter_context(with_tuned_generator(coded, tuner))
         if job.floors is not None:
             coded = stack.enter_context(with_enhancement(coded))
             assert coded.enhancement is not None
@@ -96,7 +97,7 @@ def _scan(plan: Plan, folder: Path, progress: Progress, stack: ExitStack) -> Job
     resources = Resources(folder, settings.workers, settings.seed, progress)
     pyramid = stack.enter_context(UncodedPyramid(plan.source, plan.downsampler, resources, tile=TILES[settings.codec]))
     _check_damage(plan.source)
-    overview = stack.enter_context(CodedOverview(pyramid, settings.codec, plan.budget, resources))
+    overview = stack.enter_context(CodedOverview(pyramid, settings.codec, plan.budget_bytes, resources))
     return Job.of(plan, pyramid, overview, resources)
 
 
@@ -125,7 +126,9 @@ def _write(
     with atomic_output(path, overwrite=overwrite) as out:
         write_contents(out, job, manifest, base.levels, checksums, measured, pieces)
         size_bytes = out.seek(0, io.SEEK_END)
-        if job.budget is not None and size_bytes > job.budget:
-            raise BudgetError(job.budget, size_bytes, f"{path.name}: {size_bytes} bytes, only {job.budget} are allowed")
+        if job.budget_bytes is not None and size_bytes > job.budget_bytes:
+            raise BudgetError(
+                job.budget_bytes, size_bytes, f"{path.name}: {size_bytes} bytes, only {job.budget_bytes} are allowed"
+            )
     notes = (*notes, *coded.notes, *notes_on(job, manifest, path))
     return EncodeReport(path, size_bytes, base.total_bytes, manifest, notes)

@@ -1,4 +1,4 @@
-"""The decisions that are made before the slide is read: the base, who predicts from it, how many bytes there are."""
+"""The decisions that are made before the slide is scanned: the base, its generator, and the bytes that there are."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .settings import EncodeSettings
 
 @dataclass(frozen=True)
 class Plan:
-    """Every choice that is made before the slide is read."""
+    """Every choice that is made before the slide is scanned."""
 
     source: Source
     settings: EncodeSettings
@@ -29,7 +29,7 @@ class Plan:
     downsampler: Downsampler
     load_generator: Callable[[], Generator]
     """Gives the generator, and waits for it if it is still being loaded."""
-    budget: int | None
+    budget_bytes: int | None
     """Bytes that the file may take; None for no bound."""
     notes: tuple[str, ...] = ()
     """Sentences for the user on what was decided."""
@@ -44,7 +44,7 @@ class Plan:
 def make_plan(
     source: Source, generator: Generator | None, settings: EncodeSettings, *, tuned: bool, progress: Progress
 ) -> Plan:
-    """Decide on everything that the slide's pixels need not be coded for.
+    """Decide on scale, downsampler, generator and budget before the slide is scanned.
 
     generator: None for the default one, which is loaded while the source is read: importing torch takes seconds.
     tuned: the generator will be tuned to the slide. Raises SettingsError, GeneratorError, UnsupportedResolution,
@@ -52,8 +52,8 @@ def make_plan(
     """
     if settings.base == "auto" and generator is not None:
         raise SettingsError(f"base auto compares the default generators: {generator.name} decides on one by itself")
-    budget = None if settings.ratio is None else int(source.size_bytes / settings.ratio)
-    scale, base, notes = decide_base(source, settings, budget, progress)
+    budget_bytes = None if settings.ratio is None else int(source.size_bytes / settings.ratio)
+    scale, base, notes = decide_base(source, settings, budget_bytes, progress)
     if generator is not None and generator.scale != scale:
         raise GeneratorError(
             f"generator {generator.name} enlarges {generator.scale} times, the base of {source.path.name} needs {scale}"
@@ -61,13 +61,13 @@ def make_plan(
     if settings.embed_generator and generator is not None and generator.package is None:
         raise SettingsError(f"{generator.name} has no package that could be embedded")
     if tuned and settings.embed_generator is False:
-        raise SettingsError("a tuned decoder exists nowhere but in its file: it has to be embedded")
+        raise SettingsError("a tuned generator exists nowhere but in its file: it has to be embedded")
     if generator is None:
         package = default_package(scale, settings.codec)
         downsampler, load = downsampler_for(package, scale, settings.downsampling), _loading(package)
     else:
         downsampler, load = downsampler_for(generator, scale, settings.downsampling), lambda: generator
-    return Plan(source, dataclasses.replace(settings, base=base), scale, downsampler, load, budget, notes)
+    return Plan(source, dataclasses.replace(settings, base=base), scale, downsampler, load, budget_bytes, notes)
 
 
 def _loading(package: Package) -> Callable[[], Generator]:

@@ -14,6 +14,7 @@ import numpy as np
 from ..errors import BudgetError
 from ..format.entries import ErrorSummary
 from ..format.quality import summarise_errors
+from ..geometry import Address, addresses_where
 from ..pixels.floors import SLIVER
 from ..pixels.rate import best_quality
 from .block_floors import Floors, touched_blocks
@@ -21,7 +22,6 @@ from .coded_pyramid import CodedPyramid
 from .floor_budget import Bounded, code_bounded_within
 from .job import Job
 from .split import Estimate
-from .uncoded_pyramid import Address, addresses_where
 
 _SAFETY = 0.6
 """Share of the bound that proposals aim at, so that they hold: where all lose less, the block that loses most stands
@@ -29,7 +29,7 @@ out more."""
 
 
 def measure_rest_loss(
-    job: Job, unbounded: CodedPyramid, made: Bounded, floors: Floors, budget: int
+    job: Job, unbounded: CodedPyramid, made: Bounded, floors: Floors, budget_bytes: int
 ) -> tuple[ErrorSummary | None, tuple[str, ...]]:
     """Measure what the regions cost the tissue outside them; a summary in dB, and a sentence for the user.
 
@@ -43,7 +43,7 @@ def measure_rest_loss(
     if settings.min_psnr_db is None:
         before_db, bytes_before = _predicted_db(job, unbounded, outside), unbounded.total_bytes
     else:
-        with code_bounded_within(job, np.full(floors.shape, settings.min_psnr_db), budget) as without:
+        with code_bounded_within(job, np.full(floors.shape, settings.min_psnr_db), budget_bytes) as without:
             before_db = [float(without.enhancement.decoded_db[row, column]) for column, row in outside]
             bytes_before = without.base.total_bytes
     after_db = [float(made.enhancement.decoded_db[row, column]) for column, row in outside]
@@ -56,8 +56,8 @@ def measure_rest_loss(
     )
     if loss.worst > settings.rest_loss_db:
         raise BudgetError(
-            budget,
-            budget,
+            budget_bytes,
+            budget_bytes,
             f"{job.source.path}: at a ratio of {settings.ratio:g} a floor of {settings.roi_psnr_db:g} dB in the "
             f"regions costs the tissue outside them {lost}: more than the {settings.rest_loss_db:g} dB that any block "
             f"of it may lose. What would do: {_alternatives(job, made, loss, bytes_before, floors)}",

@@ -47,11 +47,11 @@ class EncodeSettings:
     verify_within_db: float = 1.0
     """A sample ends sooner once the mean PSNR of all tissue is known to within so much, with 95 % confidence."""
     min_psnr_db: float | None = None
-    """No square of 256 px of the decoded file may be below (`floors`): the block of one that falls short gets a tile of
-    the enhancement layer."""
+    """PSNR in dB that every square of 256 px of the decoded file reaches; the block of one that falls short gets a
+    tile of the enhancement layer."""
     regions: RegionsOfInterest | None = None
     roi_psnr_db: float | None = None
-    """No square of a block that touches one of the regions may be below."""
+    """PSNR in dB that every square of a block reaches that a region of interest touches."""
     rest_loss_db: float = 1.0
     """With regions and a ratio: the most that a block of tissue outside the regions may lose against the same file
     without regions. What would cost more is refused."""
@@ -59,7 +59,7 @@ class EncodeSettings:
     """Codec of the enhancement layer. None: `avif` for an AVIF base, else `jp2k`."""
     deidentify: bool = False
     seed: int = 0
-    """Draws the tiles that rate control and verification look at."""
+    """Seed of every random choice: tiles for rate control, blocks to measure."""
     workers: int = field(default_factory=core_count)
 
     def __post_init__(self) -> None:
@@ -77,7 +77,7 @@ class EncodeSettings:
             raise SettingsError("give either a ratio or a quality")
         if self.ratio is None and self.quality is None and self.min_psnr_db is None:
             raise SettingsError(
-                "give a ratio or a quality, or a floor for all tiles, which is met with the fewest bytes"
+                "give a ratio or a quality, or a floor for all blocks, which is met with the fewest bytes"
             )
         self._check_floors()
         if self.ratio is not None and not 1 <= self.ratio <= 1000:

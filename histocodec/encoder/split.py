@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from ..geometry import Address, addresses_where
 from ..pixels.colour import fit_colours
 from ..pixels.floors import lowest_psnr
 from ..pixels.rate import SEARCH_RANGES
@@ -22,7 +23,6 @@ from .blocks import Block, BlockReader
 from .coded_pyramid import CodedPyramid, coded_on_demand, estimated_bytes
 from .job import Job
 from .overhead import overhead_bytes
-from .uncoded_pyramid import Address, addresses_where
 
 LOWEST_QUALITY: dict[TileCodec, float] = {"jp2k": 26.0, "avif": 30.0, "jpeg": 30.0}
 """The lowest quality of a base whose quality a floor alone decides. A high floor would make do with less; but the base
@@ -41,8 +41,8 @@ _CALLS = 16
 _COMPARED = 6
 """Blocks of each floor that are coded both ways."""
 
-_TRANSFORMED_UP_TO_DB = 40.0
-"""Floor above which an estimate does without transformed colours: their 8 bits are too few."""
+_TURNED_UP_TO_DB = 40.0
+"""Floor above which an estimate does without turned colours: their 8 bits are too few."""
 
 _STRIDE = 7
 """A transform is fitted to one pixel in so many."""
@@ -130,18 +130,18 @@ class Estimate:
 
     def _coder(self, blocks: Sequence[Block], floor_db: float) -> EnhancementCoder:
         codec = self._job.settings.codec_of_enhancement
-        transforms = bool(blocks) and codec == "avif" and floor_db <= _TRANSFORMED_UP_TO_DB
-        return _transforming(codec, blocks) if transforms else EnhancementCoder(codec)
+        turns = bool(blocks) and codec == "avif" and floor_db <= _TURNED_UP_TO_DB
+        return _turning(codec, blocks) if turns else EnhancementCoder(codec)
 
 
 def choose_coder(job: Job, base: CodedPyramid, floors: Floors) -> EnhancementCoder:
-    """Return how to code the layer: for `avif` with its colours transformed, if a few blocks then take fewer bytes.
+    """Return how to code the layer: for `avif` with its colours turned, if a few blocks then take fewer bytes.
 
-    High floors gain nothing: the transformed colours have 8 bits as well.
+    High floors gain nothing: the turned colours have 8 bits as well.
     """
-    untransformed = EnhancementCoder(job.settings.codec_of_enhancement)
-    if untransformed.codec != "avif":
-        return untransformed
+    unturned = EnhancementCoder(job.settings.codec_of_enhancement)
+    if unturned.codec != "avif":
+        return unturned
     read = job.blocks(base.decoded_base().read)
     groups: list[tuple[float, float, list[Block]]] = []
     for floor_db in np.unique(floors[floors > 0]).tolist():
@@ -151,12 +151,12 @@ def choose_coder(job: Job, base: CodedPyramid, floors: Floors) -> EnhancementCod
             groups.append((floor_db, len(places) / len(some), short))
     blocks = [block for _, _, short in groups for block in short]
     if not blocks:
-        return untransformed
+        return unturned
 
     def total(coder: EnhancementCoder) -> float:
         return sum(share * _bytes(short, floor_db, coder, job.resources) for floor_db, share, short in groups)
 
-    return min((_transforming(untransformed.codec, blocks), untransformed), key=total)
+    return min((_turning(unturned.codec, blocks), unturned), key=total)
 
 
 def _short_blocks(
@@ -176,7 +176,7 @@ def _bytes(blocks: Sequence[Block], floor_db: float, coder: EnhancementCoder, re
     return sum(resources.map(size, blocks))
 
 
-def _transforming(codec: TileCodec, blocks: Sequence[Block]) -> EnhancementCoder:
+def _turning(codec: TileCodec, blocks: Sequence[Block]) -> EnhancementCoder:
     """Return a coder with the principal axes of what the tiles of these blocks would hold."""
     residuals = np.concatenate([residual(block.source, block.within).reshape(-1, 3)[::_STRIDE] for block in blocks])
     sources = np.concatenate([block.source.reshape(-1, 3)[::_STRIDE] for block in blocks])

@@ -7,8 +7,8 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
+from ..geometry import Address, addresses_where
 from .coded_slide import CodedSlide
-from .uncoded_pyramid import Address, addresses_where
 
 _BLOCKS = 16
 """Blocks of tissue, and of glass, that tell the shift of their colours."""
@@ -20,8 +20,8 @@ _MOST_STEPS = 2.0
 def with_source_colours(coded: CodedSlide) -> CodedSlide:
     """Return the slide with the mean colours of its source; unchanged for a codec without a colour transform.
 
-    The transform makes good for the third of a step or so by which codec and generator shift the colours. Tissue went
-    through the network and glass did not: where their shifts differ, the middle of the two is taken back.
+    The transform compensates the colour shift of codec and generator, about a third of a step. Tissue went through the
+    network and glass did not: where their shifts differ, the middle of the two is taken back.
     """
     job = coded.job
     if job.coder.colour is None:

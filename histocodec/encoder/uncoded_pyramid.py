@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from ..format.entries import LEVEL_STEP, level_sizes
 from ..generators.predict import read_with_halo
-from ..geometry import Image, Region, Size, TileGrid
-from ..pixels.downsample import BLOCK, downsample, make_base
+from ..geometry import Address, Image, Region, Size, TileGrid, addresses_where
+from ..pixels.downsample import BLOCK, downsample, extended, make_base
 from ..pixels.resampler import Downsampler
 from ..runtime.closing import Closing
 from ..runtime.resources import Resources
@@ -22,9 +22,6 @@ _MOST_PIXELS = 1 << 20
 
 _STRIP = 32
 """Rows of a reduced level that are made at a time."""
-
-Address = tuple[int, int]
-"""Column and row of a block on the canonical grid."""
 
 
 class UncodedPyramid(Closing):
@@ -125,11 +122,6 @@ class UncodedPyramid(Closing):
         self._stack.close()
 
 
-def addresses_where(chosen: NDArray[np.bool_]) -> list[Address]:
-    """List the blocks that are True in a (rows, columns) array, row by row."""
-    return [(int(column), int(row)) for row, column in np.argwhere(chosen)]
-
-
-def _filled(image: Image, side: int) -> Image:
-    """Extend to `side` x `side` by repeating the last row and column: it costs the codec next to nothing."""
-    return np.pad(image, ((0, side - image.shape[0]), (0, side - image.shape[1]), (0, 0)), mode="edge")
+def _filled(tile: Image, side: int) -> Image:
+    """Extend a tile to `side` x `side` by repeating its last row and column: it costs the codec next to nothing."""
+    return extended(tile, side - tile.shape[0], side - tile.shape[1])

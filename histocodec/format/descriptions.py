@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from ..geometry import Region
@@ -22,7 +22,7 @@ and all tiled ones for levels."""
 _LONGEST_HISTORY = 4000
 """Characters of a lossy history that are repeated."""
 _RECONSTRUCTED = "reconstructed by"
-_NAMED = re.compile(rf"{_RECONSTRUCTED} ([A-Za-z0-9][A-Za-z0-9._+-]{{0,63}}) (?:sha256|builtin):")
+_NAMED = re.compile(rf"{_RECONSTRUCTED} ([A-Za-z0-9][A-Za-z0-9._+ -]{{0,63}}?) (?:sha256|builtin):")
 _DIGESTED = re.compile(rf"{_RECONSTRUCTED} .{{1,64}}? (sha256:[0-9a-f]{{64}}|builtin:bicubic-x[24])(?![\w-])")
 
 
@@ -148,6 +148,15 @@ def stated_reconstruction(description: str, *, known: Collection[str] | None = N
     if not description.startswith((_PREFIX, _IN_APERIOS_ORDER)) or _RECONSTRUCTED not in description:
         return None
     return _origin(description.partition("\n")[2].partition("|")[0], known)
+
+
+def reconstruction_in(properties: Mapping[str, str], *, known: Collection[str] | None = None) -> str | None:
+    """Return what a source's properties state of an earlier reconstruction; None if they state none.
+
+    known: as `stated_reconstruction` takes it.
+    """
+    described = (properties.get(key, "") for key in ("tiff.ImageDescription", "ImageDescription"))
+    return next(filter(None, (stated_reconstruction(text, known=known) for text in described)), None)
 
 
 def _origin(text: str, known: Collection[str] | None = None) -> str:

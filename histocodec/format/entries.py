@@ -26,7 +26,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+ -]{0,63}")
 _SHA256 = "[0-9a-f]{64}"
 _DIGEST = f"sha256:{_SHA256}"
 
-Name = Annotated[str, Pattern(NAME.pattern, "1 to 64 letters, digits and ._+-")]
+Name = Annotated[str, Pattern(NAME.pattern, "1 to 64 letters, digits, spaces and ._+-")]
 Sha256 = Annotated[str, Pattern(_SHA256, "64 hexadecimal digits")]
 Digest = Annotated[str, Pattern(_DIGEST, "sha256: and 64 hexadecimal digits")]
 GeneratorDigest = Annotated[

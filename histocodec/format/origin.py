@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from ..errors import RoiError
 
 Origin = Literal["bounds", "slide"]
 """`bounds`: the corner of the scanned part. `slide`: that of the slide."""
 
-ORIGINS: tuple[Origin, ...] = get_args(Origin)
 CORNER = (0, 0)
 """Full pixels from the slide's corner to itself."""
 

@@ -1,4 +1,4 @@
-"""Regions of interest, which a pathologist has drawn on a slide, and the tiles that they touch.
+"""Regions of interest, which a pathologist has drawn on a slide, and the blocks that they touch.
 
 They come as GeoJSON (RFC 7946) in pixels of the full resolution instead of degrees, x right and y down: what QuPath
 exports. They go out as they came: features are kept as text, and geometries are only ever derived from it.
@@ -80,9 +80,9 @@ class _Drawn(NamedTuple):
 class RegionsOfInterest:
     """Areas of a slide that a pathologist has drawn, in full-resolution pixels.
 
-    A region touches a rectangle of pixels if they share area, or if a point of a line, or a point, lies in it; the
+    A region of interest touches a rectangle if they share area, or if a point of a line, or a point, lies in it; the
     rectangle has its left and top edges, but not its right and bottom ones. So an area that ends at x = 512 touches
-    nothing beyond it, and a point at x = 512 lies in the tile that begins there. Holes are no part of an area. An area
+    nothing beyond it, and a point at x = 512 lies in the block that begins there. Holes are no part of an area. An area
     whose outline crosses itself is all that the outline encloses, also what it goes around twice.
     """
 
@@ -179,10 +179,10 @@ class RegionsOfInterest:
         areas, marks = self._touching(region)
         return bool(areas.any() or marks.any())
 
-    def tiles(self, grid: TileGrid) -> set[tuple[int, int]]:
-        """Return (column, row) of every tile that a region touches within the slide.
+    def blocks(self, grid: TileGrid) -> set[tuple[int, int]]:
+        """Return (column, row) of every block that a region of interest touches within the slide.
 
-        grid: tiles of full pixels. For tiles of the base, those times the scale: the columns and rows are the same.
+        grid: the canonical grid over the full resolution.
         """
         columns, rows = (axis.ravel() for axis in np.meshgrid(*(np.arange(count) for count in grid.shape)))
         left, top = columns * grid.tile, rows * grid.tile

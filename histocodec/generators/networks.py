@@ -88,8 +88,8 @@ class RRDBNet(nn.Module):
 
     Residual-in-residual dense blocks between a first and a last convolution at the base's resolution, then twice an
     enlargement by repetition and a convolution. Every convolution pads with zeros, as those of the published weights
-    do: it sees up to 15 pixels a block, far more than any halo, so the zeros at a block's edge reach its inner part,
-    weakly (benchmarks/NOTES.md has the measured seams).
+    do: each residual dense block sees up to 15 pixels, far more than any halo, so the zeros around its input reach the
+    inner part, weakly (benchmarks/NOTES.md has the measured seams).
 
     blocks: 1 to 64. features: 1 to 256. growth: 1 to 128. halo: 0 to 64 base pixels. Raises ValueError otherwise.
     """

@@ -1,4 +1,4 @@
-"""Model packages: safetensors files that state what they are. The SHA-256 of a file's bytes is its identity."""
+"""Packages: safetensors files that state what they are. The SHA-256 of a file's bytes is its identity."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class PackageCard:
 
 @dataclass(frozen=True)
 class Package:
-    """A model package: its bytes, and what they state."""
+    """A package: its bytes, and what they state."""
 
     data: bytes
 
@@ -59,7 +59,7 @@ class Package:
     def read(cls, path: Path) -> Package:
         """Read a file. Raises InvalidPackage if it is too large to be a package."""
         if path.stat().st_size > MAX_PACKAGE_BYTES:
-            raise InvalidPackage(f"{path} is not a model package: it has more than {MAX_PACKAGE_BYTES} bytes")
+            raise InvalidPackage(f"{path} is not a package: it has more than {MAX_PACKAGE_BYTES} bytes")
         return cls(path.read_bytes())
 
     @cached_property
@@ -75,10 +75,10 @@ class Package:
             header = json.loads(self.data[8 : 8 + length])
             card = PackageCard(**json.loads(header["__metadata__"][METADATA_KEY]))
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise InvalidPackage("not a model package: no histocodec card in its safetensors header") from error
+            raise InvalidPackage("not a package: no histocodec card in its safetensors header") from error
         if not isinstance(card.name, str) or not NAME.fullmatch(card.name):
-            raise InvalidPackage(f"a model package needs a name of letters, digits and ._+- found {card.name!a:.80}")
+            raise InvalidPackage(f"a package needs a name of letters, digits, spaces and ._+-, found {card.name!a:.80}")
         named = card.downsampler
         if named is not None and not (isinstance(named, str) and NAME.fullmatch(named)):
-            raise InvalidPackage(f"model package {card.name}: downsampler is a name or left out, found {named!a:.80}")
+            raise InvalidPackage(f"package {card.name}: downsampler is a name or left out, found {named!a:.80}")
         return card

@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import SettingsError
+from ..errors import RegionError
 from ..geometry import Image, Region, Size, TileGrid
 from ..pixels.downsample import BLOCK
 from ..pixels.resampler import Generator
@@ -32,7 +32,7 @@ def read_with_halo(read: Callable[[Region], Image], size: Size, region: Region, 
     wanted = region.grown(halo)
     part = wanted.clipped(size)
     if part is None:
-        raise SettingsError(f"{region} lies outside an image of {size.width} x {size.height} px")
+        raise RegionError(f"{region} lies outside an image of {size.width} x {size.height} px")
     image = read(part)
     if part == wanted:
         return image
@@ -73,7 +73,7 @@ class BlockPredictor:
         return predict(generator, self.read_base, self.blocks, column, row)
 
     def bicubic(self, column: int, row: int) -> Image:
-        """Return the same block as bicubic enlarges it, whatever it holds."""
+        """Return one block as bicubic enlarges it, tissue or glass; the shape is that of `__call__`."""
         return predict(self._bicubic, self.read_base, self.blocks, column, row)
 
     @cached_property

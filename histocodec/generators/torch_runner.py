@@ -132,10 +132,10 @@ def _with_weights(known: Architectures[N], package: Package) -> N:
         if not all(value.isfinite().all() for value in weights.values()):
             raise ValueError("weights that are not finite")
     except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
-        raise InvalidPackage(f"model package {card.name}: {' '.join(str(error).split())[:200]}") from error
+        raise InvalidPackage(f"package {card.name}: {' '.join(str(error).split())[:200]}") from error
     if (network.scale, network.halo) != (card.scale, card.halo):
         raise InvalidPackage(
-            f"model package {card.name} states scale {card.scale} and halo {card.halo}, "
+            f"package {card.name} states scale {card.scale} and halo {card.halo}, "
             f"its network has {network.scale} and {network.halo}"
         )
     return network

@@ -59,7 +59,7 @@ class Header:
     bits: int
     """8 or 10 a sample."""
     level: int
-    """seq_level_idx."""
+    """AV1's seq_level_idx, 0 to 31."""
 
 
 def read_header(data: bytes) -> Header | None:

@@ -28,7 +28,7 @@ def downsample(image: Image, scale: int) -> Image:
     image: (height, width, 3) uint8 RGB. Returns (ceil(height / scale), ceil(width / scale), 3) uint8.
     An edge that `scale` does not divide is first extended by repeating its last row or column.
 
-        out[y, x, c] = (sum of the block + scale * scale // 2) // (scale * scale)
+        out[y, x, c] = (sum of scale * scale pixels + scale * scale // 2) // (scale * scale)
 
     Examples:
         >>> checks = np.array([[0, 1], [1, 0]], np.uint8)[..., None].repeat(3, axis=2)
@@ -36,8 +36,8 @@ def downsample(image: Image, scale: int) -> Image:
         [[[1, 1, 1]]]
     """
     height, width = image.shape[:2]
-    image = _extended(image, -height % scale, -width % scale)
-    # scale <= 16 keeps the sum of a block within uint16; adding strided views is faster than a 5-D reduction.
+    image = extended(image, -height % scale, -width % scale)
+    # scale <= 16 keeps that sum within uint16; adding strided views is faster than a 5-D reduction.
     rows = image[0::scale].astype(np.uint16)
     for offset in range(1, scale):
         rows += image[offset::scale]
@@ -82,7 +82,7 @@ def make_base(image: Image, downsampler: Downsampler, block: int = BLOCK) -> tup
     margin = halo * scale
     height, width = image.shape[0] - 2 * margin, image.shape[1] - 2 * margin
     base = downsample(image[margin : margin + height, margin : margin + width], scale)
-    tissue = tissue_blocks(_extended(base, -base.shape[0] % block, -base.shape[1] % block), block)
+    tissue = tissue_blocks(extended(base, -base.shape[0] % block, -base.shape[1] % block), block)
     if not isinstance(downsampler, BoxDownsampler):  # whose result this is
         for row, column in np.argwhere(tissue).tolist():
             part = base[row * block : (row + 1) * block, column * block : (column + 1) * block]
@@ -111,6 +111,6 @@ def with_margin(image: Image, scale: int, halo: int) -> Image:
     return np.pad(image, around, mode="edge")
 
 
-def _extended(image: Image, down: int, right: int) -> Image:
+def extended(image: Image, down: int, right: int) -> Image:
     """Extend an image by so many rows and columns, the last ones repeated."""
     return np.pad(image, ((0, down), (0, right), (0, 0)), mode="edge") if down or right else image

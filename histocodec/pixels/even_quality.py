@@ -149,7 +149,7 @@ class _Part:
         return np.count_nonzero(self._mask) / float(tile.shape[0] * tile.shape[1])
 
     def detail_db(self, decoded: Image) -> float:
-        """PSNR of what has detail. decoded: of the whole tile, or of the part."""
+        """Return the PSNR in dB of what has detail. decoded: the whole tile, or the part."""
         height, width = self.pixels.shape[:2]
         error = decoded[:height, :width][self._mask].astype(np.int32) - self.pixels[self._mask]
         return min(_HIGHEST_DB, float(psnr_of_mse(float((error * error).mean())))) if error.size else _HIGHEST_DB
@@ -165,7 +165,7 @@ class _Part:
 
 
 def _in_cells(image: Image) -> NDArray[np.uint8]:
-    """(rows, columns, CELL * CELL, 3) of an image whose sides are whole cells."""
+    """Return (rows, columns, CELL * CELL, 3) of an image whose sides are whole cells."""
     rows, columns = (side // CELL for side in image.shape[:2])
     cut = image.reshape(rows, CELL, columns, CELL, 3).transpose(0, 2, 1, 3, 4)
     cells: NDArray[np.uint8] = cut.reshape(rows, columns, CELL * CELL, 3)
@@ -178,7 +178,7 @@ def _lost_to_flatness(part: _Part, tile: Image) -> int:
     Where the library codes planes as they are, it is tuned for structural similarity: squares of 16 px weigh by the
     logarithm of their variance over the tile's mean of it (libaom, `av1_set_mb_ssim_rdmult_scaling`), so that tissue
     among glass comes out up to 2.5 dB worse than in a tile of its own. Measured on tissue of two scanners, 5.5 steps
-    make good for a difference of 1.
+    compensate a difference of 1.
     """
     log_variance = _log_variance(_Part(tile).cells)
     rows, columns = part.detailed.shape
@@ -187,11 +187,11 @@ def _lost_to_flatness(part: _Part, tile: Image) -> int:
 
 
 def _log_variance(cells: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """(rows, columns) of cells as `_in_cells` makes them: what libaom makes of each one's variance."""
+    """Return (rows, columns): libaom's logarithmic measure of the variance of each cell, as `_in_cells` makes them."""
     rows, columns = cells.shape[:2]
-    blocks = cells.reshape(rows, columns, 2, 8, 2, 8, 3).astype(np.float32)
+    eighths = cells.reshape(rows, columns, 2, 8, 2, 8, 3).astype(np.float32)
     # The first plane has about a third of the variance of RGB (`pixels.colour._STEPS`).
-    variance = blocks.var((3, 5)).sum(-1).mean((2, 3)) / 3
+    variance = eighths.var((3, 5)).sum(-1).mean((2, 3)) / 3
     found: NDArray[np.float64] = np.log(67.035434 * (1 - np.exp(-0.0021489 * variance)) + 17.492222)
     return found
 

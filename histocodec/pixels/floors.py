@@ -22,7 +22,7 @@ there is one: it is narrower than a nucleus, and a floor on it alone would set t
 
 
 def square_side(block: int, stated: int | None = SQUARE) -> int:
-    """Full pixels a side of the squares of a block of `block` full pixels. stated: None for a whole block."""
+    """Return the full pixels a side of the squares of a block of `block` px. stated: None for a whole block."""
     return block if stated is None else min(stated, block)
 
 

@@ -9,24 +9,20 @@ from numpy.typing import NDArray
 
 from ..geometry import Image
 
-_C1 = (0.01 * 255) ** 2
+_C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+"""K1 and K2 of SSIM, times the range of 8 bits, squared."""
 
-_C2 = (0.03 * 255) ** 2
-
-_WINDOW = np.exp(-0.5 * (np.arange(-5, 6) / 1.5) ** 2)
-
-_WINDOW = (_WINDOW / _WINDOW.sum()).astype(np.float32)
+_GAUSSIAN = np.exp(-0.5 * (np.arange(-5, 6) / 1.5) ** 2)
+_WINDOW = (_GAUSSIAN / _GAUSSIAN.sum()).astype(np.float32)
+"""Weights of SSIM's window along an axis: 11 of them, sum 1."""
 
 _CODE = np.arange(256) / 255
-
 _LINEAR = np.where(_CODE <= 0.04045, _CODE / 12.92, ((_CODE + 0.055) / 1.055) ** 2.4).astype(np.float32)
+"""Linear light of each 8-bit level of sRGB (IEC 61966-2-1)."""
 
-_TO_XYZ = np.array(
-    [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]], np.float64
-)  # IEC 61966-2-1
-
-_TO_XYZ = (_TO_XYZ / _TO_XYZ.sum(1, keepdims=True)).astype(np.float32)
-"""Linear sRGB to X, Y, Z, each over that of white."""
+_XYZ_OF_RGB = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]], np.float64)
+_TO_XYZ = (_XYZ_OF_RGB / _XYZ_OF_RGB.sum(1, keepdims=True)).astype(np.float32)
+"""Linear sRGB to X, Y, Z (IEC 61966-2-1), each over that of white."""
 
 
 def mean_squared_error(a: Image, b: Image) -> float:

@@ -14,9 +14,6 @@ grow and nothing else does."""
 NEARLY_FULL = 0.99
 """A budget filled to this share is not worth another estimate."""
 
-_STEP = 0.05
-"""Resolution of the search on scales that are not whole numbers."""
-
 _BYTES_OVER_RANGE = 150.0
 """First guess of how bytes grow from the lowest to the highest quality of a search range."""
 
@@ -28,7 +25,7 @@ class RateCurve:
     """Coded bytes as a function of quality, from the points known so far."""
 
     def __init__(self, measure: Callable[[float], float]) -> None:
-        """measure(quality) estimates the bytes of the whole; it is called once a quality."""
+        """Begin without points. measure(quality): estimates the bytes of the whole; it is called once a quality."""
         self._measure = measure
         self._points: dict[float, float] = {}
         self._correction = 1.0
@@ -55,7 +52,7 @@ def best_quality(curve: Callable[[float], float], budget_bytes: float, codec: Ti
         >>> best_quality(lambda quality: 1000 * 1.1**quality, budget_bytes=100_000, codec="jpeg")
         48.0
     """
-    step = 1.0 if QUALITY_SCALES[codec].whole else _STEP
+    step = QUALITY_SCALES[codec].step
     bottom, top = SEARCH_RANGES[codec]
     fits, exceeds = -1, math.floor((top - bottom) / step + 1e-9) + 1
     slope = math.log(_BYTES_OVER_RANGE) / (exceeds - 1)

@@ -32,21 +32,21 @@ class Resampler(Protocol):
 
 
 class Generator(Resampler, Protocol):
-    """A decoder's upscaler."""
+    """A map from the base to the full resolution, in encoder and decoder alike."""
 
     @property
     def package(self) -> bytes | None:
-        """The model package that a file may embed; None if there is none."""
+        """The package that a file may embed; None if there is none."""
         ...
 
     def __call__(self, base: Image) -> Image:
-        """(h + 2 halo, w + 2 halo, 3) uint8 RGB -> (h * scale, w * scale, 3) uint8 RGB."""
+        """Enlarge (h + 2 halo, w + 2 halo, 3) uint8 RGB to (h * scale, w * scale, 3) uint8 RGB."""
         ...
 
 
 class Downsampler(Resampler, Protocol):
-    """An encoder's maker of base pixels."""
+    """A map from full pixels to base pixels; only encoders use it."""
 
     def __call__(self, image: Image) -> Image:
-        """((h + 2 halo) * scale, (w + 2 halo) * scale, 3) uint8 RGB -> (h, w, 3) uint8 RGB."""
+        """Shrink ((h + 2 halo) * scale, (w + 2 halo) * scale, 3) uint8 RGB to (h, w, 3) uint8 RGB."""
         ...

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from ..errors import SettingsError
 from ..geometry import Image
 from .colour import UNCHANGED, ColourTransform
+from .downsample import extended
 from .floors import lowest_psnr
 from .metrics import mean_squared_error, psnr_of_mse
 from .tile_codecs import QUALITY_SCALES, TileCodec, decode_planes, decode_tile, encode_tile
@@ -36,8 +37,6 @@ TOLERANCE = 0.12
 """Highest estimated mean square, in squared 8-bit steps, by which a prediction may differ from the encoder's. Where one
 sample in fifty is off by one, which no decoder of binary32 comes near, the estimate stays below with a probability of
 0.9999; another network, or products in half precision, lie far above."""
-
-_QUALITY_STEP = 0.05
 
 _CLOSE_DB = 0.06
 """A tile that exceeds the floor by less is not made smaller."""
@@ -114,7 +113,7 @@ class EnhancementCoder:
 
     @classmethod
     def stored(cls, codec: TileCodec, colour: tuple[int, ...] | None) -> EnhancementCoder:
-        """colour: 24 numbers, those of residual tiles and then those of native ones, as a manifest holds them."""
+        """Build the coder that a manifest states. colour: 24 numbers, for residual tiles and then for native ones."""
         if colour is None:
             return cls(codec)
         return cls(codec, ColourTransform(colour[:12]), ColourTransform(colour[12:]))
@@ -171,9 +170,8 @@ def enhance_to(source: Image, prediction: Image, floor_db: float, coder: Enhance
 
     side = prediction.shape[0]
     # Beyond the slide the last row and column go on, which costs next to nothing.
-    padding = ((0, side - height), (0, side - width), (0, 0))
     candidates = [
-        _smallest(np.pad(image, padding, mode="edge"), source, restore, floor_db, coder, mode)
+        _smallest(extended(image, side - height, side - width), source, restore, floor_db, coder, mode)
         for mode, image, restore in (
             (Mode.RESIDUAL, residual(source, within), restored_residual),
             (Mode.NATIVE, source, restored_native),
@@ -188,9 +186,9 @@ def enhance_to(source: Image, prediction: Image, floor_db: float, coder: Enhance
 def _smallest(
     image: Image, source: Image, restore: Callable[[Image], Image], floor_db: float, coder: EnhancementCoder, mode: Mode
 ) -> EnhancedTile | None:
-    """Bisection over the codec's qualities, its steps led by what was measured; None if none reaches the floor."""
+    """Search the codec's qualities by bisection for the smallest tile; None if none reaches the floor."""
     codec, side, scale = coder.codec, image.shape[0], QUALITY_SCALES[coder.codec]
-    step = 1.0 if scale.whole else _QUALITY_STEP
+    step = scale.step
     low, high = math.floor(scale.low / step) - 1, math.ceil(scale.high / step)
     guess = round(_FIRST_QUALITY[codec](floor_db) / step)
     best: EnhancedTile | None = None

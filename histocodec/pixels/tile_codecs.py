@@ -7,7 +7,7 @@
 | `jpeg` | JPEG baseline, 4:2:0 or 4:4:4, optimised Huffman tables | libjpeg quality, whole numbers 1 to 100 |
 
 The quality scales are the libraries' own: they mean what their manuals say, and are compared by bytes, not by number.
-What a base does with them is `even`'s.
+`even_quality` uses them to give all tiles of a base one quality.
 """
 
 from __future__ import annotations
@@ -41,7 +41,12 @@ class QualityScale:
     low: float
     high: float
     whole: bool
-    """Only whole numbers."""
+    """True if only whole numbers are allowed."""
+
+    @property
+    def step(self) -> float:
+        """Smallest step of a search on the scale."""
+        return 1.0 if self.whole else 0.05
 
     def check(self, quality: float) -> float:
         """Return `quality`; raise SettingsError if it is not on this scale."""
@@ -138,7 +143,7 @@ def _decoded(data: bytes, codec: TileCodec, height: int, width: int) -> NDArray[
 
 
 def stated_size(data: bytes, codec: TileCodec) -> tuple[int, int] | None:
-    """(height, width) as the head of a codestream states them; None if they cannot be found."""
+    """Return (height, width) as the head of a codestream states them; None if they cannot be found."""
     try:
         match codec:
             case "jp2k":

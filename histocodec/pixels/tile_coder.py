@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..geometry import Image, Region, Size, TileGrid
 from .colour import ColourTransform, fit_colours
-from .downsample import _extended
+from .downsample import extended
 from .even_quality import EvenCoder
 from .tile_codecs import Chroma, TileCodec, decode_planes, decode_tile, encode_tile
 
@@ -66,7 +66,7 @@ def coded_tile(read: Callable[[Region], Image], grid: TileGrid, coder: TileCoder
     context = None
     if min(grid.size) >= side:
         context = read(Region(covered.right - side, covered.bottom - side, side, side))
-    whole = _extended(part, side - covered.height, side - covered.width)
+    whole = extended(part, side - covered.height, side - covered.width)
     return coder.encode(whole, quality, within=(covered.height, covered.width), context=context)
 
 

@@ -12,10 +12,10 @@ FLAT_RANGE = 16
 4 to 8 after the box average; the palest stroma by 30 and more."""
 
 
-def tissue_blocks(tile: Image, block: int) -> NDArray[np.uint8]:
-    """Tell which blocks of an uncoded base tile hold detail.
+def tissue_blocks(base: Image, block: int) -> NDArray[np.uint8]:
+    """Tell which blocks of an uncoded base hold detail.
 
-    tile: (height, width, 3) uint8 RGB, sides divisible by `block`. Returns (height / block, width / block) uint8,
+    base: (height, width, 3) uint8 RGB, sides divisible by `block`. Returns (height / block, width / block) uint8,
     1 tissue, 0 glass.
 
     Examples:
@@ -24,8 +24,8 @@ def tissue_blocks(tile: Image, block: int) -> NDArray[np.uint8]:
         >>> tissue_blocks(base, 128).tolist()
         [[0, 1]]
     """
-    rows, columns = tile.shape[0] // block, tile.shape[1] // block
-    cut = tile.reshape(rows, block, columns, block, 3)
+    rows, columns = base.shape[0] // block, base.shape[1] // block
+    cut = base.reshape(rows, block, columns, block, 3)
     spread = cut.max((1, 3)).astype(np.int16) - cut.min((1, 3))
     tissue: NDArray[np.uint8] = (spread.max(-1) > FLAT_RANGE).astype(np.uint8)
     return tissue

@@ -6,7 +6,7 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -100,6 +100,13 @@ def atomic_output(path: Path, *, overwrite: bool) -> Iterator[IO[bytes]]:
                 file.close()
             partial.unlink(missing_ok=True)
             raise
+
+
+def replace_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` make a file beside `path`, and put it there when it is whole: for scratch that one process owns."""
+    beside = path.with_suffix(".partial")
+    write(beside)
+    beside.replace(path)
 
 
 def _partial(path: Path) -> Path:

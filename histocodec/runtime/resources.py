@@ -1,4 +1,4 @@
-"""With what a long piece of work is done: threads, a folder for scratch files, a seed, and somebody to tell."""
+"""The means of a long piece of work: threads, a folder for scratch files, a seed, and a receiver of progress."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class Resources:
     """The threads, the scratch folder, the seed and the progress of one piece of work."""
 
     folder: Path
-    """Holds scratch files, which vanish with the process."""
+    """Folder of scratch files, which vanish with the process."""
     workers: int
     """Number of threads."""
     seed: int
-    """Draws every sample."""
+    """Seed of every sample."""
     progress: Progress
-    """Is told of every stage, from the thread that consumes its results."""
+    """Receiver of the progress of every stage, called by the thread that consumes its results."""
 
     def map(self, work: Callable[[A], B], items: Sequence[A], stage: str | None = None) -> Iterator[B]:
         """Do the work on every item, on all threads, and yield the results in order; a bounded number is ahead.

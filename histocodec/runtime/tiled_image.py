@@ -99,7 +99,7 @@ class TiledImage:
     def __init__(
         self, grid: TileGrid, make_tile: Callable[[int, int], Image], cache: TileCache | None = None, *, name: int = 0
     ) -> None:
-        """make_tile(column, row) gives (tile, tile, 3) uint8 RGB, also where the tile reaches beyond the image.
+        """Take the grid, and make_tile(column, row), which gives (tile, tile, 3) uint8 RGB, also at the image's edges.
 
         cache: where tiles are kept; None keeps only the last one. name: tells the images apart that share a cache.
         """

@@ -1,6 +1,6 @@
 """Training of generators, and of downsamplers with them. Needs torch.
 
-`run_training` makes a model package from a configuration; `SlideTuner` and `tune_to_slides` train one on.
+`run_training` makes a package from a configuration; `SlideTuner` and `tune_to_slides` train one on.
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@ from torch.nn import functional
 
 from ..pixels.colour import ONE
 
-BLOCK = 16
-"""Pixels a side of the blocks that are transformed. AVIF chooses among 4 to 64."""
+DCT_SIDE = 16
+"""Pixels a side of the squares that are transformed; AVIF chooses among 4 to 64."""
 
 # The tables by AVIF quality are of the principal colours of an H&E slide (`ColourTransform`), fitted on 10x bases of
 # training patches (`benchmarks/avif_surrogate.py`).
@@ -40,8 +40,8 @@ class AvifSurrogate(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        k = torch.arange(BLOCK, dtype=torch.float64)
-        basis = torch.cos(math.pi / BLOCK * (k[None] + 0.5) * k[:, None]) * (2 / BLOCK) ** 0.5
+        k = torch.arange(DCT_SIDE, dtype=torch.float64)
+        basis = torch.cos(math.pi / DCT_SIDE * (k[None] + 0.5) * k[:, None]) * (2 / DCT_SIDE) ** 0.5
         basis[0] /= 2**0.5
         self.basis: Tensor
         self.register_buffer("basis", basis.float())
@@ -49,7 +49,7 @@ class AvifSurrogate(nn.Module):
     def forward(self, base: Tensor, colours: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
         """Code and decode.
 
-        base: (n, 3, h, w) RGB in 0..1, sides multiples of `BLOCK`. colours: (n, 12), the numbers of each image's
+        base: (n, 3, h, w) RGB in 0..1, sides multiples of `DCT_SIDE`. colours: (n, 12), the numbers of each image's
         `ColourTransform`. step: (n,), see `interpolated`.
         Returns the decoded base like the first, not clipped, and (n,) bits a base pixel before scaling by `BITS`.
         The gradient goes straight through the quantiser.
@@ -59,7 +59,7 @@ class AvifSurrogate(nn.Module):
         inverse = torch.linalg.inv(rows[:, :, :3])
         to_planes, offset = inverse / _PLANES, rows[:, :, 3:]
         planes = to_planes @ (255 * base.reshape(n, 3, -1) - offset)
-        blocks = planes.reshape(n, 3, height // BLOCK, BLOCK, width // BLOCK, BLOCK).transpose(3, 4)
+        blocks = planes.reshape(n, 3, height // DCT_SIDE, DCT_SIDE, width // DCT_SIDE, DCT_SIDE).transpose(3, 4)
         found = self.basis @ blocks @ self.basis.T / step.reshape(n, 1, 1, 1, 1, 1)
         whole = found.sign() * (found.abs() + _DEAD).floor()
         kept = found + (whole - found).detach()

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 
 from ..errors import SettingsError
+from ..runtime.files import replace_whole
 from .config import TrainConfig, as_tables
 
 
@@ -37,9 +38,7 @@ def save_checkpoint(path: Path, config: TrainConfig, standing: Standing, parts: 
     """Write the state of every part, with the configuration that it belongs to, atomically."""
     state: dict[str, Any] = {name: part.state_dict() for name, part in parts.items()}
     state |= {"config": as_tables(config), "step": standing.step, "spent_s": standing.spent_s}
-    partial = path.with_suffix(".partial")
-    torch.save(state, partial)
-    partial.replace(path)
+    replace_whole(path, lambda beside: torch.save(state, beside))
 
 
 def load_checkpoint(path: Path, config: TrainConfig, parts: Mapping[str, Stateful], device: torch.device) -> Standing:

@@ -33,7 +33,7 @@ class NetworkConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     while_training: dict[str, int] = {}
     """Hyperparameters that differ until the network is packaged, such as a halo of 0 where convolutions are padded."""
     start: str | None = None
-    """Weights to start from: a model package, or safetensors with the architecture's tensor names; or the name of a
+    """Weights to start from: a package, or safetensors with the architecture's tensor names; or the name of a
     generator that ships. A path is relative to the data folder."""
 
 
@@ -198,7 +198,7 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     name: str
-    """Name of the generator: letters, digits and ._+-, at most 64."""
+    """Name of the generator: letters, digits, spaces and ._+-, at most 64."""
     licence: str
     """Licence of the weights, which the data decide."""
     network: NetworkConfig
@@ -241,7 +241,7 @@ def _problems(config: TrainConfig) -> list[str]:
     """List the problems that no single field's type can tell."""
     found = []
     if not NAME.fullmatch(config.name):
-        found.append(f"name: letters, digits and ._+- expected, found {config.name!a:.80}")
+        found.append(f"name: letters, digits, spaces and ._+- expected, found {config.name!a:.80}")
     if both := set(config.data.train) & set(config.data.measure):
         found.append(f"data.measure: {', '.join(sorted(both))} would be trained on as well")
     if not config.data.train or not sum(config.data.train.values()):
@@ -267,7 +267,9 @@ def _problems(config: TrainConfig) -> list[str]:
         if config.data.downsampler is not None:
             found.append("data.downsampler: none expected where one is trained")
         if not NAME.fullmatch(config.downsampler.name):
-            found.append(f"downsampler.name: letters, digits and ._+- expected, found {config.downsampler.name!a:.80}")
+            found.append(
+                f"downsampler.name: letters, digits, spaces and ._+- expected, found {config.downsampler.name!a:.80}"
+            )
         if config.downsampler.name == config.name:
             found.append("downsampler.name: another name than the generator's expected, since both are written")
         if any(base.share and base.codec != "avif" for base in config.bases):

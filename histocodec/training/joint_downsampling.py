@@ -1,8 +1,8 @@
 """Train a downsampler together with the generator that enlarges its bases.
 
-Its loss is the codec's own bargain, log(e) + s log(b): e is the squared error of the reconstruction, b the bits of the
-base, and s the slope by which log(e) falls with log(b) at that quality. The least of it is the most decibels at equal
-bytes. Two penalties keep the base near the box average.
+Its loss is the trade between error and bytes, log(e) + s log(b): e is the squared error of the reconstruction, b the
+bits of the base, and s the slope by which log(e) falls with log(b) at that quality. The least of it is the most
+decibels at equal bytes. Two penalties keep the base near the box average.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from torch.nn import functional
 
 from ..errors import SettingsError
 from ..generators.networks import Network, ResidualDownsampler
-from .avif_surrogate import BITS, BLOCK, SLOPES, STEPS, AvifSurrogate, interpolated
+from ..runtime.files import replace_whole
+from .avif_surrogate import BITS, DCT_SIDE, SLOPES, STEPS, AvifSurrogate, interpolated
 from .checkpoint import Stateful
 from .config import DownsamplerConfig
 from .data.pool import Batch
@@ -39,10 +40,10 @@ class DownsamplerTraining:
         network: the generator. crop: base pixels a side, without the halo. Raises SettingsError if the stand-in for
         AVIF cannot cut a crop and its halo into blocks.
         """
-        if (crop + 2 * network.halo) % BLOCK:
+        if (crop + 2 * network.halo) % DCT_SIDE:
             raise SettingsError(
                 f"schedule.crop: with a downsampler, a crop and a halo of {network.halo} on both sides have to be a "
-                f"multiple of {BLOCK}, found {crop + 2 * network.halo}"
+                f"multiple of {DCT_SIDE}, found {crop + 2 * network.halo}"
             )
         self.config, self.scale = config, network.scale
         self.network, self.averaged = (ResidualDownsampler(self.scale, config.features).to(device) for _ in range(2))
@@ -90,8 +91,5 @@ class DownsamplerTraining:
 
     def save(self, path: Path) -> None:
         """Write the averaged weights, for those who make bases with them, atomically."""
-        partial = path.with_suffix(".partial")
-        save_file(
-            {name: value.detach().cpu().contiguous() for name, value in self.averaged.state_dict().items()}, partial
-        )
-        partial.replace(path)
+        weights = {name: value.detach().cpu().contiguous() for name, value in self.averaged.state_dict().items()}
+        replace_whole(path, lambda beside: save_file(weights, beside))

@@ -1,4 +1,4 @@
-"""Launch a training run: from its configuration to a measured model package."""
+"""Launch a training run: from its configuration to a measured package."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def run_training(
     overwrite: bool = False,
     progress: TrainingProgress = silent,
 ) -> Package:
-    """Train as `config` says and write the model package `output`, atomically.
+    """Train as `config` says and write the package `output`, atomically.
 
     A downsampler that is trained as well is written beside it, under its own name.
 

@@ -83,12 +83,12 @@ class TrainingRun:
         self.perceptual: PerceptualLoss | None = None
         if vgg and config.loss.perceptual:
             self.perceptual = PerceptualLoss(vgg, config.loss.perceptual_stages).to(self.device)
-        self.critic: UNetDiscriminator | None = None
-        self.critic_optimiser: torch.optim.Optimizer | None = None
+        self.discriminator: UNetDiscriminator | None = None
+        self.discriminator_optimiser: torch.optim.Optimizer | None = None
         if config.loss.adversarial:
-            self.critic = UNetDiscriminator(config.loss.discriminator_features).to(self.device)
+            self.discriminator = UNetDiscriminator(config.loss.discriminator_features).to(self.device)
             rate = config.schedule.adam_learning_rate
-            self.critic_optimiser = torch.optim.Adam(self.critic.parameters(), rate, betas=ADAM_BETAS)
+            self.discriminator_optimiser = torch.optim.Adam(self.discriminator.parameters(), rate, betas=ADAM_BETAS)
         self.downsampling: DownsamplerTraining | None = None
         if config.downsampler is not None:
             self.downsampling = DownsamplerTraining(config.downsampler, self.network, config.schedule.crop, self.device)
@@ -166,8 +166,8 @@ class TrainingRun:
         """Return everything with a state, by name."""
         parts: dict[str, Stateful] = {"network": self.network, "averaged": self.averaged}
         parts |= {f"optimiser_{k}": optimiser for k, optimiser in enumerate(self.optimisers)}
-        if self.critic is not None and self.critic_optimiser is not None:
-            parts |= {"critic": self.critic, "critic_optimiser": self.critic_optimiser}
+        if self.discriminator is not None and self.discriminator_optimiser is not None:
+            parts |= {"discriminator": self.discriminator, "discriminator_optimiser": self.discriminator_optimiser}
         if self.downsampling is not None:
             parts |= self.downsampling.parts()
         return parts
@@ -175,7 +175,7 @@ class TrainingRun:
     def _groups(self) -> Iterator[dict[str, Any]]:
         """Yield the parameter groups of all optimisers, in one order."""
         downsampler = self.downsampling.optimiser if self.downsampling else None
-        for optimiser in (*self.optimisers, self.critic_optimiser, downsampler):
+        for optimiser in (*self.optimisers, self.discriminator_optimiser, downsampler):
             if optimiser is not None:
                 yield from optimiser.param_groups
 
@@ -185,7 +185,7 @@ class TrainingRun:
         share = rate_share(self.config.schedule, self.step)
         for group, rate in zip(self._groups(), self._rates, strict=True):
             group["lr"] = rate * share
-        adversarial = self.critic is not None and self.step >= loss.adversarial_from_step
+        adversarial = self.discriminator is not None and self.step >= loss.adversarial_from_step
         mixed = torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda")
         edge = self._shape.around * self._shape.scale
         full = batch.full[:, :, edge:-edge, edge:-edge] if edge else batch.full
@@ -197,21 +197,21 @@ class TrainingRun:
                 losses["perceptual"] = self.perceptual(made, full)
                 total = total + loss.perceptual * losses["perceptual"]
             if adversarial:
-                assert self.critic is not None
-                self.critic.requires_grad_(False)
-                real = self.critic(full) if loss.relativistic else None
-                losses["adversarial"] = generator_loss(self.critic(made), real)
+                assert self.discriminator is not None
+                self.discriminator.requires_grad_(False)
+                real = self.discriminator(full) if loss.relativistic else None
+                losses["adversarial"] = generator_loss(self.discriminator(made), real)
                 total = total + loss.adversarial * losses["adversarial"]
         self._descend("generator", total, self.network, self.optimisers)
         if adversarial:
-            assert self.critic is not None
-            assert self.critic_optimiser is not None
-            self.critic.requires_grad_(True)
+            assert self.discriminator is not None
+            assert self.discriminator_optimiser is not None
+            self.discriminator.requires_grad_(True)
             with mixed:
                 losses["discriminator"] = discriminator_loss(
-                    self.critic(made.detach()), self.critic(full), relativistic=loss.relativistic
+                    self.discriminator(made.detach()), self.discriminator(full), relativistic=loss.relativistic
                 )
-            self._descend("critic", losses["discriminator"], self.critic, [self.critic_optimiser])
+            self._descend("discriminator", losses["discriminator"], self.discriminator, [self.discriminator_optimiser])
         keep = min(self.config.schedule.average, (self.step + 1) / (self.step + 11))
         if self.downsampling is not None and self.step % _STEPS_PER_DOWNSAMPLER == 0:
             self.network.requires_grad_(False)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import imagecodecs
-import numpy as np
 import tifffile
 from PIL import Image as PILImage
 from PIL.PngImagePlugin import PngInfo
@@ -23,6 +22,7 @@ from ..format.origin import scanned_part
 from ..format.tiff_keywords import associated_image, tiled_image
 from ..format.writer import AssociatedImage
 from ..geometry import Image, Region, Size, TileGrid
+from ..pixels.downsample import extended
 from ..pixels.tile_codecs import QUALITY_SCALES
 from ..pixels.tile_coder import TileCoder
 from ..runtime.files import atomic_output, check_output
@@ -93,8 +93,8 @@ def export_tiff(
             covered = grid.covered(*grid.address(index))
             wanted = Region(part.region.x + covered.x, part.region.y + covered.y, covered.width, covered.height)
             image = decoder.read(wanted, part.level)
-            padding = ((0, _TILE - covered.height), (0, _TILE - covered.width), (0, 0))
-            return _compress(np.pad(image, padding, mode="edge"), compression, quality)
+            whole = extended(image, _TILE - covered.height, _TILE - covered.width)
+            return _compress(whole, compression, quality)
 
         nonlocal done
         for data in ordered_map(work, range(grid.count), workers=core_count()):

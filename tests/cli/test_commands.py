@@ -345,7 +345,7 @@ def test_encode_refuses_bad_settings(run: Run, slide: Path) -> None:
     assert "--ratio" in run("encode", slide, "--ratio", 900, "--generator", "bicubic-x4").sentence()
     assert "quality 300" in run("encode", slide, "--quality", 300).sentence()
     assert "no generator nothing" in run("encode", slide, "--generator", "nothing").sentence()
-    assert "not a model package" in run("encode", slide, "--generator", slide).sentence()
+    assert "not a package" in run("encode", slide, "--generator", slide).sentence()
     assert "needs 4" in run("encode", slide, "--generator", "bicubic-x2").sentence()
     assert "no package" in run("encode", slide, "--generator", "bicubic-x4", "--embed-generator").sentence()
     assert names(slide.parent) == {"case.tif"}

@@ -158,7 +158,7 @@ def test_a_deidentified_file_keeps_geometries_and_no_names(tmp_path: Path, slide
     assert stored is not None
     assert b"a nest" not in stored.to_geojson()
     grid = TileGrid(Size(1100, 900), 64)
-    assert stored.tiles(grid) == regions.tiles(grid)
+    assert stored.blocks(grid) == regions.blocks(grid)
 
 
 @pytest.mark.parametrize(("codec", "base"), [("jp2k", "10x"), ("avif", "20x")])

@@ -40,7 +40,7 @@ def regions(*shapes: object, slide: Size = SLIDE) -> RegionsOfInterest:
 
 
 def tiles(*shapes: object) -> set[tuple[int, int]]:
-    return regions(*shapes).tiles(GRID)
+    return regions(*shapes).blocks(GRID)
 
 
 def reason(data: bytes | object) -> str:

@@ -114,7 +114,7 @@ def test_the_floor_lands_on_the_tissue(folder: Path, encoded: Path) -> None:
         layer, regions = decoder.container.enhancement, decoder.container.regions()
         assert layer is not None
         assert regions is not None
-        assert regions.tiles(layer.grid) == {(4, 3), (5, 3), (4, 4), (5, 4)}
+        assert regions.blocks(layer.grid) == {(4, 3), (5, 3), (4, 4), (5, 4)}
         squares = TileGrid(GLASS, 256)
         for column, row in squares.touching(Region(2048, 1536, 1024, 1024)):
             part = squares.covered(column, row)

@@ -38,7 +38,7 @@ def test_what_qupath_exports_comes_back_as_it_was() -> None:
     written = found.to_geojson()
     assert json.dumps(json.loads(written)) == json.dumps(QUPATH)
     assert written == json.dumps(QUPATH, ensure_ascii=False, separators=(",", ":")).encode()
-    assert found.tiles(GRID) == {(1, 0), (0, 0)}
+    assert found.blocks(GRID) == {(1, 0), (0, 0)}
     assert found.outside == 0
 
 
@@ -148,7 +148,7 @@ SMALL_GRID = TileGrid(SMALL, 10)
 
 def small_tiles(*rings: list[Position]) -> set[tuple[int, int]]:
     """Tiles of 10 px that a polygon touches."""
-    return regions(geometry("Polygon", rings), slide=SMALL).tiles(SMALL_GRID)
+    return regions(geometry("Polygon", rings), slide=SMALL).blocks(SMALL_GRID)
 
 
 def test_an_outline_that_crosses_itself_is_all_that_it_encloses() -> None:
@@ -162,7 +162,7 @@ def test_an_outline_that_crosses_itself_is_all_that_it_encloses() -> None:
 def test_outlines_that_cross_themselves_come_back_as_drawn() -> None:
     bow_tie = geometry("Polygon", [[[5, 5], [65, 65], [65, 5], [5, 65], [5, 5]]])
     found = regions(bow_tie)
-    found.tiles(GRID)
+    found.blocks(GRID)
     assert json.loads(found.to_geojson())["features"][0]["geometry"] == bow_tie
 
 
@@ -177,14 +177,14 @@ def test_areas_of_nothing() -> None:
 def test_overlapping_parts_are_both_areas() -> None:
     parts = [rectangle(0, 0, 60, 60)["coordinates"], rectangle(10, 10, 50, 50)["coordinates"]]
     found = regions(geometry("MultiPolygon", parts), slide=SMALL)
-    assert found.tiles(SMALL_GRID) == {(column, row) for column in range(6) for row in range(6)}
+    assert found.blocks(SMALL_GRID) == {(column, row) for column in range(6) for row in range(6)}
 
 
 def test_beyond_the_slide_there_are_no_tiles() -> None:
     """The last column and row of tiles reach beyond the slide; a region there does not touch them."""
     shapes = [rectangle(67, 0, 70, 65), rectangle(-9, 0, 0, 9), geometry("Point", [5, 65]), geometry("Point", [66, 64])]
     found = regions(*shapes, slide=SMALL)
-    assert found.tiles(SMALL_GRID) == {(6, 6)}
+    assert found.blocks(SMALL_GRID) == {(6, 6)}
     assert found.outside == 3
     assert found.touches(Region(67, 0, 3, 10))
     assert len(json.loads(found.to_geojson())["features"]) == 4
@@ -210,7 +210,7 @@ def test_the_tiles_are_those_that_are_touched(shapes: list[Json], width: int, he
     grid = TileGrid(Size(width, height), tile)
     found = regions(geometry("Point", [0, 0]), *shapes, slide=grid.size)
     addresses = [grid.address(index) for index in range(grid.count)]
-    assert found.tiles(grid) == {address for address in addresses if found.touches(grid.covered(*address))}
+    assert found.blocks(grid) == {address for address in addresses if found.touches(grid.covered(*address))}
 
 
 CORNERS, SIDES = st.integers(-20, 80), st.integers(1, 60)
@@ -243,7 +243,7 @@ def test_a_point_lies_in_one_tile(position: Position) -> None:
     x, y = position
     within = 0 <= x < SMALL.width and 0 <= y < SMALL.height
     found = regions(geometry("Point", [x, y]), geometry("Point", [0, 0]), slide=SMALL)
-    assert found.tiles(SMALL_GRID) == {(0, 0)} | ({(int(x // 10), int(y // 10))} if within else set())
+    assert found.blocks(SMALL_GRID) == {(0, 0)} | ({(int(x // 10), int(y // 10))} if within else set())
     assert found.outside == (0 if within else 1)
 
 
@@ -259,7 +259,7 @@ def test_tiles_of_a_large_slide_do_not_take_a_loop_over_everything() -> None:
     found = regions(*circles, slide=slide)
     assert len(circles) > 1000
     began = time.process_time()
-    touched = found.tiles(TileGrid(slide, TILE))
+    touched = found.blocks(TileGrid(slide, TILE))
     assert time.process_time() - began < 10
     assert {(2000 // TILE, 2000 // TILE), (3500 // TILE, 2000 // TILE)} <= touched
     assert (0, 0) not in touched

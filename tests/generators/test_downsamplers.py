@@ -420,7 +420,7 @@ def test_the_command_line_refuses_in_a_sentence(
         (["--downsampling", "nothing"], "no downsampler nothing: not box, not a file, and not among those that ship"),
         (["--downsampling", ""], "no downsampler"),
         (["--downsampling", tiny, "--base", "20x"], "tiny-down-x4 shrinks 4 times, this base needs 2"),
-        (["--downsampling", tmp_path / "text.safetensors"], "not a model package"),
+        (["--downsampling", tmp_path / "text.safetensors"], "not a package"),
         (["--downsampling", tmp_path / "generator.safetensors"], "must be one of residual-downsampler"),
         (["--downsampling", "tiny-down-x4", "--base", "auto"], "bases of two scales"),
         (["--generator", tiny], "must be one of plain, rrdb"),

@@ -1,4 +1,4 @@
-"""Model packages: they state their network, their bytes are their identity, and what cannot be trusted is refused."""
+"""Packages: they state their network, their bytes are their identity, and what cannot be trusted is refused."""
 
 from __future__ import annotations
 

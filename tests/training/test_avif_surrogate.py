@@ -12,7 +12,7 @@ from histocodec.demo.synthetic import tissue
 from histocodec.errors import SettingsError
 from histocodec.geometry import Image, Size
 from histocodec.pixels.tile_coder import TileCoder
-from histocodec.training.avif_surrogate import BITS, BLOCK, QUALITIES, STEPS, AvifSurrogate, interpolated
+from histocodec.training.avif_surrogate import BITS, DCT_SIDE, QUALITIES, STEPS, AvifSurrogate, interpolated
 from histocodec.training.launch import run_training
 from tests.training.inputs import JOINT, config
 
@@ -37,7 +37,7 @@ def test_the_stand_in_keeps_what_it_does_not_quantise_and_loses_more_with_larger
 
 
 def test_the_stand_in_is_near_the_codec() -> None:
-    base = tissue(Size(15 * BLOCK, 15 * BLOCK), seed=6)
+    base = tissue(Size(15 * DCT_SIDE, 15 * DCT_SIDE), seed=6)
     coder = TileCoder.fitted("avif", base)
     assert coder.colour is not None
     numbers = torch.tensor([coder.colour.numbers]).float()

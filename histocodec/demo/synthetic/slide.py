@@ -12,7 +12,7 @@ import tifffile
 from ...format.tags import COMPRESSION_JPEG
 from ...format.tiff_keywords import tiled_image
 from ...geometry import Image, Size, TileGrid
-from ...pixels.downsample import downsample
+from ...pixels.downsample import downsample, extended
 
 
 def write_slide(path: str | Path, image: Image, *, mpp: float = 0.25, jpeg_quality: int = 80, tile: int = 256) -> None:
@@ -41,5 +41,5 @@ def _jpeg_tiles(image: Image, grid: TileGrid, quality: int) -> Iterator[bytes]:
     for index in range(grid.count):
         part = grid.covered(*grid.address(index))
         pixels = image[part.y : part.bottom, part.x : part.right]
-        pixels = np.pad(pixels, ((0, grid.tile - part.height), (0, grid.tile - part.width), (0, 0)), mode="edge")
-        yield bytes(imagecodecs.jpeg_encode(pixels, level=quality, subsampling="420"))
+        whole = np.ascontiguousarray(extended(pixels, grid.tile - part.height, grid.tile - part.width))
+        yield bytes(imagecodecs.jpeg_encode(whole, level=quality, subsampling="420"))

@@ -65,7 +65,7 @@ class PairMaker:
     bases: Sequence[BaseConfig]
     settings: AugmentConfig
     seed: tuple[int, ...]
-    """Differs between runs, and between the times that a run goes on."""
+    """Seed, another one for each run and each time that a run goes on."""
     downsampler: Path | None = None
     """Weights of a `ResidualDownsampler`, read again whenever they change; the box average while there are none."""
     fixed: str | None = None

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...encoder import EncodeSettings
 from ...encoder.pipeline import coded_tissue
-from ...encoder.tuned_decoder import TissueBlocks, TunedGenerator
+from ...encoder.tuned_generator import TissueBlocks, TunedGenerator
 from ...errors import SettingsError
 from ...generators.package import Package
 from ...generators.predict import read_with_halo
@@ -55,7 +55,7 @@ class Collector:
 
 
 class SlideTuner:
-    """An `encoder.tuned_decoder.Tuner`: for `encode(..., tuner=SlideTuner())`."""
+    """An `encoder.tuned_generator.Tuner`: for `encode(..., tuner=SlideTuner())`."""
 
     def __init__(self, settings: TuneSettings | None = None, *, device: str = "cpu") -> None:
         """Take the settings; None for the defaults. device: as torch names it."""

@@ -1,4 +1,4 @@
-"""Tune a decoder to what it will decode: a shipped generator, trained on with blocks of the slide itself.
+"""Tune a generator to what it will enlarge: a shipped one, trained on with blocks of the slide itself.
 
 The encoder has the slide, so it has what no training set can offer: this scanner, this stain, and the base exactly as
 the file stores it. A part of the blocks is held back, and says what the tuning gained.
@@ -125,7 +125,7 @@ def tune(
     began = time.monotonic()
     name = name or _tuned_name(start.card.name)
     if not NAME.fullmatch(name):
-        raise SettingsError(f"a generator's name has 1 to 64 letters, digits and ._+- found {name!a:.80}")
+        raise SettingsError(f"a generator's name has 1 to 64 letters, digits, spaces and ._+-, found {name!a:.80}")
     network = network_of(start).to(device)
     if not isinstance(network, PlainNet):
         raise SettingsError(

@@ -11,7 +11,7 @@ from histocodec.cli import app
 from histocodec.decoder import Decoder
 from histocodec.encoder import EncodeSettings, encode
 from histocodec.encoder.pipeline import coded_tissue
-from histocodec.encoder.tuned_decoder import TissueBlocks
+from histocodec.encoder.tuned_generator import TissueBlocks
 from histocodec.errors import SettingsError
 from histocodec.format.reader import Container
 from histocodec.generators.catalogue import load_generator

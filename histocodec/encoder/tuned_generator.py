@@ -1,4 +1,4 @@
-"""The stage that tunes the decoder to the slide, and keeps it if it is worth its bytes.
+"""The stage that tunes the generator to the slide, and keeps it if it is worth its bytes.
 
 Under a byte budget, the base is coded more coarsely to make room for it.
 """
@@ -14,17 +14,16 @@ from typing import Protocol
 from ..errors import BudgetError
 from ..format.quality import summarise
 from ..generators.predict import ReadBase
-from ..geometry import Image, Region, TileGrid
+from ..geometry import Address, Image, Region, TileGrid
 from ..pixels.resampler import Generator
 from ..runtime.progress import Progress
 from .base_coding import code_base_within
 from .coded_slide import CodedSlide
 from .measure import measure_blocks
-from .uncoded_pyramid import Address
 
 DB_PER_DOUBLING = 2.5
 """About the gain in dB of twice the bytes of a base, from 0.07 to 0.2 bits per full pixel (benchmarks/results). It is
-the price of a tuned decoder where no budget makes it give way for anything."""
+the price of a tuned generator where no budget makes it give way for anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +67,8 @@ def tissue_blocks_of(coded: CodedSlide) -> TissueBlocks:
     )
 
 
-def with_tuned_decoder(coded: CodedSlide, tuner: Tuner) -> CodedSlide:
-    """Return the slide with a tuned decoder and the base coded anew beside it, or as it was; its notes say why.
+def with_tuned_generator(coded: CodedSlide, tuner: Tuner) -> CodedSlide:
+    """Return the slide with a tuned generator and the base coded anew beside it, or as it was; its notes say why.
 
     Under a budget both are measured on the blocks that the tuner held back, at equal bytes, and the better one is
     kept. Without one, the gain has to exceed what the same bytes would gain in the base (`DB_PER_DOUBLING`).
@@ -85,14 +84,14 @@ def with_tuned_decoder(coded: CodedSlide, tuner: Tuner) -> CodedSlide:
     better = job.with_tuned(tuned.generator)
     if tuned.gain_db <= 0:
         return _noted(coded, f"{gained}: {started_from} stays")
-    if job.budget is None:
+    if job.budget_bytes is None:
         cost = better.extras.package_cost
         if tuned.gain_db < DB_PER_DOUBLING * math.log2(1 + cost / coded.base.total_bytes):
             return _noted(coded, f"{gained}, less than its {cost} bytes would gain in the base: {started_from} stays")
         return _noted(dataclasses.replace(coded, job=better), f"{gained}; it is embedded")
     try:
-        better = better.fitted(job.budget)
-        recoded = dataclasses.replace(coded, job=better, base=code_base_within(better, job.budget))
+        better = better.fitted(job.budget_bytes)
+        recoded = dataclasses.replace(coded, job=better, base=code_base_within(better, job.budget_bytes))
     except BudgetError:
         return _noted(coded, f"{gained}, but there is no room for it: {started_from} stays")
     change_db = _mean_psnr(recoded, tuned.held_back) - _mean_psnr(coded, tuned.held_back)

@@ -1,4 +1,4 @@
-"""A tuned decoder in the file: kept only where it is worth its bytes."""
+"""A tuned generator in the file: kept only where it is worth its bytes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from histocodec.demo.synthetic import tissue, write_slide
 from histocodec.encoder import EncodeSettings, encode
-from histocodec.encoder.tuned_decoder import TissueBlocks, TunedGenerator
+from histocodec.encoder.tuned_generator import TissueBlocks, TunedGenerator
 from histocodec.errors import SettingsError
 from histocodec.generators.catalogue import load_generator
 from histocodec.generators.networks import PlainNet
