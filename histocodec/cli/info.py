@@ -26,7 +26,7 @@ _NAMES = {
     "everything_psnr_db": "PSNR dB of tissue and glass",
     "tissue_psnr_db": "PSNR dB of tissue",
     "lowest_square_db": "PSNR dB of the lowest square",
-    "worst_tiles": "lowest tiles",
+    "worst_blocks": "lowest blocks",
     "worst_block": "lowest block",
     "square": "side of a square px",
     "rest_loss_db": "lost outside the regions dB",

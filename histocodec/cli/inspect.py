@@ -102,7 +102,7 @@ def compare_command(
     min_psnr: Annotated[
         float | None, typer.Option(help="Exit with 1 if a square of a block is below so many dB.")
     ] = None,
-    all_tiles: Annotated[bool, typer.Option("--all", help="Compare glass as well.")] = False,
+    all_blocks: Annotated[bool, typer.Option("--all", help="Compare glass as well.")] = False,
     count: Annotated[
         int | None, typer.Option(help="So many blocks, spread over the slide. Default: every one.")
     ] = None,
@@ -138,7 +138,7 @@ def compare_command(
             source,
             decoder,
             # A floor is promised of glass as well.
-            blocks="all" if all_tiles or min_psnr is not None else "tissue",
+            blocks="all" if all_blocks or min_psnr is not None else "tissue",
             count=count,
             seed=seed,
             progress=stage(progress, "comparing"),
@@ -154,7 +154,7 @@ def compare_command(
     if min_psnr is not None:
         facts["below_floor"] = [comparison.block_facts(block) for block in below]
     if as_json:
-        facts["all_tiles"] = [comparison.block_facts(block) for block in comparison.blocks]
+        facts["all_blocks"] = [comparison.block_facts(block) for block in comparison.blocks]
     print_facts(facts, as_json)
     raise typer.Exit(1 if below else 0)
 

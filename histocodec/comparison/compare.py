@@ -101,7 +101,7 @@ class Group:
     @property
     def title(self) -> str:
         """Number and kind of the blocks, in words."""
-        return f"{'all ' if self.complete else ''}{len(self.blocks)} tiles {self.what}"
+        return f"{'all ' if self.complete else ''}{len(self.blocks)} blocks {self.what}"
 
     def facts(self) -> dict[str, object]:
         """Return the summaries as JSON values."""
@@ -161,7 +161,7 @@ class Comparison:
     @property
     def method(self) -> str:
         """The choice of blocks, in words."""
-        kind = "tiles of tissue" if self.selection == "tissue" else "tiles"
+        kind = "blocks of tissue" if self.selection == "tissue" else "blocks"
         if len(self.blocks) == self.candidates:
             return f"all {self.candidates} {kind}"
         return f"{len(self.blocks)} of {self.candidates} {kind}, spread over the slide, drawn with seed {self.seed}"
@@ -198,15 +198,15 @@ class Comparison:
             "size": list(self.grid.size),
             "level_0": self.label,
             "compared": self.method,
-            "tiles": len(self.blocks),
-            "tile_size": self.grid.tile,
+            "blocks": len(self.blocks),
+            "block_size": self.grid.tile,
             "square": self.square,
             "measured": self.first.title,
             **self.first.facts(),
             **{
-                group.name.replace(" ", "_"): {"tiles": len(group.blocks), **group.facts()} for group in self.groups[1:]
+                group.name.replace(" ", "_"): {"blocks": len(group.blocks), **group.facts()} for group in self.groups[1:]
             },
-            "worst_tiles": [self.block_facts(block) for block in self.ranked()[:_LISTED]],
+            "worst_blocks": [self.block_facts(block) for block in self.ranked()[:_LISTED]],
             "notes": list(self.notes),
             "notice": NOTICE,
         }

@@ -32,12 +32,12 @@ _HISTOGRAM_COLOURS = 64
 
 
 _DEFINITIONS = {
-    "PSNR, dB": "Peak signal-to-noise ratio at full resolution, over all pixels and channels of a tile: "
+    "PSNR, dB": "Peak signal-to-noise ratio at full resolution, over all pixels and channels of a block: "
     "10 log<sub>10</sub>(255² / mean squared error). Higher is better; equal pixels count as 100 dB.",
     "SSIM": "Structural similarity at full resolution (Wang et al. 2004), mean of the three channels. 1 is best.",
     "Colour error, ΔE*ab": "Mean CIE 1976 distance of the colours, both averaged to the resolution that is stored: "
     "what became of the stain, detail left aside. 0 is best; about 1 can just be seen side by side.",
-    "Consistency, dB": "PSNR of the decoded tile, averaged to the resolution that is stored, against what is stored: "
+    "Consistency, dB": "PSNR of the decoded block, averaged to the resolution that is stored, against what is stored: "
     "whether the predicted detail agrees with it. The original takes no part. Where a downsampler made the base "
     "(see the file's facts), that is no average itself, and the number says less.",
 }
@@ -83,7 +83,7 @@ def _statements(comparison: Comparison, floor_db: float | None) -> Iterator[str]
     if floor_db is not None:
         failed, total = len(comparison.below(floor_db)), len(comparison.blocks)
         complete = total == comparison.candidates
-        verdict = f"{failed or 'None'} of {total} tiles {'have' if failed > 1 else 'has'}"
+        verdict = f"{failed or 'None'} of {total} blocks {'have' if failed > 1 else 'has'}"
         lowest_db = min(block.lowest_db for block in comparison.blocks)
         yield (
             f"<p class='box {'failed' if failed else 'passed'}'><strong>{'Failed' if failed else 'Passed'}.</strong> "
@@ -98,7 +98,7 @@ def _cards(source: Source, decoder: Decoder, comparison: Comparison) -> str:
     """Return the five main numbers of the first group."""
     group = comparison.first
     of, ssim = f" of {group.name}", "–" if group.ssim is None else f"{group.ssim.mean:.3f}"
-    which = "worst tile" if group.complete else f"lowest of {len(group.blocks)} tiles"
+    which = "worst block" if group.complete else f"lowest of {len(group.blocks)} blocks"
     cards = [
         (f"{source.size_bytes / decoder.container.size_bytes:.1f} ×", "smaller than the slide's file"),
         (f"{group.psnr_db.mean:.2f} dB", f"mean PSNR{of}"),
@@ -123,7 +123,7 @@ def _summary_tables(comparison: Comparison) -> Iterator[str]:
         heads += "<th>What it is</th>" if told else ""
         yield (
             f"<section><h2>Measured on {escape(group.title)}</h2><table><thead><tr>{heads}</tr></thead>"
-            f"<tbody>{''.join(rows)}</tbody></table><p class=small>Over the tiles. Of the colour error it is the "
+            f"<tbody>{''.join(rows)}</tbody></table><p class=small>Over the blocks. Of the colour error it is the "
             "95th percentile and the highest, since there more is worse. "
             f"The {'worst' if group.complete else 'lowest'} square of {comparison.square} px has "
             f"{group.lowest_db:.2f} dB PSNR.</p></section>"
@@ -185,13 +185,13 @@ def _worst_squares(source: Source, decoder: Decoder, comparison: Comparison) -> 
         kind = "" if block.tissue else " (glass)"
         parts.append(
             f"<div class=square><p><b>{number}</b> x {region.x}, y {region.y}, {region.width} × {region.height} px"
-            f"{kind}: {block.lowest_db:.2f} dB; its tile {block.psnr_db:.2f} dB</p>"
+            f"{kind}: {block.lowest_db:.2f} dB; its block {block.psnr_db:.2f} dB</p>"
             f"<div class=pixels>{images}</div></div>"
         )
     side = square_side(comparison.grid.tile)
     return (
         f"<section><h2>The lowest squares, pixel for pixel</h2>{''.join(parts)}<p class=small>Of each of the first "
-        f"tiles below the lowest square of {side} px, one pixel of the slide a pixel here, without loss; x and y in "
+        f"blocks below the lowest square of {side} px, one pixel of the slide a pixel here, without loss; x and y in "
         f"full-resolution pixels. Difference: decoded minus original, × {AMPLIFIED}, on mid grey. Decoded: "
         f"{escape(comparison.label)}.</p></section>"
     )
@@ -215,9 +215,9 @@ def _worst_table(comparison: Comparison) -> str:
     )
     head = "".join(f"<th{'' if name == 'Kind' else ' class=n'}>{name}</th>" for name in heads)
     return (
-        f"<section><h2>The {len(ranked)} tiles with the lowest squares</h2><table class=tiles><thead><tr>{head}</tr>"
-        f"</thead><tbody>{rows}</tbody></table><p class=small>x and y: the tile's top left corner in full-resolution "
-        f"pixels. Lowest square: PSNR of the worst {comparison.square} px of a tile, by which they are ordered. "
+        f"<section><h2>The {len(ranked)} blocks with the lowest squares</h2><table class=blocks><thead><tr>{head}</tr>"
+        f"</thead><tbody>{rows}</tbody></table><p class=small>x and y: the block's top left corner in full-resolution "
+        f"pixels. Lowest square: PSNR of the worst {comparison.square} px of a block, by which they are ordered. "
         "To look at one: <code>histocodec decode FILE spot.png --region x,y,width,height</code></p></section>"
     )
 

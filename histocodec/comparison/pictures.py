@@ -74,7 +74,7 @@ def map_picture(decoder: Decoder, comparison: Comparison, count: int = SHOWN) ->
         psnr_db[block.row, block.column] = block.psnr_db
     text = wrapped(
         f"PSNR of {comparison.method}, {comparison.grid.tile} px a side. The colours end at the 2nd and the 98th "
-        f"percentile of {'tissue' if comparison.first.name == 'tissue' else 'these'}. Outlined: the tiles with the "
+        f"percentile of {'tissue' if comparison.first.name == 'tissue' else 'these'}. Outlined: the blocks with the "
         f"lowest squares of {comparison.square} px, number 1 the very lowest. Without colour: not compared.",
         FAINT,
     )
@@ -117,7 +117,7 @@ def _histogram(
 ) -> None:
     """Draw one panel; `extreme` names the worst value."""
     axes.set_xlabel(name, fontsize=8)
-    axes.set_ylabel("tiles", fontsize=8)
+    axes.set_ylabel("blocks", fontsize=8)
     axes.tick_params(labelsize=8, color="#98a2ad", labelcolor="#626d78")
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color("#98a2ad")

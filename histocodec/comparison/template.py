@@ -31,8 +31,8 @@ th[scope=row] { white-space: nowrap; }
 sub { line-height: 0; }
 thead .n { white-space: normal; }
 .meaning { width: 54%; color: var(--faint); font-size: 13px; }
-.tiles { font-size: 13px; }
-.tiles td { padding: 4px 10px; }
+.blocks { font-size: 13px; }
+.blocks td { padding: 4px 10px; }
 .small { margin-top: 8px; color: var(--faint); font-size: 13px; }
 code { font: 12px ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
 figure { margin: 0; border: 1px solid var(--line); }

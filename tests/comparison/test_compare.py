@@ -157,11 +157,11 @@ def test_the_measured_mean_is_what_the_file_states(source: Source, decoder: Deco
 def test_tissue_alone_unless_all_is_asked_for(source: Source, half_glass: Decoder) -> None:
     comparison = compare(source, half_glass)
     assert [(block.column, block.row) for block in comparison.blocks] == [(0, 0), (0, 1)]
-    assert comparison.method == "all 2 tiles of tissue"
+    assert comparison.method == "all 2 blocks of tissue"
     assert [group.name for group in comparison.groups] == ["tissue"]
     everything = compare(source, half_glass, blocks="all")
     assert [block.tissue for block in everything.blocks] == [True, False, False, True, False, False]
-    assert everything.method == "all 6 tiles"
+    assert everything.method == "all 6 blocks"
 
 
 def test_tissue_is_stated_first_and_glass_does_not_lift_it(source: Source, half_glass: Decoder) -> None:
@@ -170,11 +170,11 @@ def test_tissue_is_stated_first_and_glass_does_not_lift_it(source: Source, half_
     assert (tissue.name, everything.name) == ("tissue", "everything")
     assert tissue.psnr_db == alone.first.psnr_db
     facts = both.facts()
-    assert facts["measured"] == "all 2 tiles of tissue"
+    assert facts["measured"] == "all 2 blocks of tissue"
     assert {key: facts[key] for key in tissue.facts()} == tissue.facts()
     stated = facts["everything"]
     assert isinstance(stated, dict)
-    assert stated.pop("tiles") == 6
+    assert stated.pop("blocks") == 6
     assert stated == everything.facts()
     assert everything.psnr_db.mean != tissue.psnr_db.mean
 
@@ -183,7 +183,7 @@ def test_glass_alone_is_stated_as_everything(source: Source, decoder: Decoder, m
     monkeypatch.setattr(decoder.container, "tissue_map", np.zeros((2, 3), np.uint8))
     comparison = compare(source, decoder, blocks="all")
     assert [group.name for group in comparison.groups] == ["everything"]
-    assert comparison.facts()["measured"] == "all 6 tiles of tissue and glass"
+    assert comparison.facts()["measured"] == "all 6 blocks of tissue and glass"
 
 
 def test_only_of_all_tiles_one_is_the_worst(source: Source, decoder: Decoder, comparison: Comparison) -> None:
@@ -203,7 +203,7 @@ def test_only_of_all_tiles_one_is_the_worst(source: Source, decoder: Decoder, co
     assert "worst of all 6: " in render(comparison.facts())
     said = Page(html_report(source, decoder, some)).said
     assert "Lowest of 3" in said
-    assert "PSNR of the lowest of 3 tiles of tissue" in said
+    assert "PSNR of the lowest of 3 blocks of tissue" in said
 
 
 def test_a_sample_is_spread_and_seeded(source: Source, decoder: Decoder, comparison: Comparison) -> None:
@@ -214,7 +214,7 @@ def test_a_sample_is_spread_and_seeded(source: Source, decoder: Decoder, compari
         assert set(sample.blocks) < set(comparison.blocks)
     assert len({sample.blocks for sample in samples}) > 1
     assert compare(source, decoder, blocks="all", count=3, seed=2) == samples[2]
-    assert samples[2].method == "3 of 6 tiles, spread over the slide, drawn with seed 2"
+    assert samples[2].method == "3 of 6 blocks, spread over the slide, drawn with seed 2"
 
 
 def test_a_count_beyond_the_slide_is_all(source: Source, decoder: Decoder, comparison: Comparison) -> None:
@@ -337,8 +337,8 @@ def test_the_facts_are_json(comparison: Comparison, container_path: Path) -> Non
     assert facts["lowest_square_db"] == pytest.approx(comparison.ranked()[0].lowest_db, abs=1e-4)
     assert facts["notice"] == "not for primary diagnosis"
     worst, region = comparison.ranked()[0], comparison.region(comparison.ranked()[0])
-    assert len(facts["worst_tiles"]) == 6
-    assert facts["worst_tiles"][0] == {
+    assert len(facts["worst_blocks"]) == 6
+    assert facts["worst_blocks"][0] == {
         "x": region.x,
         "y": region.y,
         "width": region.width,

@@ -104,14 +104,14 @@ def test_the_report_says_what_was_measured(
 def test_the_report_says_whether_the_floor_holds(source: Source, decoder: Decoder, comparison: Comparison) -> None:
     between = (comparison.ranked()[1].lowest_db + comparison.ranked()[2].lowest_db) / 2
     failed = Page(html_report(source, decoder, comparison, floor_db=between)).said
-    assert f"Failed. 2 of 6 tiles have a square of 256 px below the floor of {between:g} dB" in failed
+    assert f"Failed. 2 of 6 blocks have a square of 256 px below the floor of {between:g} dB" in failed
     only_one = (comparison.ranked()[0].lowest_db + comparison.ranked()[1].lowest_db) / 2
     assert (
-        "Failed. 1 of 6 tiles has a square of 256 px below"
+        "Failed. 1 of 6 blocks has a square of 256 px below"
         in Page(html_report(source, decoder, comparison, floor_db=only_one)).said
     )
     passed = Page(html_report(source, decoder, comparison, floor_db=5)).said
-    assert "Passed. None of 6 tiles has a square of 256 px below the floor of 5 dB" in passed
+    assert "Passed. None of 6 blocks has a square of 256 px below the floor of 5 dB" in passed
 
 
 @pytest.mark.usefixtures("without_pictures")
