@@ -38,7 +38,7 @@ from benchmarks.ratedistortion.methods import CHECKSUM_BYTES
 from histocodec import Size, load_generator
 from histocodec.generators.catalogue import downsampler_for
 from histocodec.generators.predict import reconstruct
-from histocodec.geometry import Image, TileGrid
+from histocodec.geometry import Grid, Image
 from histocodec.pixels.colour import fit_colours
 from histocodec.pixels.downsample import shrink
 from histocodec.pixels.metrics import mean_squared_error, psnr, psnr_of_mse
@@ -137,7 +137,7 @@ def _layer(image: Image, prediction: Image, floor_db: float, codec: TileCodec, s
     found = []
     for coder in coders:
         total, squares = 0, 0.0
-        grid = TileGrid(Size(image.shape[1], image.shape[0]), side)
+        grid = Grid(Size(image.shape[1], image.shape[0]), side)
         for index in range(grid.count):
             part = grid.covered(*grid.address(index))
             cut = np.s_[part.y : part.bottom, part.x : part.right]

@@ -25,7 +25,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from histocodec import Region, Size
-from histocodec.geometry import Image, TileGrid
+from histocodec.geometry import Grid, Image
 from histocodec.pixels.downsample import downsample
 from histocodec.runtime.parallel import core_count
 
@@ -102,8 +102,8 @@ class Mosaic:
     def read(self, region: Region) -> Image:
         """Read (height, width, 3) uint8 RGB. Beyond the mosaic, up to the edge of its last cell, it continues."""
         out = np.empty((region.height, region.width, 3), np.uint8)
-        cells = TileGrid(Size(*self.tissue.shape[::-1]), 1)
-        for column, row in TileGrid(Size(*(CELL * n for n in cells.size)), CELL).touching(region):
+        cells = Grid(Size(*self.tissue.shape[::-1]), 1)
+        for column, row in Grid(Size(*(CELL * n for n in cells.size)), CELL).touching(region):
             part = Region(column * CELL, row * CELL, CELL, CELL)
             x, y = max(part.x, region.x), max(part.y, region.y)
             right, bottom = min(part.right, region.right), min(part.bottom, region.bottom)

@@ -14,7 +14,7 @@ from .generators.bicubic import BicubicGenerator
 from .generators.catalogue import load_generator
 from .generators.package import Package
 from .generators.predict import BlockPredictor
-from .geometry import Image, Region, Size, TileGrid
+from .geometry import Grid, Image, Region, Size
 from .pixels.resampler import Generator
 from .pixels.residual import TOLERANCE, Mode, add_residual, estimated_difference, fingerprint
 from .runtime.closing import Closing
@@ -58,8 +58,8 @@ class Decoder(Closing):
         self._loaded: Generator | None = None
         scale = self.manifest.base.scale
         self._enhancement = self.container.enhancement if enhancement and not self.is_bicubic else None
-        self._blocks = TileGrid(self.container.grids[0].size, self.manifest.prediction.block)
-        full_grid = TileGrid(Size(*self.manifest.slide.size), self._blocks.tile * scale)
+        self._blocks = Grid(self.container.grids[0].size, self.manifest.prediction.block)
+        full_grid = Grid(Size(*self.manifest.slide.size), self._blocks.side * scale)
         self._cache = TileCache(cache_bytes)
         self._images = [TiledImage(full_grid, self._reconstruct, self._cache)]
         for level, grid in enumerate(self.container.grids):
@@ -74,7 +74,7 @@ class Decoder(Closing):
         """Full pixels per pixel of each level, each axis."""
         self.mpp: float = self.manifest.slide.mpp
         """Micrometres per pixel of level 0."""
-        self.block_size = full_grid.tile
+        self.block_size = full_grid.side
         """Full pixels a side of a block of the canonical grid: the cheapest unit to read level 0 in."""
 
     def __reduce__(self) -> tuple[Callable[..., Decoder], tuple[Path]]:

@@ -1,4 +1,4 @@
-"""Integer geometry: sizes, regions, tile grids. No I/O.
+"""Integer geometry: sizes, regions, grids. No I/O.
 
 Frames of reference, named as a prefix of every coordinate:
 
@@ -29,14 +29,14 @@ Address = tuple[int, int]
 
 
 class Size(NamedTuple):
-    """Width and height in pixels (or columns and rows of tiles)."""
+    """Width and height in pixels (or columns and rows of cells)."""
 
     width: int
     height: int
 
     @property
     def area(self) -> int:
-        """Number of pixels or tiles."""
+        """Number of pixels or cells."""
         return self.width * self.height
 
     def divided(self, by: int) -> Size:
@@ -95,11 +95,13 @@ class Region:
 
 
 @dataclass(frozen=True, slots=True)
-class TileGrid:
-    """An image cut into equal squares from its top left corner; those at the right and bottom edges reach beyond it.
+class Grid:
+    """An image cut into equal square cells, tiles or blocks, from its top left corner.
+
+    The cells at the right and bottom edges may reach beyond the image.
 
     Examples:
-        >>> grid = TileGrid(Size(1000, 600), 256)
+        >>> grid = Grid(Size(1000, 600), 256)
         >>> grid.shape
         Size(width=4, height=3)
         >>> grid.covered(3, 2)
@@ -109,17 +111,17 @@ class TileGrid:
     """
 
     size: Size
-    tile: int
-    """Pixels a side."""
+    side: int
+    """Pixels a side of a cell."""
 
     @property
     def shape(self) -> Size:
         """Number of columns and rows."""
-        return self.size.divided(self.tile)
+        return self.size.divided(self.side)
 
     @property
     def count(self) -> int:
-        """Number of tiles."""
+        """Number of cells."""
         return self.shape.area
 
     def index(self, column: int, row: int) -> int:
@@ -132,23 +134,23 @@ class TileGrid:
         return column, row
 
     def region(self, column: int, row: int) -> Region:
-        """Return the whole tile, also where it reaches beyond the image."""
-        return Region(column * self.tile, row * self.tile, self.tile, self.tile)
+        """Return the whole cell, also where it reaches beyond the image."""
+        return Region(column * self.side, row * self.side, self.side, self.side)
 
     def covered(self, column: int, row: int) -> Region:
-        """Return the part of a tile that lies within the image. Raises RegionError for a tile that does not exist."""
+        """Return the part of a cell that lies within the image. Raises RegionError for a cell that does not exist."""
         part = self.region(column, row).clipped(self.size)
         if part is None:
-            raise RegionError(f"no tile {column}, {row} in a grid of {self.shape.width} x {self.shape.height}")
+            raise RegionError(f"no cell {column}, {row} in a grid of {self.shape.width} x {self.shape.height}")
         return part
 
     def touching(self, region: Region) -> Iterator[tuple[int, int]]:
-        """Yield (column, row) of every tile that shares a pixel with `region`, row by row."""
+        """Yield (column, row) of every cell that shares a pixel with `region`, row by row."""
         part = region.clipped(self.size)
         if part is None:
             return
-        for row in range(part.y // self.tile, (part.bottom - 1) // self.tile + 1):
-            for column in range(part.x // self.tile, (part.right - 1) // self.tile + 1):
+        for row in range(part.y // self.side, (part.bottom - 1) // self.side + 1):
+            for column in range(part.x // self.side, (part.right - 1) // self.side + 1):
                 yield column, row
 
 

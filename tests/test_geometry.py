@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from histocodec.errors import RegionError
-from histocodec.geometry import Region, Size, TileGrid
+from histocodec.geometry import Grid, Region, Size
 
 SIDES = st.integers(1, 70)
 
 
 @given(SIDES, SIDES, st.integers(1, 20))
 def test_a_grid_covers_every_pixel_once(width: int, height: int, tile: int) -> None:
-    grid = TileGrid(Size(width, height), tile)
+    grid = Grid(Size(width, height), tile)
     area = 0
     for index in range(grid.count):
         covered = grid.covered(*grid.address(index))
@@ -28,7 +28,7 @@ def test_a_grid_covers_every_pixel_once(width: int, height: int, tile: int) -> N
 def test_touching_is_exactly_the_tiles_that_share_a_pixel(
     width: int, height: int, tile: int, x: int, y: int, w: int, h: int
 ) -> None:
-    grid, region = TileGrid(Size(width, height), tile), Region(x, y, w, h)
+    grid, region = Grid(Size(width, height), tile), Region(x, y, w, h)
     expected = []
     for row in range(grid.shape.height):
         for column in range(grid.shape.width):
@@ -54,4 +54,4 @@ def test_a_region_without_area_is_refused(width: int, height: int) -> None:
 
 def test_a_tile_beyond_the_grid_is_refused() -> None:
     with pytest.raises(RegionError):
-        TileGrid(Size(10, 10), 5).covered(2, 0)
+        Grid(Size(10, 10), 5).covered(2, 0)

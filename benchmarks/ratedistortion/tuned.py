@@ -22,7 +22,7 @@ from benchmarks.mosaic import default_data
 from histocodec import Region, Size
 from histocodec.generators.catalogue import FOR_AVIF, downsampler_for, find_package
 from histocodec.generators.predict import read_with_halo
-from histocodec.geometry import Image, TileGrid
+from histocodec.geometry import Grid, Image
 from histocodec.pixels.downsample import shrink
 from histocodec.pixels.resampler import Downsampler
 from histocodec.training import TuneSettings
@@ -47,7 +47,7 @@ def pairs(image: Image, downsampler: Downsampler, halo: int, ratio: float) -> li
     scale = downsampler.scale
     image = image[: image.shape[0] // scale * scale, : image.shape[1] // scale * scale]
     base = code_at_rate(shrink(image, downsampler), "avif", scanner_bytes(image) / ratio).decoded
-    blocks = TileGrid(Size(base.shape[1], base.shape[0]), BLOCK)
+    blocks = Grid(Size(base.shape[1], base.shape[0]), BLOCK)
 
     def read_base(region: Region) -> Image:
         return base[region.y : region.bottom, region.x : region.right]

@@ -17,7 +17,7 @@ from ..errors import PairMismatch, SettingsError
 from ..format.descriptions import NOTICE, reconstruction_in
 from ..format.entries import ErrorSummary, Summary, spread
 from ..format.quality import summarise, summarise_errors
-from ..geometry import Region, TileGrid, addresses_where
+from ..geometry import Grid, Region, addresses_where
 from ..pixels.floors import lowest_psnr, square_side
 from ..pixels.score import PSNR_CAP_DB, score_block
 from ..runtime.parallel import core_count, ordered_map
@@ -124,7 +124,7 @@ class Comparison:
     file: Path
     label: str
     """The generator of the full resolution, and what corrected it, as `format.descriptions` words it."""
-    grid: TileGrid
+    grid: Grid
     """The canonical grid over the full resolution: the slide cut into blocks."""
     selection: Literal["tissue", "all"]
     """The kind of blocks that was asked for."""
@@ -199,12 +199,13 @@ class Comparison:
             "level_0": self.label,
             "compared": self.method,
             "blocks": len(self.blocks),
-            "block_size": self.grid.tile,
+            "block_size": self.grid.side,
             "square": self.square,
             "measured": self.first.title,
             **self.first.facts(),
             **{
-                group.name.replace(" ", "_"): {"blocks": len(group.blocks), **group.facts()} for group in self.groups[1:]
+                group.name.replace(" ", "_"): {"blocks": len(group.blocks), **group.facts()}
+                for group in self.groups[1:]
             },
             "worst_blocks": [self.block_facts(block) for block in self.ranked()[:_LISTED]],
             "notes": list(self.notes),
@@ -241,7 +242,7 @@ def compare(
     if not candidates:
         raise SettingsError(f"{decoder.path} marks no block as tissue: compare all blocks")
     chosen = candidates if count is None else spread_sample(candidates, count, seed)
-    grid = TileGrid(decoder.levels[0], decoder.block_size)
+    grid = Grid(decoder.levels[0], decoder.block_size)
     regions, square = decoder.container.regions(), _square(decoder)
     touched = regions.blocks(grid) if regions is not None else set()
     scores: list[ComparedBlock] = []
@@ -283,13 +284,13 @@ def _check_pair(source: Source, decoder: Decoder) -> None:
 
 
 def _score(
-    source: Source, decoder: Decoder, grid: TileGrid, touched: set[tuple[int, int]], address: tuple[int, int]
+    source: Source, decoder: Decoder, grid: Grid, touched: set[tuple[int, int]], address: tuple[int, int]
 ) -> ComparedBlock:
     """Decode one block and score it. touched: addresses of the blocks that a region of interest touches."""
     column, row = address
     part = grid.covered(column, row)
     scale = decoder.manifest.base.scale
-    stored = decoder.read(TileGrid(decoder.levels[1], grid.tile // scale).covered(column, row), 1)
+    stored = decoder.read(Grid(decoder.levels[1], grid.side // scale).covered(column, row), 1)
     original, decoded = source.read(part), decoder.read(part)
     score = score_block(original, decoded, stored, scale)
     return ComparedBlock(

@@ -15,7 +15,7 @@ from PIL import ImageDraw
 from ..decoder import Decoder
 from ..errors import SettingsError
 from ..format.descriptions import NOTICE, Rendition, floors_label
-from ..geometry import Image, Region, Size, TileGrid
+from ..geometry import Grid, Image, Region, Size
 from .sheet import (
     FAINT,
     INK,
@@ -56,7 +56,7 @@ _LEAST_RANGE_DB = 0.1
 
 
 def heat_map(
-    decoder: Decoder, grid: TileGrid, psnr_db: NDArray[np.float64], text: Lines, outlined: Sequence[tuple[int, int]]
+    decoder: Decoder, grid: Grid, psnr_db: NDArray[np.float64], text: Lines, outlined: Sequence[tuple[int, int]]
 ) -> PILImage.Image:
     """Draw the PSNR of every block as a colour over the slide in grey, with a scale; outline and number some blocks.
 
@@ -93,10 +93,10 @@ def quality_picture(decoder: Decoder) -> PILImage.Image:
     if quality_map is None or facts is None:
         raise SettingsError(f"{decoder.path} has no quality map: nothing was measured when it was made")
     psnr_db = quality_map.psnr_db
-    grid = TileGrid(decoder.levels[0], decoder.block_size)
+    grid = Grid(decoder.levels[0], decoder.block_size)
     outlined = _worst(psnr_db)[:SHOWN]
     worst = [
-        f"{number}: {psnr_db[row, column]:.2f} dB at {column * grid.tile}, {row * grid.tile}"
+        f"{number}: {psnr_db[row, column]:.2f} dB at {column * grid.side}, {row * grid.side}"
         for number, (column, row) in enumerate(outlined, 1)
     ]
     within = facts.psnr_half_width_db
@@ -171,12 +171,10 @@ class _HeatScale:
         return colours
 
 
-def _heated(
-    decoder: Decoder, grid: TileGrid, psnr_db: NDArray[np.float64], ground: _Ground, scale: _HeatScale
-) -> Image:
+def _heated(decoder: Decoder, grid: Grid, psnr_db: NDArray[np.float64], ground: _Ground, scale: _HeatScale) -> Image:
     """Return the slide in grey, with the colour of each block over it: (height, width, 3) uint8 RGB."""
     across, down = (
-        ((np.arange(side) + 0.5) * full_side / side // grid.tile).astype(int)
+        ((np.arange(side) + 0.5) * full_side / side // grid.side).astype(int)
         for side, full_side in zip(ground.shape, grid.size, strict=True)
     )
     heat = psnr_db[down[:, None], across]

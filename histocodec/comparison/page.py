@@ -188,7 +188,7 @@ def _worst_squares(source: Source, decoder: Decoder, comparison: Comparison) -> 
             f"{kind}: {block.lowest_db:.2f} dB; its block {block.psnr_db:.2f} dB</p>"
             f"<div class=pixels>{images}</div></div>"
         )
-    side = square_side(comparison.grid.tile)
+    side = square_side(comparison.grid.side)
     return (
         f"<section><h2>The lowest squares, pixel for pixel</h2>{''.join(parts)}<p class=small>Of each of the first "
         f"blocks below the lowest square of {side} px, one pixel of the slide a pixel here, without loss; x and y in "
@@ -253,7 +253,7 @@ def _subject(source: Source, decoder: Decoder, comparison: Comparison) -> str:
         "Scanner's format": source.vendor,
         "Stored": f"1/{base.scale} of the resolution, {manifest.base_mpp:.4g} µm/px, "
         f"as {base.codec} of quality {base.quality:g}",
-        "Compared": f"{comparison.method}, of {comparison.grid.tile} px a side",
+        "Compared": f"{comparison.method}, of {comparison.grid.side} px a side",
         "When it was made": decoder.rendition.quality_label,
         "Written by": manifest.software,
     }

@@ -73,7 +73,7 @@ def map_picture(decoder: Decoder, comparison: Comparison, count: int = SHOWN) ->
     for block in comparison.blocks:
         psnr_db[block.row, block.column] = block.psnr_db
     text = wrapped(
-        f"PSNR of {comparison.method}, {comparison.grid.tile} px a side. The colours end at the 2nd and the 98th "
+        f"PSNR of {comparison.method}, {comparison.grid.side} px a side. The colours end at the 2nd and the 98th "
         f"percentile of {'tissue' if comparison.first.name == 'tissue' else 'these'}. Outlined: the blocks with the "
         f"lowest squares of {comparison.square} px, number 1 the very lowest. Without colour: not compared.",
         FAINT,

@@ -14,7 +14,7 @@ import numpy as np
 from ..errors import UnsupportedResolution
 from ..generators.catalogue import default_generator, downsampler_for
 from ..generators.predict import reconstruct
-from ..geometry import Image, TileGrid
+from ..geometry import Grid, Image
 from ..pixels.downsample import BLOCK, downsample, shrink
 from ..pixels.rate import best_quality
 from ..pixels.score import capped_psnr
@@ -78,7 +78,7 @@ def _choose_base(
         return first, "no other base is possible"
     if not patches:
         return first, "no tissue to compare them on"
-    grid = TileGrid(source.size, PATCH)
+    grid = Grid(source.size, PATCH)
     patch_bytes = _TILES_SHARE * budget_bytes / max(1.0, tissue_share * grid.count)
     measured: dict[Magnification, float] = {}
     for done, (base, scale) in enumerate(scales.items()):
@@ -112,7 +112,7 @@ def _possible_scales(source: Source) -> dict[Magnification, int]:
 
 def _tissue_patches(source: Source, seed: int, workers: int, progress: Progress) -> tuple[list[Image], float]:
     """Read some of the slide's tissue; return it, and the share of the patches looked at that hold any."""
-    grid = TileGrid(source.size, PATCH)
+    grid = Grid(source.size, PATCH)
     whole = [grid.address(index) for index in range(grid.count)]
     whole = [address for address in whole if grid.region(*address).within(source.size)]
     # Spread over the slide, then in random order, so that the first ones stand for all.

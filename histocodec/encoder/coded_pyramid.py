@@ -120,7 +120,7 @@ def decoded_tiles(codes: CodeSpool, coder: TileCoder) -> TiledImage:
 
     def decode(column: int, row: int) -> Image:
         data = codes.get(codes.grid.index(column, row))
-        return coder.decode(data, height=codes.grid.tile, width=codes.grid.tile)
+        return coder.decode(data, height=codes.grid.side, width=codes.grid.side)
 
     return TiledImage(codes.grid, decode, TileCache(_CACHE_BYTES))
 
@@ -128,7 +128,7 @@ def decoded_tiles(codes: CodeSpool, coder: TileCoder) -> TiledImage:
 def coded_on_demand(pyramid: UncodedPyramid, coder: TileCoder, quality: float) -> TiledImage:
     """Return the base as a decoder would see it, its tiles coded when they are asked for."""
     pixels = pyramid.levels[0]
-    code, side = _tile_coding(pixels, coder, quality), pixels.grid.tile
+    code, side = _tile_coding(pixels, coder, quality), pixels.grid.side
 
     def make(column: int, row: int) -> Image:
         return coder.decode(code(pixels.grid.index(column, row)), height=side, width=side)

@@ -76,7 +76,7 @@ def manifest_of(
             GeneratorEntry(
                 generator.name, generator.digest, generator.scale, generator.halo, job.extras.package is not None
             ),
-            job.pyramid.blocks.tile,
+            job.pyramid.blocks.side,
         ),
         layers=Layers(Layer(places.tissue_map, (blocks.width, blocks.height)), quality_map, enhancement),
         associated=tuple(image.name for image in job.extras.associated),
@@ -134,7 +134,7 @@ def stated_enhancement(job: Job, enhancement: CodedEnhancement, *, has_map: bool
         codec=enhancement.coder.codec,
         colour=enhancement.coder.colour,
         tiles=enhancement.tiles,
-        square=square_side(pieces.grid.tile),
+        square=square_side(pieces.grid.side),
         min_psnr_db=settings.min_psnr_db,
         roi_psnr_db=settings.roi_psnr_db,
         regions_origin=None if settings.regions is None else settings.regions.origin,
@@ -171,8 +171,8 @@ def _base_entry(job: Job, quality: float) -> BaseEntry:
         scale=job.scale,
         codec=job.settings.codec,
         quality=quality,
-        tile=grid.tile,
-        levels=level_sizes(grid.size, grid.tile),
+        tile=grid.side,
+        levels=level_sizes(grid.size, grid.side),
         subifd=number_subifds(job.settings.codec).base,
         colour=colour.numbers if colour else None,
         downsampling=_downsampling(job),

@@ -93,7 +93,7 @@ def measured_of(job: Job, scores: Scores, *, method: str, population: int) -> Me
     entry = QualityEntry(
         method=method,
         blocks=len(scores),
-        block_size=job.pyramid.full_blocks.tile,
+        block_size=job.pyramid.full_blocks.side,
         psnr_db=summarise(psnr_db),
         ssim=summarise([score.ssim for _, score, _ in scores if score.ssim is not None]),
         bicubic_psnr_db=round(float(np.mean([bicubic_db for _, _, bicubic_db in scores])), 4),

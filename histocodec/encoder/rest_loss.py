@@ -36,7 +36,7 @@ def measure_rest_loss(
     unbounded: the base of the same file without floors. Returns None where no tissue lies outside. Raises BudgetError
     if the loss is above the bound of the settings.
     """
-    settings, side = job.settings, job.pyramid.full_blocks.tile
+    settings, side = job.settings, job.pyramid.full_blocks.side
     outside = _rest(job)
     if not outside:
         return None, ()

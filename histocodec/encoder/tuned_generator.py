@@ -14,7 +14,7 @@ from typing import Protocol
 from ..errors import BudgetError
 from ..format.quality import summarise
 from ..generators.predict import ReadBase
-from ..geometry import Address, Image, Region, TileGrid
+from ..geometry import Address, Grid, Image, Region
 from ..pixels.resampler import Generator
 from ..runtime.progress import Progress
 from .base_coding import code_base_within
@@ -45,7 +45,7 @@ class TissueBlocks:
     """Reads regions of the source."""
     read_base: ReadBase
     """Reads regions of the decoded base."""
-    grid: TileGrid
+    grid: Grid
     """The canonical grid over the base."""
     addresses: Sequence[tuple[int, int]]
     """(column, row) of the tissue blocks that lie within the slide entirely."""

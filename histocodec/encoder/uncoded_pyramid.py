@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..format.entries import LEVEL_STEP, level_sizes
 from ..generators.predict import read_with_halo
-from ..geometry import Address, Image, Region, Size, TileGrid, addresses_where
+from ..geometry import Address, Grid, Image, Region, Size, addresses_where
 from ..pixels.downsample import BLOCK, downsample, extended, make_base
 from ..pixels.resampler import Downsampler
 from ..runtime.closing import Closing
@@ -40,11 +40,11 @@ class UncodedPyramid(Closing):
         """
         self.downsampler, self.scale = downsampler, downsampler.scale
         base_size = source.size.divided(self.scale)
-        self.grids = [TileGrid(Size(*level.size), tile) for level in level_sizes(base_size, tile)]
+        self.grids = [Grid(Size(*level.size), tile) for level in level_sizes(base_size, tile)]
         """The tile grid of each level."""
-        self.blocks = TileGrid(base_size, block)
+        self.blocks = Grid(base_size, block)
         """The canonical grid over the base."""
-        self.full_blocks = TileGrid(source.size, block * self.scale)
+        self.full_blocks = Grid(source.size, block * self.scale)
         """The canonical grid over the full resolution."""
         self.tissue: NDArray[np.uint8] = np.zeros((self.blocks.shape.height, self.blocks.shape.width), np.uint8)
         """(rows, columns) uint8, one a block: 1 tissue, 0 glass."""
@@ -65,8 +65,8 @@ class UncodedPyramid(Closing):
         def work(index: int) -> tuple[int, NDArray[np.uint8]]:
             full_region = grid.covered(*grid.address(index)).scaled(self.scale)
             image = read_with_halo(source.read, source.size, full_region, full_halo)
-            base, tissue = make_base(image, self.downsampler, self.blocks.tile)
-            spool.put(index, _filled(base, grid.tile))
+            base, tissue = make_base(image, self.downsampler, self.blocks.side)
+            spool.put(index, _filled(base, grid.side))
             return index, tissue
 
         for index, tissue in self._resources.map(work, range(grid.count), "reading"):
@@ -83,20 +83,20 @@ class UncodedPyramid(Closing):
                 wanted = strip.scaled(LEVEL_STEP).clipped(finer.grid.size)
                 assert wanted is not None
                 strips.append(downsample(finer.read(wanted), LEVEL_STEP))
-            coarser.put(index, _filled(np.concatenate(strips), coarser.grid.tile))
+            coarser.put(index, _filled(np.concatenate(strips), coarser.grid.side))
 
         for _ in self._resources.map(work, range(coarser.grid.count)):
             pass
 
     def tissue_of(self, index: int) -> NDArray[np.uint8]:
         """Return the part of the tissue map that a base tile covers, as a view."""
-        per_tile = self.grids[0].tile // self.blocks.tile
+        per_tile = self.grids[0].side // self.blocks.side
         column, row = self.grids[0].address(index)
         return self.tissue[row * per_tile : (row + 1) * per_tile, column * per_tile : (column + 1) * per_tile]
 
     def whole_tissue_blocks(self) -> list[Address]:
         """List the tissue blocks that lie within the slide entirely, row by row."""
-        return self.tissue_blocks(self.full_blocks.tile)
+        return self.tissue_blocks(self.full_blocks.side)
 
     def tissue_blocks(self, least: int) -> list[Address]:
         """List the tissue blocks of which at least so many full pixels a side lie within the slide, row by row."""

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import Problem
-from ..geometry import Size, TileGrid
+from ..geometry import Grid, Size
 from .bigtiff import BigTiffError, Directory, read_directory
 from .descriptions import described_numbers
 from .manifest import Manifest
@@ -142,9 +142,9 @@ def associated_problems(
         yield Problem("tile-outside-file", place, f"the {name} lies outside the file")
 
 
-def level_grids(manifest: Manifest) -> tuple[TileGrid, ...]:
+def level_grids(manifest: Manifest) -> tuple[Grid, ...]:
     """Return the tile grid of each stored level."""
-    return tuple(TileGrid(Size(*level.size), manifest.base.tile) for level in manifest.base.levels)
+    return tuple(Grid(Size(*level.size), manifest.base.tile) for level in manifest.base.levels)
 
 
 def _states(description: bytes, key: str, value: float) -> bool:

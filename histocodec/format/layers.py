@@ -14,7 +14,7 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
-from ..geometry import Size, TileGrid
+from ..geometry import Grid, Size
 from ..pixels.residual import FINGERPRINT_LENGTH, EnhancementCoder, Mode
 from .bigtiff import Directory
 from .directories import extents, mismatches, sub_directory
@@ -106,7 +106,7 @@ def read_quality_map(layer: QualityMapLayer, first: Directory, read_at: ReadAt, 
 class EnhancementPieces:
     """The enhancement layer's bytes, to be written."""
 
-    grid: TileGrid
+    grid: Grid
     """Tiles of the full resolution: one a block of the canonical grid."""
     modes: NDArray[np.uint8]
     """(tiles,) `pixels.residual.Mode` of each tile in TIFF order."""
@@ -122,7 +122,7 @@ class EnhancementPieces:
     @classmethod
     def of(
         cls,
-        grid: TileGrid,
+        grid: Grid,
         modes: NDArray[np.uint8],
         tile: Callable[[int], bytes],
         fingerprints: bytes,
@@ -148,7 +148,7 @@ class StoredEnhancement:
     """The enhancement layer of an open file."""
 
     coder: EnhancementCoder
-    grid: TileGrid
+    grid: Grid
     """Tiles of the full resolution: one a block of the canonical grid."""
     modes: NDArray[np.uint8]
     """(tiles,) `pixels.residual.Mode` of each tile in TIFF order."""
@@ -174,7 +174,7 @@ def read_enhancement(
     layer: EnhancementLayer, tile: int, first: Directory, read_at: ReadAt, size_bytes: int
 ) -> StoredEnhancement:
     """Read all of the layer but its tiles. tile: full pixels a side. Raises Damaged for what contradicts itself."""
-    grid = TileGrid(Size(*layer.size), tile)
+    grid = Grid(Size(*layer.size), tile)
     count = grid.count
     directory = sub_directory(first, layer.subifd, read_at)
     _check(

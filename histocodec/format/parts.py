@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import CorruptContainer, NotAContainer, Problem, UnsupportedVersion
-from ..geometry import Size, TileGrid
+from ..geometry import Grid, Size
 from ..pixels.colour import ColourTransform
 from ..pixels.tile_coder import TileCoder
 from .bigtiff import BigTiffError, Directory, read_directories
@@ -35,7 +35,7 @@ NOT_OURS = "no histocodec manifest (tag 65301): a TIFF, but not one of ours"
 class StoredLevel:
     """A stored level: its tiles, and how to decode them."""
 
-    grid: TileGrid
+    grid: Grid
     coder: TileCoder
     tiles: StoredPieces
 
@@ -109,7 +109,7 @@ def read_parts(path: Path, read_at: ReadAt, size_bytes: int) -> Parts:
     counts = [*(grid.count for grid in grids), len(images)]
     checksums = _read_checksums(manifest, first, sum(counts) + 2, findings)
     *sums, (map_sum, profile_sum) = np.split(np.frombuffer(checksums, "<u4"), np.cumsum(counts))
-    blocks = TileGrid(grids[0].size, manifest.prediction.block).shape
+    blocks = Grid(grids[0].size, manifest.prediction.block).shape
     named = manifest.layers
     tissue_map, icc_profile, quality_map, enhancement = None, None, None, None
     with findings.part("tissue-map-damaged", "tissue map"):

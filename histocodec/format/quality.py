@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..geometry import TileGrid
+from ..geometry import Grid
 from ..pixels.score import BlockScore
 from .entries import ErrorSummary, Summary
 
@@ -31,7 +31,7 @@ class QualityMap:
     """(rows, columns, 4) uint16: PSNR, SSIM, colour error, consistency, by MAP_LEGEND. All 0: not measured."""
 
     @classmethod
-    def of(cls, blocks: TileGrid, scores: Iterable[tuple[tuple[int, int], BlockScore]]) -> QualityMap:
+    def of(cls, blocks: Grid, scores: Iterable[tuple[tuple[int, int], BlockScore]]) -> QualityMap:
         """Build a map from pairs of (column, row) of a block and its score; other blocks count as not measured."""
         values = np.zeros((blocks.shape.height, blocks.shape.width, MAP_CHANNELS), np.uint16)
         for (column, row), score in scores:

@@ -112,7 +112,7 @@ class Container(Closing):
         """Return a tile of the enhancement layer that is present, as (tile, tile, 3) uint8. Raises CorruptContainer."""
         data, layer = self.enhancement_tile(index), self.enhancement
         assert layer is not None
-        mode, side = Mode(int(layer.modes[index])), layer.grid.tile
+        mode, side = Mode(int(layer.modes[index])), layer.grid.side
         return self._sound("tile-damaged", f"enhancement tile {index}", lambda: layer.coder.decode(data, mode, side))
 
     def regions(self) -> RegionsOfInterest | None:

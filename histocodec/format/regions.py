@@ -19,7 +19,7 @@ import shapely.geometry
 from numpy.typing import NDArray
 
 from ..errors import RoiError
-from ..geometry import Region, Size, TileGrid
+from ..geometry import Grid, Region, Size
 from .geojson import mended, unpacked
 from .origin import CORNER, moved
 from .strict_json import JsonError, NotANumber, TooDeep, check_nesting, load_json, shortened
@@ -179,14 +179,14 @@ class RegionsOfInterest:
         areas, marks = self._touching(region)
         return bool(areas.any() or marks.any())
 
-    def blocks(self, grid: TileGrid) -> set[tuple[int, int]]:
+    def blocks(self, grid: Grid) -> set[tuple[int, int]]:
         """Return (column, row) of every block that a region of interest touches within the slide.
 
         grid: the canonical grid over the full resolution.
         """
         columns, rows = (axis.ravel() for axis in np.meshgrid(*(np.arange(count) for count in grid.shape)))
-        left, top = columns * grid.tile, rows * grid.tile
-        right, bottom = np.minimum(left + grid.tile, grid.size.width), np.minimum(top + grid.tile, grid.size.height)
+        left, top = columns * grid.side, rows * grid.side
+        right, bottom = np.minimum(left + grid.side, grid.size.width), np.minimum(top + grid.side, grid.size.height)
         closed, half_open = _rectangles(left, top, right, bottom)
         touched = np.zeros(grid.count, np.bool_)
         tree = shapely.STRtree(closed)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..geometry import Size, TileGrid
+from ..geometry import Grid, Size
 from .tags import COMPRESSION_JPEG, COMPRESSION_ZSTD
 
 Keywords = dict[str, Any]
@@ -26,12 +26,12 @@ SUBFILE_TYPE: Mapping[str, int] = {"label": 1, "macro": 9}
 
 
 def tiled_image(
-    grid: TileGrid, compression: int, *, mpp: float, subsampling: tuple[int, int] = SUBSAMPLING_420
+    grid: Grid, compression: int, *, mpp: float, subsampling: tuple[int, int] = SUBSAMPLING_420
 ) -> Keywords:
     """Return the keywords of an RGB image in tiles. mpp: micrometres per pixel. subsampling: of JPEG alone."""
     return {
         **_colour_image(grid.size, compression, subsampling),
-        "tile": (grid.tile, grid.tile),
+        "tile": (grid.side, grid.side),
         "resolution": (10000 / mpp, 10000 / mpp),
         "resolutionunit": "CENTIMETER",
     }

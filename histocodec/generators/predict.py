@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import RegionError
-from ..geometry import Image, Region, Size, TileGrid
+from ..geometry import Grid, Image, Region, Size
 from ..pixels.downsample import BLOCK
 from ..pixels.resampler import Generator
 from .bicubic import BicubicGenerator
@@ -41,7 +41,7 @@ def read_with_halo(read: Callable[[Region], Image], size: Size, region: Region, 
     return np.pad(image, ((before_y, after_y), (before_x, after_x), (0, 0)), mode="edge")
 
 
-def predict(generator: Generator, read_base: ReadBase, blocks: TileGrid, column: int, row: int) -> Image:
+def predict(generator: Generator, read_base: ReadBase, blocks: Grid, column: int, row: int) -> Image:
     """Predict one block of the canonical grid at full resolution.
 
     blocks: the grid over the base. The generator always sees a whole block and its halo, also at the edges, where the
@@ -62,7 +62,7 @@ class BlockPredictor:
     """Full pixels per base pixel."""
     read_base: ReadBase
     """Reads regions of the decoded base."""
-    blocks: TileGrid
+    blocks: Grid
     """The canonical grid over the base."""
     tissue: NDArray[np.uint8]
     """(rows, columns), one a block: 1 tissue, 0 glass."""
@@ -86,7 +86,7 @@ def reconstruct(generator: Generator, base: Image, block: int = BLOCK) -> Image:
 
     base: (height, width, 3) uint8 RGB. Returns (height * scale, width * scale, 3) uint8.
     """
-    grid = TileGrid(Size(base.shape[1], base.shape[0]), block)
+    grid = Grid(Size(base.shape[1], base.shape[0]), block)
     scale = generator.scale
     out = np.empty((base.shape[0] * scale, base.shape[1] * scale, 3), np.uint8)
 

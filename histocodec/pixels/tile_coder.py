@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..geometry import Image, Region, Size, TileGrid
+from ..geometry import Grid, Image, Region, Size
 from .colour import ColourTransform, fit_colours
 from .downsample import extended
 from .even_quality import EvenCoder
@@ -53,13 +53,13 @@ class TileCoder:
         return self.decode(data, height=size[0], width=size[1])
 
 
-def coded_tile(read: Callable[[Region], Image], grid: TileGrid, coder: TileCoder, quality: float, index: int) -> bytes:
+def coded_tile(read: Callable[[Region], Image], grid: Grid, coder: TileCoder, quality: float, index: int) -> bytes:
     """Code one tile of a level as it lies in a file.
 
     read: regions within the level, as (height, width, 3) uint8 RGB. grid: its tiles. A tile that reaches beyond the
     slide is coded like the last whole tile's worth of pixels before the edge, so far as the slide has so many.
     """
-    covered, side = grid.covered(*grid.address(index)), grid.tile
+    covered, side = grid.covered(*grid.address(index)), grid.side
     part = read(covered)
     if part.shape[:2] == (side, side):
         return coder.encode(part, quality)
@@ -93,10 +93,10 @@ def decode_image(tiles: Sequence[bytes], coder: TileCoder, *, height: int, width
     image = np.empty((height, width, 3), np.uint8)
     for index, data in enumerate(tiles):
         part = grid.covered(*grid.address(index))
-        tile = coder.decode(data, height=grid.tile, width=grid.tile)
+        tile = coder.decode(data, height=grid.side, width=grid.side)
         image[part.y : part.bottom, part.x : part.right] = tile[: part.height, : part.width]
     return image
 
 
-def _grid_of(shape: tuple[int, ...], coder: TileCoder) -> TileGrid:
-    return TileGrid(Size(shape[1], shape[0]), TILES[coder.codec])
+def _grid_of(shape: tuple[int, ...], coder: TileCoder) -> Grid:
+    return Grid(Size(shape[1], shape[0]), TILES[coder.codec])

@@ -10,7 +10,7 @@ from typing import IO
 
 import numpy as np
 
-from ..geometry import Image, Region, TileGrid
+from ..geometry import Grid, Image, Region
 from .closing import Closing
 from .tiled_image import TiledImage
 
@@ -47,10 +47,10 @@ class _AnonymousFile:
 class PixelSpool(Closing):
     """The uncoded tiles of one level: (tile, tile, 3) uint8 RGB each."""
 
-    def __init__(self, grid: TileGrid, folder: Path) -> None:
+    def __init__(self, grid: Grid, folder: Path) -> None:
         self.grid = grid
         self._file = _AnonymousFile(folder)
-        self._tile_bytes = grid.tile * grid.tile * 3
+        self._tile_bytes = grid.side * grid.side * 3
 
     def put(self, index: int, tile: Image) -> None:
         """Store a tile, (tile, tile, 3) uint8 RGB."""
@@ -59,7 +59,7 @@ class PixelSpool(Closing):
     def get(self, index: int) -> Image:
         """Return a stored tile, read-only."""
         data = self._file.read_at(index * self._tile_bytes, self._tile_bytes)
-        return np.frombuffer(data, np.uint8).reshape(self.grid.tile, self.grid.tile, 3)
+        return np.frombuffer(data, np.uint8).reshape(self.grid.side, self.grid.side, 3)
 
     def read(self, region: Region) -> Image:
         """Return a region within the level, (height, width, 3) uint8 RGB."""
@@ -73,7 +73,7 @@ class PixelSpool(Closing):
 class CodeSpool(Closing):
     """The coded tiles of one level, put in any order, given back in TIFF order."""
 
-    def __init__(self, grid: TileGrid, folder: Path) -> None:
+    def __init__(self, grid: Grid, folder: Path) -> None:
         self.grid = grid
         self._file = _AnonymousFile(folder)
         self._extents: dict[int, tuple[int, int]] = {}

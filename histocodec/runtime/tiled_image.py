@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from ..errors import RegionError
-from ..geometry import Image, Region, TileGrid
+from ..geometry import Grid, Image, Region
 
 K = TypeVar("K")
 
@@ -97,7 +97,7 @@ class TiledImage:
     """Regions of an image that is made tile by tile."""
 
     def __init__(
-        self, grid: TileGrid, make_tile: Callable[[int, int], Image], cache: TileCache | None = None, *, name: int = 0
+        self, grid: Grid, make_tile: Callable[[int, int], Image], cache: TileCache | None = None, *, name: int = 0
     ) -> None:
         """Take the grid, and make_tile(column, row), which gives (tile, tile, 3) uint8 RGB, also at the image's edges.
 

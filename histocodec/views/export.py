@@ -21,7 +21,7 @@ from ..format.manifest import SOFTWARE
 from ..format.origin import scanned_part
 from ..format.tiff_keywords import associated_image, tiled_image
 from ..format.writer import AssociatedImage
-from ..geometry import Image, Region, Size, TileGrid
+from ..geometry import Grid, Image, Region, Size
 from ..pixels.downsample import extended
 from ..pixels.tile_codecs import QUALITY_SCALES
 from ..pixels.tile_coder import TileCoder
@@ -82,13 +82,13 @@ def export_tiff(
     written_as = compression if compression == "deflate" else f"{compression} at quality {quality:g}"
     parts = _parts(decoder, level, region)
     images = _associated(decoder, parts[-1], whole=region is None) if associated else []
-    grids = [TileGrid(Size(part.region.width, part.region.height), _TILE) for part in parts]
+    grids = [Grid(Size(part.region.width, part.region.height), _TILE) for part in parts]
     # Two levels of one size would be taken for two focal planes.
     in_aperios_order = bool(images) and len({grid.size for grid in grids}) == len(grids)
     total = sum(grid.count for grid in grids)
     done = 0
 
-    def tiles(part: _Part, grid: TileGrid) -> Iterator[bytes]:
+    def tiles(part: _Part, grid: Grid) -> Iterator[bytes]:
         def work(index: int) -> bytes:
             covered = grid.covered(*grid.address(index))
             wanted = Region(part.region.x + covered.x, part.region.y + covered.y, covered.width, covered.height)

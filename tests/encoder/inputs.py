@@ -14,7 +14,7 @@ from histocodec.errors import (
 )
 from histocodec.format.regions import RegionsOfInterest
 from histocodec.generators.bicubic import BicubicGenerator
-from histocodec.geometry import Image, Region, Size, TileGrid
+from histocodec.geometry import Grid, Image, Region, Size
 from histocodec.pixels.metrics import psnr
 from histocodec.source import open_source
 
@@ -92,7 +92,7 @@ def square(size: Size, x: int, y: int, side: int) -> RegionsOfInterest:
 
 def psnr_by_block(decoder: Decoder, image: Image, side: int | None = None) -> dict[tuple[int, int], float]:
     """side: of squares; None for the blocks."""
-    grid = TileGrid(decoder.levels[0], side or decoder.block_size)
+    grid = Grid(decoder.levels[0], side or decoder.block_size)
     found = {}
     for index in range(grid.count):
         part = grid.covered(*grid.address(index))

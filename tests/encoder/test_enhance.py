@@ -13,7 +13,7 @@ from histocodec.decoder import BICUBIC, Decoder
 from histocodec.demo.synthetic import write_slide
 from histocodec.encoder import EncodeSettings, encode
 from histocodec.errors import CorruptContainer
-from histocodec.geometry import Image, Region, Size, TileGrid
+from histocodec.geometry import Grid, Image, Region, Size
 from histocodec.pixels.metrics import psnr, ssim
 from histocodec.pixels.residual import Mode, fingerprint
 from histocodec.source import open_source
@@ -94,7 +94,7 @@ def test_the_quality_map_is_what_was_measured(bounded: Path, pixels: Image) -> N
         quality_map, facts = decoder.container.quality_map, decoder.manifest.quality
         assert quality_map is not None
         assert facts is not None
-        grid = TileGrid(decoder.levels[0], decoder.block_size)
+        grid = Grid(decoder.levels[0], decoder.block_size)
         measured = np.argwhere(quality_map.measured)
         assert len(measured) == facts.blocks > 0
         for row, column in measured.tolist():
@@ -157,7 +157,7 @@ def test_a_deidentified_file_keeps_geometries_and_no_names(tmp_path: Path, slide
         stored = decoder.container.regions()
     assert stored is not None
     assert b"a nest" not in stored.to_geojson()
-    grid = TileGrid(Size(1100, 900), 64)
+    grid = Grid(Size(1100, 900), 64)
     assert stored.blocks(grid) == regions.blocks(grid)
 
 

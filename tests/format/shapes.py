@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from histocodec.errors import RoiError
 from histocodec.format.regions import RegionsOfInterest
-from histocodec.geometry import Size, TileGrid
+from histocodec.geometry import Grid, Size
 
 SLIDE = Size(2000, 1500)
 TILE = 512
-GRID = TileGrid(SLIDE, TILE)
+GRID = Grid(SLIDE, TILE)
 Json = dict[str, object]
 Position = tuple[float, float]
 

@@ -20,7 +20,7 @@ from histocodec.errors import HistocodecError, RoiError
 from histocodec.format.origin import bounds_corner, chosen_origin, scanned_part
 from histocodec.format.regions import RegionsOfInterest
 from histocodec.generators.bicubic import BicubicGenerator
-from histocodec.geometry import Region, Size, TileGrid
+from histocodec.geometry import Grid, Region, Size
 from histocodec.pixels.metrics import psnr
 from histocodec.source import open_source
 
@@ -115,7 +115,7 @@ def test_the_floor_lands_on_the_tissue(folder: Path, encoded: Path) -> None:
         assert layer is not None
         assert regions is not None
         assert regions.blocks(layer.grid) == {(4, 3), (5, 3), (4, 4), (5, 4)}
-        squares = TileGrid(GLASS, 256)
+        squares = Grid(GLASS, 256)
         for column, row in squares.touching(Region(2048, 1536, 1024, 1024)):
             part = squares.covered(column, row)
             assert psnr(source.read(part), decoder.read(part)) >= 36

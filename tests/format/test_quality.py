@@ -7,10 +7,10 @@ import pytest
 
 from histocodec.format.entries import ErrorSummary, Summary
 from histocodec.format.quality import QualityMap, summarise, summarise_errors
-from histocodec.geometry import Size, TileGrid
+from histocodec.geometry import Grid, Size
 from histocodec.pixels.score import BlockScore
 
-BLOCKS = TileGrid(Size(300, 200), 128)
+BLOCKS = Grid(Size(300, 200), 128)
 
 
 def test_measures_come_back_to_a_step_and_the_rest_is_not_measured() -> None:

@@ -12,7 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from histocodec.format.regions import RegionsOfInterest
-from histocodec.geometry import Region, Size, TileGrid
+from histocodec.geometry import Grid, Region, Size
 from tests.format.shapes import (
     GRID,
     QUPATH,
@@ -143,7 +143,7 @@ def test_holes_are_no_part_of_an_area() -> None:
 
 
 SMALL = Size(67, 65)
-SMALL_GRID = TileGrid(SMALL, 10)
+SMALL_GRID = Grid(SMALL, 10)
 
 
 def small_tiles(*rings: list[Position]) -> set[tuple[int, int]]:
@@ -207,7 +207,7 @@ SHAPES = st.one_of(
 @settings(deadline=None)
 @given(st.lists(SHAPES, min_size=1, max_size=4), st.integers(1, 70), st.integers(1, 70), st.integers(5, 40))
 def test_the_tiles_are_those_that_are_touched(shapes: list[Json], width: int, height: int, tile: int) -> None:
-    grid = TileGrid(Size(width, height), tile)
+    grid = Grid(Size(width, height), tile)
     found = regions(geometry("Point", [0, 0]), *shapes, slide=grid.size)
     addresses = [grid.address(index) for index in range(grid.count)]
     assert found.blocks(grid) == {address for address in addresses if found.touches(grid.covered(*address))}
@@ -259,7 +259,7 @@ def test_tiles_of_a_large_slide_do_not_take_a_loop_over_everything() -> None:
     found = regions(*circles, slide=slide)
     assert len(circles) > 1000
     began = time.process_time()
-    touched = found.blocks(TileGrid(slide, TILE))
+    touched = found.blocks(Grid(slide, TILE))
     assert time.process_time() - began < 10
     assert {(2000 // TILE, 2000 // TILE), (3500 // TILE, 2000 // TILE)} <= touched
     assert (0, 0) not in touched

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from histocodec.generators.bicubic import BicubicGenerator
 from histocodec.generators.predict import BlockPredictor, predict, read_with_halo
-from histocodec.geometry import Image, Region, Size, TileGrid
+from histocodec.geometry import Grid, Image, Region, Size
 from histocodec.pixels.resampler import Generator
 
 
@@ -18,7 +18,7 @@ def test_blocks_of_the_grid_are_the_whole_enlarged_at_once(width: int, height: i
     base: Image = np.random.default_rng(seed).integers(0, 256, (height, width, 3)).astype(np.uint8)
     generator = BicubicGenerator(4)
     whole = generator(np.pad(base, ((2, 2), (2, 2), (0, 0)), mode="edge"))
-    grid = TileGrid(Size(width, height), 32)
+    grid = Grid(Size(width, height), 32)
     for index in range(grid.count):
         column, row = grid.address(index)
         part = grid.covered(column, row).scaled(4)
@@ -56,7 +56,7 @@ def test_tissue_is_the_generators_and_glass_is_bicubic() -> None:
         load,
         4,
         lambda r: base[r.y : r.bottom, r.x : r.right],
-        TileGrid(Size(64, 64), 32),
+        Grid(Size(64, 64), 32),
         np.array([[0, 1], [0, 0]], np.uint8),
     )
     glass = predictor(0, 0)

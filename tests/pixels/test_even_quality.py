@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from histocodec.geometry import Image, Region, Size, TileGrid
+from histocodec.geometry import Grid, Image, Region, Size
 from histocodec.pixels.metrics import psnr
 from histocodec.pixels.tile_codecs import TileCodec
 from histocodec.pixels.tile_coder import TileCoder, coded_tile
@@ -30,7 +30,7 @@ def base() -> Image:
 
 def decoded(image: Image, codec: TileCodec, tile: int = 256) -> Image:
     """An image as the level of a file, coded tile by tile as the encoder does it."""
-    grid = TileGrid(Size(image.shape[1], image.shape[0]), tile)
+    grid = Grid(Size(image.shape[1], image.shape[0]), tile)
     coder = TileCoder.fitted(codec, image)
     out = np.zeros((grid.shape.height * tile, grid.shape.width * tile, 3), np.uint8)
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from histocodec.geometry import Region, Size, TileGrid
+from histocodec.geometry import Grid, Region, Size
 from histocodec.runtime.scratch import CodeSpool, PixelSpool
 
 
 def test_pixels_come_back_by_tile_and_by_region(tmp_path: Path) -> None:
-    grid = TileGrid(Size(37, 20), 16)
+    grid = Grid(Size(37, 20), 16)
     whole = np.random.default_rng(0).integers(0, 256, (32, 48, 3)).astype(np.uint8)
     with PixelSpool(grid, tmp_path) as spool:
         for index in reversed(range(grid.count)):
@@ -23,7 +23,7 @@ def test_pixels_come_back_by_tile_and_by_region(tmp_path: Path) -> None:
 
 
 def test_codes_come_in_any_order_and_go_in_that_of_the_grid(tmp_path: Path) -> None:
-    with CodeSpool(TileGrid(Size(48, 16), 16), tmp_path) as spool:
+    with CodeSpool(Grid(Size(48, 16), 16), tmp_path) as spool:
         for index, data in ((2, b"third"), (0, b"first"), (1, b"second, too long"), (1, b"second")):
             spool.put(index, data)
         assert list(spool) == [b"first", b"second", b"third"]

@@ -12,14 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from histocodec.errors import RegionError
-from histocodec.geometry import Image, Region, Size, TileGrid
+from histocodec.geometry import Grid, Image, Region, Size
 from histocodec.runtime.tiled_image import ImageCache, TileCache, TiledImage
 
 IMAGE: Image = np.random.default_rng(0).integers(0, 256, (70, 90, 3)).astype(np.uint8)
 
 
 def plane(cache: TileCache, calls: list[tuple[int, int]] | None = None) -> TiledImage:
-    grid = TileGrid(Size(90, 70), 16)
+    grid = Grid(Size(90, 70), 16)
 
     def make(column: int, row: int) -> Image:
         if calls is not None:

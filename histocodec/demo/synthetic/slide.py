@@ -11,7 +11,7 @@ import tifffile
 
 from ...format.tags import COMPRESSION_JPEG
 from ...format.tiff_keywords import tiled_image
-from ...geometry import Image, Size, TileGrid
+from ...geometry import Grid, Image, Size
 from ...pixels.downsample import downsample, extended
 
 
@@ -23,7 +23,7 @@ def write_slide(path: str | Path, image: Image, *, mpp: float = 0.25, jpeg_quali
     with tifffile.TiffWriter(path) as tiff:
         level, reduced = image, False
         while True:
-            grid = TileGrid(Size(level.shape[1], level.shape[0]), tile)
+            grid = Grid(Size(level.shape[1], level.shape[0]), tile)
             tiff.write(
                 _jpeg_tiles(level, grid, jpeg_quality),
                 **tiled_image(grid, COMPRESSION_JPEG, mpp=mpp),
@@ -36,10 +36,10 @@ def write_slide(path: str | Path, image: Image, *, mpp: float = 0.25, jpeg_quali
             level, mpp, reduced = downsample(level, 2), 2 * mpp, True
 
 
-def _jpeg_tiles(image: Image, grid: TileGrid, quality: int) -> Iterator[bytes]:
+def _jpeg_tiles(image: Image, grid: Grid, quality: int) -> Iterator[bytes]:
     """Yield codestreams in row-major order; a tile that reaches beyond the image repeats its last row and column."""
     for index in range(grid.count):
         part = grid.covered(*grid.address(index))
         pixels = image[part.y : part.bottom, part.x : part.right]
-        whole = np.ascontiguousarray(extended(pixels, grid.tile - part.height, grid.tile - part.width))
+        whole = np.ascontiguousarray(extended(pixels, grid.side - part.height, grid.side - part.width))
         yield bytes(imagecodecs.jpeg_encode(whole, level=quality, subsampling="420"))

@@ -8,7 +8,7 @@ import imagecodecs
 import numpy as np
 
 from histocodec.format.quality import QualityMap
-from histocodec.geometry import Image, TileGrid
+from histocodec.geometry import Grid, Image
 from histocodec.pixels.score import BlockScore
 from histocodec.pixels.tile_codecs import TileCodec
 
@@ -51,7 +51,7 @@ def painted_residual(side: int, seed: int) -> Image:
     return painting
 
 
-def painted_quality_map(blocks: TileGrid, measured: Sequence[tuple[int, int]]) -> QualityMap:
+def painted_quality_map(blocks: Grid, measured: Sequence[tuple[int, int]]) -> QualityMap:
     """Of each measured block other numbers; they describe nothing."""
     scores = [BlockScore(31.25 + n, 0.8 + n / 100, 1.5 + n / 10, 44.5 - n) for n in range(len(measured))]
     return QualityMap.of(blocks, zip(measured, scores, strict=True))

@@ -37,7 +37,7 @@ from histocodec.format.quality import QualityMap
 from histocodec.format.writer import AssociatedImage, checksum_table, write_container
 from histocodec.generators.bicubic import BicubicGenerator
 from histocodec.generators.predict import predict
-from histocodec.geometry import Image, Size, TileGrid
+from histocodec.geometry import Grid, Image, Size
 from histocodec.pixels.downsample import downsample
 from histocodec.pixels.residual import FINGERPRINT_LENGTH, TOLERANCE, Mode, fingerprint
 from histocodec.pixels.tile_codecs import TileCodec
@@ -107,7 +107,7 @@ def build(recipe: Recipe, seed: int) -> bytes:
     reduced = OVERVIEW_CODEC[recipe.codec]
     tiles = [_tiles(base, recipe.codec), *(_tiles(picture, reduced, chroma="444") for picture in pictures[1:])]
     associated = [_associated(name, seed) for name in recipe.associated]
-    blocks = TileGrid(full.divided(scale), BLOCK)
+    blocks = Grid(full.divided(scale), BLOCK)
     package = network_package(recipe.generator) if recipe.generator in NETWORKS else None
     tissue_map = _map(base, blocks) if recipe.tissue_map else None
     profile = FAKE_PROFILE if recipe.profile else None
@@ -183,9 +183,7 @@ def build(recipe: Recipe, seed: int) -> bytes:
     return out.getvalue()
 
 
-def _layers(
-    recipe: Recipe, blocks: TileGrid, quality_map: QualityMap | None, pieces: EnhancementPieces | None
-) -> Layers:
+def _layers(recipe: Recipe, blocks: Grid, quality_map: QualityMap | None, pieces: EnhancementPieces | None) -> Layers:
     """What the manifest says of them. The writer numbers them as they come."""
     numbers = iter(range(int(recipe.codec == "avif"), 4))
     size = (blocks.shape.width, blocks.shape.height)
@@ -219,7 +217,7 @@ def painted_enhancement(recipe: Enhancement, full: Size, without: bytes, seed: i
         return coded(picture(side, seed + index), recipe.codec, ten_bits=recipe.colour is not None)
 
     regions = None if recipe.regions is None else compress(recipe.regions)
-    return EnhancementPieces.of(TileGrid(full, side), modes, tile, coded_fingerprints(prints), regions)
+    return EnhancementPieces.of(Grid(full, side), modes, tile, coded_fingerprints(prints), regions)
 
 
 def fingerprints(data: bytes, modes: NDArray[np.uint8]) -> tuple[NDArray[np.int32], int]:
@@ -229,7 +227,7 @@ def fingerprints(data: bytes, modes: NDArray[np.uint8]) -> tuple[NDArray[np.int3
         path = Path(folder) / "prediction.hc.tif"
         path.write_bytes(data)
         with Decoder(path) as decoder:
-            blocks = TileGrid(decoder.levels[1], BLOCK)
+            blocks = Grid(decoder.levels[1], BLOCK)
             for index in np.flatnonzero(modes == Mode.RESIDUAL).tolist():
                 column, row = blocks.address(index)
                 glass = not decoder.container.tissue_map[row, column]
@@ -240,7 +238,7 @@ def fingerprints(data: bytes, modes: NDArray[np.uint8]) -> tuple[NDArray[np.int3
 
 
 def _tiles(picture: Image, codec: TileCodec, chroma: str = "420") -> list[bytes]:
-    grid = TileGrid(Size(picture.shape[1], picture.shape[0]), TILE)
+    grid = Grid(Size(picture.shape[1], picture.shape[0]), TILE)
     codes = []
     for index in range(grid.count):
         part = grid.covered(*grid.address(index))
@@ -255,9 +253,9 @@ def _associated(name: str, seed: int) -> AssociatedImage:
     return AssociatedImage(name, size, coded(painted(*size, seed + len(name)), "jpeg"))
 
 
-def _map(base: Image, blocks: TileGrid) -> NDArray[np.uint8]:
+def _map(base: Image, blocks: Grid) -> NDArray[np.uint8]:
     padding = ((0, -base.shape[0] % BLOCK), (0, -base.shape[1] % BLOCK), (0, 0))
-    return tissue_blocks(np.pad(base, padding, mode="edge"), blocks.tile)
+    return tissue_blocks(np.pad(base, padding, mode="edge"), blocks.side)
 
 
 def by_another_writer(data: bytes) -> bytes:
@@ -283,7 +281,7 @@ def by_another_writer(data: bytes) -> bytes:
     enhancement.tags[FINGERPRINTS] = UNDEFINED, compress(prints.astype("<i4").tobytes())
     enhancement.tags[REGIONS] = UNDEFINED, compress(REGIONS_OF_INTEREST)
     (tissue_map,) = first.subdirectories
-    values = painted_quality_map(TileGrid(Size(130, 4), BLOCK), [(1, 0)]).values
+    values = painted_quality_map(Grid(Size(130, 4), BLOCK), [(1, 0)]).values
     quality_map = Directory(dict(tissue_map.tags), [compress(values.astype("<u2").tobytes())])
     quality_map.set(258, SHORT, 16, 16, 16, 16)
     quality_map.set(277, SHORT, 4)
