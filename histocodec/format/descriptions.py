@@ -22,7 +22,7 @@ and all tiled ones for levels."""
 _LONGEST_HISTORY = 4000
 """Characters of a lossy history that are repeated."""
 _RECONSTRUCTED = "reconstructed by"
-_NAMED = re.compile(rf"{_RECONSTRUCTED} ([A-Za-z0-9][A-Za-z0-9._+ -]{{0,63}}?) (?:sha256|builtin):")
+_NAMED = re.compile(rf"{_RECONSTRUCTED} ([A-Za-z0-9][A-Za-z0-9._+-]{{0,63}}) (?:sha256|builtin):")
 _DIGESTED = re.compile(rf"{_RECONSTRUCTED} .{{1,64}}? (sha256:[0-9a-f]{{64}}|builtin:bicubic-x[24])(?![\w-])")
 
 

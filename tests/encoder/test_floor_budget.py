@@ -40,7 +40,7 @@ def test_regions_fill_the_budget_and_cost_the_rest_what_the_note_says(
     (note,) = (note for note in report.notes if "cost the tissue outside" in note)
     assert f"{max(loss):.2f} dB at most" in note
     assert report.psnr_db == stated.tissue_psnr_db
-    with pytest.raises(SettingsError, match="floor for all tiles"):
+    with pytest.raises(SettingsError, match="floor for all blocks"):
         EncodeSettings(ratio=None, regions=regions, roi_psnr_db=32.0)
 
 

@@ -31,7 +31,7 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Make:
     """Bounded files of one slide, by name, base quality and codec."""
     folder = tmp_path_factory.mktemp("tiers")
     slide = folder / "slide.tif"
-    write_slide(slide, tissue(Size(700, 600), seed=11))
+    write_slide(slide, tissue(Size(600, 540), seed=11))
 
     def made(name: str, quality: float, codec: TileCodec) -> Path:
         path = folder / f"{name}.hc.tif"

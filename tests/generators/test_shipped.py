@@ -41,10 +41,13 @@ LARGEST = {
 }
 
 
-def images(folder: Path, step: int = 1) -> list[Image]:
-    """Return the middle of every `step`-th tile: enough to tell what the thresholds are about."""
+def images(folder: Path, step: int = 1, *, scale: int = 4) -> list[Image]:
+    """Return the middle of every `step`-th tile: enough to tell what the thresholds are about.
+
+    Of a scale of 2 it is smaller, as its bases have four times the pixels.
+    """
     paths = sorted(p for p in folder.iterdir() if p.suffix in {".jxl", ".jpg"})
-    return [centre(read_image(path), 512) for path in paths[::step]]
+    return [centre(read_image(path), 512 if scale == 4 else 320) for path in paths[::step]]
 
 
 def test_every_package_is_small_and_states_what_it_is() -> None:
@@ -150,7 +153,8 @@ def test_the_gain_over_bicubic_on_the_dev_tiles(
     find_data: FindData, name: str, codec: TileCodec | None, rate: float, gain_db: float, gain_ssim: float
 ) -> None:
     generator = load_generator(name)
-    tiles = [evaluation_tile(image, generator.scale, codec, rate) for image in images(find_data("dev/monuseg"))]
+    originals = images(find_data("dev/monuseg"), scale=generator.scale)
+    tiles = [evaluation_tile(image, generator.scale, codec, rate) for image in originals]
     assert len(tiles) == 14
     result = score(generator, tiles)
     assert result.psnr_db - result.bicubic_psnr_db >= gain_db
@@ -166,7 +170,7 @@ def test_the_generator_for_avif_is_better_on_avif(find_data: FindData, scale: in
             downsampler = downsampler_for(generator, scale)
             tiles = [
                 evaluation_tile(image, scale, "avif", 0.15, downsampler=downsampler)
-                for image in images(find_data(folder), step=step)
+                for image in images(find_data(folder), step=step, scale=scale)
             ]
             results.append(score(generator, tiles))
         special, general = results
@@ -175,7 +179,7 @@ def test_the_generator_for_avif_is_better_on_avif(find_data: FindData, scale: in
 
 
 def test_the_gain_on_another_scanner(find_data: FindData) -> None:
-    tiles = [evaluation_tile(image, 4) for image in images(find_data("foreign/tnbc"))]
+    tiles = [evaluation_tile(image, 4) for image in images(find_data("foreign/tnbc"), step=2)]
     result = score(load_generator("fidelity-x4"), tiles)
     assert result.psnr_db - result.bicubic_psnr_db >= 0.6
 
@@ -186,7 +190,8 @@ def test_the_gain_on_another_scanner(find_data: FindData) -> None:
     [("fidelity-x4", "foreign/tnbc"), ("fidelity-x4", "foreign/brecahad"), ("fidelity-x2", "foreign/tnbc")],
 )
 def test_other_labs_are_not_worse_off_than_with_bicubic(find_data: FindData, name: str, folder: str) -> None:
-    generator, originals = load_generator(name), images(find_data(folder), step=4)
+    generator = load_generator(name)
+    originals = images(find_data(folder), step=4, scale=generator.scale)
     for codec, rate in (("jp2k", 0.06), ("jp2k", 0.3), ("avif", 0.1), ("jpeg", 0.15)):
         tiles = [evaluation_tile(image, generator.scale, codec, rate) for image in originals]  # type: ignore[arg-type]
         result = score(generator, tiles)
