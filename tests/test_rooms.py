@@ -34,8 +34,7 @@ TOGETHER = {
     ),
     "encoder/test_enhance.py": ("encoder/block_floors", "encoder/blocks", "encoder/bounding"),
     "encoder/test_floor_budget.py": ("encoder/rest_loss",),
-    "pixels/test_colour.py": ("encoder/tint",),
-    "generators/test_downsamplers.py": ("encoder/uncoded_pyramid", "generators/catalogue", "generators/torch_runner"),
+    "generators/test_downsamplers.py": ("generators/catalogue", "generators/torch_runner"),
     # What the bytes mean is tested on bytes: vectors, damage, and the specification's tables.
     "format/conformance/test_container_vectors.py": (
         "validation",

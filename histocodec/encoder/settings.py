@@ -29,6 +29,7 @@ class EncodeSettings:
     base: Literal["10x", "20x", "auto"] = "10x"
     """Nominal magnification of the base: 1.0 or 0.5 um/px. `auto` tries both on a sample, which needs a ratio."""
     codec: TileCodec = "jp2k"
+    """Codec of the base's tiles."""
     downsampling: str | None = None
     """The maker of the base: `box`, the average, or a downsampler by the name of a shipped one or by path. None: the
     one that the generator was trained with, as its package says. It runs on the CPU, whatever the generator's device:
@@ -50,6 +51,7 @@ class EncodeSettings:
     """PSNR in dB that every square of 256 px of the decoded file reaches; the block of one that falls short gets a
     tile of the enhancement layer."""
     regions: RegionsOfInterest | None = None
+    """Regions of interest; they go with `roi_psnr_db`."""
     roi_psnr_db: float | None = None
     """PSNR in dB that every square of a block reaches that a region of interest touches."""
     rest_loss_db: float = 1.0
@@ -58,9 +60,11 @@ class EncodeSettings:
     enhancement_codec: TileCodec | None = None
     """Codec of the enhancement layer. None: `avif` for an AVIF base, else `jp2k`."""
     deidentify: bool = False
+    """True keeps of the source's metadata what is known to identify nobody."""
     seed: int = 0
     """Seed of every random choice: tiles for rate control, blocks to measure."""
     workers: int = field(default_factory=core_count)
+    """Number of threads."""
 
     def __post_init__(self) -> None:
         if self.base not in (*BASE_MPP, "auto"):

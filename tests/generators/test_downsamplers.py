@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,6 @@ from histocodec.decoder import Decoder
 from histocodec.demo.synthetic import tissue, write_slide
 from histocodec.encoder import EncodeSettings, encode
 from histocodec.encoder.base_choice import PATCH
-from histocodec.encoder.uncoded_pyramid import UncodedPyramid
 from histocodec.errors import InvalidPackage, SettingsError
 from histocodec.format.entries import DownsamplingEntry
 from histocodec.format.reader import Container
@@ -32,35 +30,18 @@ from histocodec.generators.catalogue import downsampler_for, find_package, load_
 from histocodec.generators.networks import ResidualDownsampler, build_network
 from histocodec.generators.package import METADATA_KEY, Package, PackageCard
 from histocodec.generators.torch_runner import build_downsampler, build_generator, package_bytes
-from histocodec.geometry import Image, Region, Size
+from histocodec.geometry import Region, Size
 from histocodec.pixels.degrade import degrade
 from histocodec.pixels.downsample import BoxDownsampler, downsample, make_base, shrink
-from histocodec.pixels.resampler import Downsampler
 from histocodec.pixels.tile_codecs import TileCodec
 from histocodec.runtime.files import atomic_output
-from histocodec.runtime.resources import Resources
 from histocodec.source import open_source
 from histocodec.validation import validate
 from histocodec.views.export import export_tiff
+from tests.generators.inputs import downsampler_package, random_network
 
 BICUBIC = BicubicGenerator(4)
 QUICK = EncodeSettings(ratio=None, quality=34.0, verify="none")
-
-
-def random_network(scale: int, spread: float) -> ResidualDownsampler:
-    torch.manual_seed(0)
-    network = ResidualDownsampler(scale, 4)
-    torch.nn.init.normal_(network.tail.weight, std=spread)
-    return network
-
-
-def downsampler_package(scale: int = 4, spread: float = 0.1) -> Package:
-    """A small downsampler with random weights, far enough from the box average to be told from it."""
-    network = random_network(scale, spread)
-    card = PackageCard(
-        f"tiny-down-x{scale}", "residual-downsampler", {"scale": scale, "features": 4}, scale, 3, "CC0-1.0"
-    )
-    return Package(package_bytes(network, card))
 
 
 def generator_package(scale: int, name: str, downsampler: str | None) -> Package:
@@ -233,37 +214,6 @@ def odd_slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("odd") / "odd.tif"
     write_slide(path, image)
     return path
-
-
-@pytest.mark.parametrize("tile", [256, 512])
-def test_the_base_is_the_whole_slide_downsampled_at_once(odd_slide: Path, tmp_path: Path, tile: int) -> None:
-    """Whatever the tiles and the workers; and the tissue map is that of the box average."""
-    downsampler = build_downsampler(downsampler_package())
-
-    def made(workers: int, downsampler: Downsampler | None) -> tuple[Image, Sequence[Image], Image]:
-        with (
-            open_source(odd_slide) as source,
-            UncodedPyramid(
-                source,
-                downsampler or BoxDownsampler(4),
-                Resources(tmp_path, workers, seed=0, progress=lambda *_: None),
-                tile=tile,
-            ) as pyramid,
-        ):
-            whole = source.read(Region(0, 0, *source.size))
-            levels = [level.read(Region(0, 0, *level.grid.size)) for level in pyramid.levels]
-            return whole, levels, pyramid.tissue.copy()
-
-    whole, levels, tissue_map = made(1, downsampler)
-    assert np.array_equal(levels[0], shrink(whole, downsampler))
-    for finer, coarser in itertools.pairwise(levels):
-        assert np.array_equal(coarser, downsample(finer, 8))
-    _, again, same_map = made(5, downsampler)
-    assert all(np.array_equal(a, b) for a, b in zip(levels, again, strict=True))
-    _, plain, box_map = made(2, None)
-    assert np.array_equal(plain[0], downsample(whole, 4))
-    assert np.array_equal(tissue_map, box_map)
-    assert np.array_equal(tissue_map, same_map)
 
 
 @pytest.mark.parametrize("codec", ["jp2k", "avif"])
