@@ -12,8 +12,10 @@ from histocodec.runtime.parallel import core_count
 MOST_WORKERS = 8
 """Each worker imports torch and the readers of slides, about 0.5 GB."""
 
-if "PYTEST_XDIST_WORKER" in os.environ:  # before anything imports torch; the processes that tests start inherit it
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+# In the environment, before any process loads these libraries: workers, and what tests start, inherit it. Two processes
+# with two threads each would wait for one another on two cores, and take half as long again.
+for library in ("OMP", "OPENBLAS", "MKL"):
+    os.environ.setdefault(f"{library}_NUM_THREADS", "1")
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
