@@ -28,6 +28,7 @@ class BicubicGenerator:
 
     halo = 2
     package = None
+    is_exact = True
 
     def __init__(self, scale: int) -> None:
         if scale not in (2, 4):

@@ -146,19 +146,23 @@ def _downsampler_named_by(generator: Generator | Package) -> str | None:
         return None
 
 
-# Networks are built once: they hold no state, and a viewer may open hundreds of slides. Importing torch waits until
+# Networks are built once: they hold no state, and a viewer may open hundreds of slides. Importing an engine waits until
 # then: reading a base alone, or averaging one, does without.
 
 
 @functools.lru_cache(maxsize=_BUILT_AT_ONCE)
 def _built_generator(package: Package, device: str) -> Generator:
-    from .torch_runner import build_generator
+    if package.is_exact:
+        from .network_resampler import build_generator
 
-    return build_generator(package, device)
+        return build_generator(package, device)
+    from .rrdb import RRDBGenerator
+
+    return RRDBGenerator(package, device)
 
 
 @functools.lru_cache(maxsize=_BUILT_AT_ONCE)
 def _built_downsampler(package: Package, device: str) -> Downsampler:
-    from .torch_runner import build_downsampler
+    from .network_resampler import build_downsampler
 
     return build_downsampler(package, device)

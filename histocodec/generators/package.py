@@ -10,9 +10,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as save_tensors
+
 from ..errors import InvalidPackage
 from ..format.entries import NAME
 from ..format.tags import MAX_PACKAGE_BYTES
+from .engines.numpy_engine import NumpyEngine
+from .integer_net import IntegerNet, net_of, tensors_of
+from .self_test import test_block_crc32
 
 METADATA_KEY = "histocodec"
 """Key of the card in a safetensors file's metadata."""
@@ -25,9 +32,9 @@ class PackageCard:
     name: str
     """Letters, digits and `._+-`."""
     architecture: str
-    """Name of a network class, see `networks`."""
+    """`plain` or `residual-downsampler`, networks in whole numbers (`integer_net`); or `rrdb`, one in floats (`rrdb`)."""
     hyperparameters: dict[str, Any]
-    """Arguments of that class."""
+    """Sizes of that network."""
     scale: int
     """Full pixels per base pixel, each axis."""
     halo: int
@@ -40,13 +47,12 @@ class PackageCard:
     """Measures by data set."""
     downsampler: str | None = None
     """Name of the shipped downsampler that made the bases a generator was trained with; None for the box average."""
+    test_block_crc32: int | None = None
+    """CRC-32 of what the network makes of its test block (`self_test`); None for a network in floats."""
 
     def to_json(self) -> str:
-        """Return the card as it stands in a package.
-
-        A downsampler that is not named is left out, as it is in the first packages: their bytes are their identity.
-        """
-        return json.dumps({k: v for k, v in dataclasses.asdict(self).items() if k != "downsampler" or v is not None})
+        """Return the card as it stands in a package, without what is None."""
+        return json.dumps({key: value for key, value in dataclasses.asdict(self).items() if value is not None})
 
 
 @dataclass(frozen=True)
@@ -81,4 +87,37 @@ class Package:
         named = card.downsampler
         if named is not None and not (isinstance(named, str) and NAME.fullmatch(named)):
             raise InvalidPackage(f"package {card.name}: downsampler is a name or left out, found {named!a:.80}")
+        checksum = card.test_block_crc32
+        if checksum is not None and not (type(checksum) is int and 0 <= checksum < 1 << 32):
+            raise InvalidPackage(f"package {card.name}: test_block_crc32 is a CRC-32, found {checksum!a:.80}")
         return card
+
+    @cached_property
+    def is_exact(self) -> bool:
+        """True for a network in whole numbers, whose pixels are defined to the bit."""
+        return self.card.architecture != "rrdb"
+
+    @cached_property
+    def net(self) -> IntegerNet:
+        """The network in whole numbers. Raises InvalidPackage if it is none, or if its sums are not proven."""
+        card = self.card
+        try:
+            if card.architecture not in ("plain", "residual-downsampler"):
+                raise ValueError(f"the architecture must be plain or residual-downsampler, found {card.architecture!a:.40}")
+            net = net_of(card.architecture, card.hyperparameters, load_tensors(self.data))
+            if card.test_block_crc32 is None:
+                raise ValueError("its card states no test_block_crc32")
+        except (KeyError, TypeError, ValueError, SafetensorError) as error:
+            raise InvalidPackage(f"package {card.name}: {' '.join(str(error).split())[:200]}") from error
+        if (net.scale, net.halo) != (card.scale, card.halo):
+            raise InvalidPackage(
+                f"package {card.name} states scale {card.scale} and halo {card.halo}, "
+                f"its network has {net.scale} and {net.halo}"
+            )
+        return net
+
+
+def package_of(net: IntegerNet, card: PackageCard) -> Package:
+    """Make the package of a network in whole numbers. The checksum of the card is computed here."""
+    card = dataclasses.replace(card, test_block_crc32=test_block_crc32(net, NumpyEngine(net)))
+    return Package(save_tensors(tensors_of(net), metadata={METADATA_KEY: card.to_json()}))

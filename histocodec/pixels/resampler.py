@@ -39,6 +39,11 @@ class Generator(Resampler, Protocol):
         """The package that a file may embed; None if there is none."""
         ...
 
+    @property
+    def is_exact(self) -> bool:
+        """True if the format defines its pixels to the bit, on every machine."""
+        ...
+
     def __call__(self, base: Image) -> Image:
         """Enlarge (h + 2 halo, w + 2 halo, 3) uint8 RGB to (h * scale, w * scale, 3) uint8 RGB."""
         ...
