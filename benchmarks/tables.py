@@ -13,10 +13,11 @@ from typing import Any
 
 from histocodec.generators.catalogue import DEFAULTS, FOR_AVIF, shipped_packages
 
-from . import fidelity, fields, generators, speed
+from . import fidelity, fields, generators
 from .ratedistortion import tables as ratedistortion
 from .ratedistortion.contest import GROUPS, OURS, RATIOS, Table, contest
 from .ratedistortion.results import RESULTS as RATE_DISTORTION
+from .speed.report import table as table_of_speed
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -147,7 +148,7 @@ def contest_of_default(results: dict[str, Any]) -> str:
 def speed_table(results: dict[str, Any]) -> str:
     """Return time and memory alone: what it says of quality is of a generator that no longer ships."""
     bars = [bar for bar in results["bars"] if "bicubic" not in bar["bar"]]
-    return speed.table({**results, "fidelity": None, "bars": bars}).strip()
+    return table_of_speed({**results, "fidelity": None, "bars": bars}).strip()
 
 
 def makers(digests: dict[str, str]) -> str:

@@ -1,0 +1,1 @@
+"""Time, memory, bytes, latency and fidelity: beside libvips and OpenSlide, and beside an earlier commit."""
