@@ -20,6 +20,9 @@ from .usage import Usage, measured
 AVX2 = {"ONEDNN_MAX_CPU_ISA": "AVX2", "DNNL_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}
 """What limits oneDNN, OpenVINO's copy of it and torch to the instructions of a CPU of 2013."""
 
+VNNI = {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE_VNNI", "DNNL_MAX_CPU_ISA": "AVX512_CORE_VNNI"}
+"""What keeps them from the matrix units (AMX) of the newest CPUs."""
+
 # The children below run on either commit, so they use what both have.
 
 _NETWORK = """
@@ -140,7 +143,7 @@ def compare(
             }
         )
 
-    for isa, variables in (("", {}), (", AVX2", AVX2)):
+    for isa, variables in (("", {}), (", at most VNNI", VNNI), (", at most AVX2", AVX2)):
         row(
             f"network, a block{isa}",
             lambda commit, v=variables: commit.seconds(_NETWORK, named[commit], str(workers), "48", **v),  # type: ignore[misc]
