@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
 from .errors import CorruptContainer, GeneratorMismatch, Problem, RegionError, UnknownGenerator
-from .format.descriptions import Rendition
+from .format.descriptions import OTHER_BASE, Rendition
 from .format.entries import GeneratorEntry
+from .format.pieces import image_crc32
 from .format.reader import Container, FilePath
 from .generators.bicubic import BicubicGenerator
 from .generators.catalogue import load_generator
@@ -16,7 +19,7 @@ from .generators.package import Package
 from .generators.predict import BlockPredictor
 from .geometry import Grid, Image, Region, Size
 from .pixels.resampler import Generator
-from .pixels.residual import TOLERANCE, Mode, add_residual, estimated_difference, fingerprint
+from .pixels.residual import Mode, add_residual
 from .runtime.closing import Closing
 from .runtime.parallel import core_count, ordered_map
 from .runtime.tiled_image import TileCache, TiledImage
@@ -56,6 +59,7 @@ class Decoder(Closing):
         self._wanted = generator.absolute() if isinstance(generator, Path) else generator
         self._wants_enhancement = enhancement
         self._loaded: Generator | None = None
+        self._first_warning = threading.Lock()
         scale = self.manifest.base.scale
         self._enhancement = self.container.enhancement if enhancement and not self.is_bicubic else None
         self._blocks = Grid(self.container.grids[0].size, self.manifest.prediction.block)
@@ -109,7 +113,12 @@ class Decoder(Closing):
     @property
     def rendition(self) -> Rendition:
         """The statement on what level 0 is, which files and pictures of its pixels carry."""
-        return Rendition(self.manifest, bicubic=self.is_bicubic, enhanced=self.is_enhanced)
+        return Rendition(
+            self.manifest,
+            bicubic=self.is_bicubic,
+            enhanced=self.is_enhanced,
+            other_base=self.container.base_differs(),
+        )
 
     @property
     def generator(self) -> Generator:
@@ -152,17 +161,26 @@ class Decoder(Closing):
         predicted = self._predict(column, row)
         if layer is None or mode is Mode.ABSENT:
             return predicted
-        difference = estimated_difference(fingerprint(predicted), layer.fingerprints[index], predicted.size)
-        if difference > TOLERANCE:
-            sentence = (
-                f"this decoder predicts it otherwise than the encoder did: by a mean square of {difference:.3g}, where "
-                f"{TOLERANCE} is allowed"
-            )
-            raise CorruptContainer(self.path, [Problem("prediction-mismatch", f"block {column}, {row}", sentence)])
+        self._check_prediction(column, row, predicted, int(layer.prediction_sums[index]))
         return add_residual(predicted, self.container.decoded_enhancement_tile(index))
 
+    def _check_prediction(self, column: int, row: int, predicted: Image, checksum: int) -> None:
+        """Raise CorruptContainer unless a whole block is predicted as the encoder did it, so that a residual fits."""
+        if self.container.tissue_map[row, column] and not self.generator.is_exact:
+            sentence = f"no residual can correct what {self.generator.name} predicts: machines differ in it"
+        elif image_crc32(predicted) != checksum:
+            sentence = "this decoder predicts it otherwise than the encoder did"
+            if self.container.differing_tiles:
+                sentence += f", {OTHER_BASE}"
+        else:
+            return
+        raise CorruptContainer(self.path, [Problem("prediction-mismatch", f"block {column}, {row}", sentence)])
+
     def _stored_tile(self, level: int, column: int, row: int) -> Image:
-        return self.container.decoded_tile(level, self.container.grids[level].index(column, row))
+        tile = self.container.decoded_tile(level, self.container.grids[level].index(column, row))
+        if self.container.differing_tiles and self._first_warning.acquire(blocking=False):
+            warnings.warn(f"{self.path} is decoded {OTHER_BASE}", RuntimeWarning, stacklevel=2)
+        return tile
 
 
 def _find_generator(container: Container, wanted: Generator | str | Path | None, device: str) -> Generator:

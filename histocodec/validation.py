@@ -19,9 +19,9 @@ def validate(path: str | Path, *, deep: bool = False, progress: StageProgress = 
     """Return the problems of a file; none for a good one. Their codes are those of `format.tags.PROBLEM_CODES`.
 
     Checks the structure and the manifest, every checksum, and that the generator is at hand and is the one that is
-    named. deep: decodes every stored tile and image as well, and predicts each block that has a residual, to see
-    whether this decoder predicts as the encoder did. A structure that cannot be followed ends the search, since
-    nothing behind it can be found.
+    named. deep: decodes every stored tile and image as well, to see whether the base has the pixels that it had at the
+    encoder; and predicts each block that has a residual, to see whether it is what the encoder predicted. A structure
+    that cannot be followed ends the search, since nothing behind it can be found.
     """
     try:
         decoder = Decoder(path)
@@ -54,6 +54,11 @@ def validate(path: str | Path, *, deep: bool = False, progress: StageProgress = 
         for done, found in enumerate(ordered_map(check, pieces, workers=core_count()), 1):
             problems += found
             progress(done, total)
+        if count := len(container.differing_tiles):
+            sentence = (
+                f"{count} of {container.grids[0].count} tiles have other pixels here than they had at the encoder"
+            )
+            problems.append(Problem("base-mismatch", "level 0", sentence))
         try:
             container.regions()
         except CorruptContainer as error:

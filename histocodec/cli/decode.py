@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ..decoder import Decoder
+from ..format.descriptions import OTHER_BASE
 from ..format.origin import scanned_part
 from ..geometry import Region
 from ..runtime.progress import stage
@@ -99,4 +100,5 @@ def decode_command(
                 overwrite=overwrite,
                 progress=stage(progress, "decoding"),
             )
-    say(f"{output}: {output.stat().st_size} bytes")
+        differs = decoder.container.base_differs()
+    say(f"{output}: {output.stat().st_size} bytes{f', {OTHER_BASE}' if differs else ''}")

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..errors import BudgetError
 from ..format.entries import OVERVIEW_CODEC
+from ..format.pieces import image_crc32
 from ..geometry import Image
 from ..pixels.rate import SEARCH_RANGES, RateCurve, best_quality
 from ..pixels.tile_codecs import TileCodec
@@ -102,6 +103,12 @@ class CodedPyramid(Closing):
         """Return the base as a decoder will see it."""
         return decoded_tiles(self.base, self.coder)
 
+    def decoded_sums(self, resources: Resources) -> NDArray[np.uint32]:
+        """Return the CRC-32 of each tile of the base as it is decoded, (tiles,)."""
+        decode, grid = tile_decoding(self.base, self.coder), self.base.grid
+        sums = resources.map(lambda index: image_crc32(decode(*grid.address(index))), range(grid.count))
+        return np.fromiter(sums, np.uint32, grid.count)
+
     def shift_colours(self, steps: NDArray[np.float64]) -> None:
         """Make a decoder give so many steps of R, G and B more, (3,), fractions included; no tile is coded again.
 
@@ -117,12 +124,17 @@ class CodedPyramid(Closing):
 
 def decoded_tiles(codes: CodeSpool, coder: TileCoder) -> TiledImage:
     """Return coded tiles as the image that a decoder sees."""
+    return TiledImage(codes.grid, tile_decoding(codes, coder), TileCache(_CACHE_BYTES))
+
+
+def tile_decoding(codes: CodeSpool, coder: TileCoder) -> Callable[[int, int], Image]:
+    """Return the function from a tile's column and row to its decoded pixels, (tile, tile, 3) uint8 RGB."""
 
     def decode(column: int, row: int) -> Image:
         data = codes.get(codes.grid.index(column, row))
         return coder.decode(data, height=codes.grid.side, width=codes.grid.side)
 
-    return TiledImage(codes.grid, decode, TileCache(_CACHE_BYTES))
+    return decode
 
 
 def coded_on_demand(pyramid: UncodedPyramid, coder: TileCoder, quality: float) -> TiledImage:

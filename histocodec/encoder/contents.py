@@ -7,6 +7,9 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from typing import IO
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..format.descriptions import RECONSTRUCTION, reconstruction_in
 from ..format.entries import (
     BaseEntry,
@@ -41,9 +44,12 @@ _DICOM_METHOD: dict[TileCodec, str] = {"jp2k": "ISO_15444_1", "avif": "ISO_23000
 """DICOM's terms for the codecs, by which a manifest states its own lossy step."""
 
 
-def checksums_of(job: Job, level_tiles: Sequence[Iterable[bytes]]) -> bytes:
-    """Return the main checksum table. level_tiles: the coded tiles of each level, that of the base first."""
-    return checksum_table(level_tiles, job.extras.associated, job.pyramid.tissue, job.extras.icc_profile)
+def checksums_of(job: Job, level_tiles: Sequence[Iterable[bytes]], base_sums: NDArray[np.uint32]) -> bytes:
+    """Return the main checksum table.
+
+    level_tiles: the coded tiles of each level, that of the base first. base_sums: those of the decoded base, (tiles,).
+    """
+    return checksum_table(level_tiles, job.extras.associated, job.pyramid.tissue, job.extras.icc_profile, base_sums)
 
 
 def manifest_of(
@@ -91,6 +97,7 @@ def write_contents(
     manifest: Manifest,
     level_tiles: Sequence[Iterable[bytes]],
     checksums: bytes,
+    base_sums: NDArray[np.uint32],
     measured: Measured | None,
     enhancement: EnhancementPieces | None = None,
 ) -> None:
@@ -100,6 +107,7 @@ def write_contents(
         manifest,
         level_tiles=level_tiles,
         checksums=checksums,
+        base_sums=base_sums,
         tissue_map=job.pyramid.tissue,
         icc_profile=job.extras.icc_profile,
         package=job.extras.package,

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..format.entries import Summary
-from ..format.layers import EnhancementPieces, coded_fingerprints
+from ..format.layers import EnhancementPieces
+from ..format.pieces import image_crc32
 from ..format.quality import summarise
 from ..format.zstd import compressed
 from ..geometry import Address
 from ..pixels.floors import lowest_psnr
-from ..pixels.residual import FINGERPRINT_LENGTH, EnhancedTile, EnhancementCoder, Mode, enhance_to, fingerprint
+from ..pixels.residual import EnhancedTile, EnhancementCoder, Mode, enhance_to
 from ..pixels.score import PSNR_CAP_DB, SSIM_SIDE, BlockScore
 from ..runtime.closing import Closing
 from ..runtime.scratch import CodeSpool
@@ -37,8 +37,8 @@ class _Made:
     """PSNR as decoded."""
     lowest_db: float
     """PSNR of the worst square, as decoded."""
-    fingerprint: NDArray[np.int32] | None
-    """The fingerprint of the prediction that a residual corrects."""
+    checksum: int
+    """CRC-32 of the prediction that a residual corrects; 0 without a residual."""
     score: tuple[BlockScore, float] | None
     """The prediction's score and the PSNR of bicubic, of blocks of tissue; None of glass and of slivers."""
 
@@ -52,7 +52,7 @@ class CodedEnhancement(Closing):
         self.coder = coder
         self._job, self._floors, self._grid = job, floors, grid
         self._modes = np.zeros(grid.count, np.uint8)
-        self._fingerprints = np.zeros((grid.count, FINGERPRINT_LENGTH), np.int32)
+        self._checksums = np.zeros(grid.count, np.uint32)
         regions = settings.regions
         if regions is not None and settings.deidentify:
             regions = regions.without_properties()
@@ -85,8 +85,7 @@ class CodedEnhancement(Closing):
             if made.tile is not None:
                 self._modes[index] = made.tile.mode
                 self._codes.put(index, made.tile.data)
-            if made.fingerprint is not None:
-                self._fingerprints[index] = made.fingerprint
+            self._checksums[index] = made.checksum
             if made.score is not None:
                 self._scores[made.address] = made.score
 
@@ -96,11 +95,11 @@ class CodedEnhancement(Closing):
         predicted_db, lowest_db = block.psnr_db, min(PSNR_CAP_DB, lowest_psnr(block.source, block.within))
         score = self._read.score(address, block) if address in self._measurable else None
         if lowest_db >= floor_db:
-            return _Made(address, None, predicted_db, predicted_db, lowest_db, None, score)
+            return _Made(address, None, predicted_db, predicted_db, lowest_db, 0, score)
         tile = enhance_to(block.source, block.prediction, floor_db, self.coder)
-        check = fingerprint(block.prediction) if tile.mode is Mode.RESIDUAL else None
+        checksum = image_crc32(block.prediction) if tile.mode is Mode.RESIDUAL else 0
         decoded_db, lowest_db = (min(PSNR_CAP_DB, value) for value in (tile.psnr_db, tile.lowest_db))
-        return _Made(address, tile, predicted_db, decoded_db, lowest_db, check, score)
+        return _Made(address, tile, predicted_db, decoded_db, lowest_db, checksum, score)
 
     @property
     def psnr_db(self) -> Summary:
@@ -140,9 +139,7 @@ class CodedEnhancement(Closing):
     @cached_property  # the layer does not change once it is built
     def pieces(self) -> EnhancementPieces:
         """The whole layer, ready to be written."""
-        return EnhancementPieces.of(
-            self._grid, self._modes, self._codes.get, coded_fingerprints(self._fingerprints), self._regions
-        )
+        return EnhancementPieces.of(self._grid, self._modes, self._codes.get, self._checksums, self._regions)
 
     def close(self) -> None:
         """Free the disk."""

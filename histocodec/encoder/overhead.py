@@ -28,14 +28,15 @@ def overhead_bytes(job: Job, layer: tuple[EnhancementLayer, EnhancementPieces] |
     """
     counts = [grid.count for grid in job.pyramid.grids]
     tiles = [[b"\0"] * count for count in counts]
-    checksums = checksums_of(job, tiles)
+    base_sums = np.zeros(counts[0], np.uint32)
+    checksums = checksums_of(job, tiles, base_sums)
     out, measured = io.BytesIO(), _stand_in(job)
     entry, pieces, slack = None, None, _SLACK
     if layer is not None:
         entry, pieces, slack = layer[0], dataclasses.replace(layer[1], tile=lambda index: b"\0"), _LAYER_SLACK
         counts.append(entry.tiles)
     manifest = manifest_of(job, 99.99, job.source.size.area // 10 + 1, checksums, measured, entry)
-    write_contents(out, job, manifest, tiles, checksums, measured, pieces)
+    write_contents(out, job, manifest, tiles, checksums, base_sums, measured, pieces)
     return len(out.getvalue()) - sum(counts) + slack
 
 

@@ -117,14 +117,15 @@ def _write(
 ) -> EncodeReport:
     """Write the file. Raises BudgetError if it comes out larger than its budget, OutputError."""
     job, base, enhancement = coded.job, coded.base, coded.enhancement
-    checksums = checksums_of(job, base.levels)
+    base_sums = base.decoded_sums(job.resources)
+    checksums = checksums_of(job, base.levels, base_sums)
     layer = pieces = None
     if enhancement is not None:
         layer = enhancement_entry(job, enhancement, coded.rest_loss, has_map=measured is not None)
         pieces = enhancement.pieces
     manifest = manifest_of(job, base.quality, base.total_bytes, checksums, measured, layer)
     with atomic_output(path, overwrite=overwrite) as out:
-        write_contents(out, job, manifest, base.levels, checksums, measured, pieces)
+        write_contents(out, job, manifest, base.levels, checksums, base_sums, measured, pieces)
         size_bytes = out.seek(0, io.SEEK_END)
         if job.budget_bytes is not None and size_bytes > job.budget_bytes:
             raise BudgetError(

@@ -5,6 +5,7 @@ A finer base costs bytes and saves some of the layer's; the best quality lies be
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Sequence
 
@@ -14,7 +15,7 @@ from ..geometry import Address, addresses_where
 from ..pixels.colour import fit_colours
 from ..pixels.floors import lowest_psnr
 from ..pixels.rate import SEARCH_RANGES
-from ..pixels.residual import FINGERPRINT_LENGTH, EnhancementCoder, enhance_to, residual
+from ..pixels.residual import EnhancementCoder, Mode, enhance_to, residual
 from ..pixels.tile_codecs import QUALITY_SCALES, TileCodec
 from ..runtime.progress import Progress
 from ..runtime.resources import Resources
@@ -31,9 +32,8 @@ is what every coarser level shows, and what is left when the layer is taken off.
 _SAMPLE = 16
 """Blocks of each kind that an estimate looks at."""
 
-_INDEX_BYTES = 8 + 8 + 4 + 1 + 4 * FINGERPRINT_LENGTH
-"""Bytes of a tile of the layer beside its codestream: place, length, checksum, mode and, before compression,
-fingerprint."""
+_INDEX_BYTES = 8 + 8 + 4 + 1 + 4
+"""Bytes of a tile of the layer beside its codestream: place, length, checksum, mode and checksum of the prediction."""
 
 _CALLS = 16
 """Typical number of estimates per search; it only scales the progress bar."""
@@ -129,9 +129,9 @@ class Estimate:
         return self._layers[quality]
 
     def _coder(self, blocks: Sequence[Block], floor_db: float) -> EnhancementCoder:
-        codec = self._job.settings.codec_of_enhancement
-        turns = bool(blocks) and codec == "avif" and floor_db <= _TURNED_UP_TO_DB
-        return _turning(codec, blocks) if turns else EnhancementCoder(codec)
+        unturned = _unturned(self._job)
+        turns = bool(blocks) and unturned.codec == "avif" and floor_db <= _TURNED_UP_TO_DB
+        return _turning(unturned, blocks) if turns else unturned
 
 
 def choose_coder(job: Job, base: CodedPyramid, floors: Floors) -> EnhancementCoder:
@@ -139,7 +139,7 @@ def choose_coder(job: Job, base: CodedPyramid, floors: Floors) -> EnhancementCod
 
     High floors gain nothing: the turned colours have 8 bits as well.
     """
-    unturned = EnhancementCoder(job.settings.codec_of_enhancement)
+    unturned = _unturned(job)
     if unturned.codec != "avif":
         return unturned
     read = job.blocks(base.decoded_base().read)
@@ -156,7 +156,14 @@ def choose_coder(job: Job, base: CodedPyramid, floors: Floors) -> EnhancementCod
     def total(coder: EnhancementCoder) -> float:
         return sum(share * _bytes(short, floor_db, coder, job.resources) for floor_db, share, short in groups)
 
-    return min((_turning(unturned.codec, blocks), unturned), key=total)
+    return min((_turning(unturned, blocks), unturned), key=total)
+
+
+def _unturned(job: Job) -> EnhancementCoder:
+    """Return the coder without a colour transform."""
+    coder = EnhancementCoder(job.settings.codec_of_enhancement)
+    # What machines differ in cannot be corrected: its blocks are stored as they are.
+    return coder if job.generator.is_exact else dataclasses.replace(coder, modes=(Mode.NATIVE,))
 
 
 def _short_blocks(
@@ -176,8 +183,8 @@ def _bytes(blocks: Sequence[Block], floor_db: float, coder: EnhancementCoder, re
     return sum(resources.map(size, blocks))
 
 
-def _turning(codec: TileCodec, blocks: Sequence[Block]) -> EnhancementCoder:
+def _turning(unturned: EnhancementCoder, blocks: Sequence[Block]) -> EnhancementCoder:
     """Return a coder with the principal axes of what the tiles of these blocks would hold."""
     residuals = np.concatenate([residual(block.source, block.within).reshape(-1, 3)[::_STRIDE] for block in blocks])
     sources = np.concatenate([block.source.reshape(-1, 3)[::_STRIDE] for block in blocks])
-    return EnhancementCoder(codec, fit_colours(residuals), fit_colours(sources))
+    return dataclasses.replace(unturned, residual=fit_colours(residuals), native=fit_colours(sources))

@@ -15,6 +15,9 @@ NOTICE = "not for primary diagnosis"
 RECONSTRUCTION = "reconstruction"
 """Method of a step of a lossy history, where the source was itself decoded from a histocodec file."""
 
+OTHER_BASE = "from a base whose pixels are not those that its encoder measured, since a codec library rounds otherwise"
+"""The clause of what was decoded where `Container.base_differs`."""
+
 _PREFIX = "Aperio-compatible histocodec"
 _IN_APERIOS_ORDER = "Aperio compatible histocodec"
 """Prefix of files in Aperio's order: at the space tifffile and tiffslide take the second directory for the thumbnail,
@@ -35,14 +38,17 @@ class Rendition:
     """True if bicubic stands in for the file's generator."""
     enhanced: bool = True
     """True if the enhancement layer is applied, if the file has one."""
+    other_base: bool = False
+    """True if the base has other pixels than it had at the encoder."""
 
     @property
     def label(self) -> str:
-        """`reconstructed by NAME DIGEST`, by the generator in use."""
+        """`reconstructed by NAME DIGEST`, by the generator in use, and from which base if it is not the encoder's."""
         generator = self.manifest.prediction.generator
+        name, digest = generator.name, generator.digest
         if self.bicubic:
-            return generator_label(f"bicubic-x{generator.scale}", f"builtin:bicubic-x{generator.scale}")
-        return generator_label(generator.name, generator.digest)
+            name, digest = f"bicubic-x{generator.scale}", f"builtin:bicubic-x{generator.scale}"
+        return ", ".join([generator_label(name, digest), *([OTHER_BASE] if self.other_base else [])])
 
     @property
     def enhancement_labels(self) -> list[str]:
@@ -92,6 +98,8 @@ class Rendition:
         else:
             made = manifest.base.downsampling
             what = [f"the stored base, {f'made from the slide by {made.name}' if made else 'averaged from the slide'}"]
+            if self.other_base and downsample == manifest.base.scale:
+                what.append(OTHER_BASE)
         text = "; ".join([*what, f"{history_label(manifest)}, then written as {written_as}", NOTICE, region])
         prefix = _IN_APERIOS_ORDER if has_thumbnail else _PREFIX
         scanned = () if bounds is None else (bounds.x, bounds.y, bounds.width, bounds.height)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..geometry import Grid, Size
-from ..pixels.residual import FINGERPRINT_LENGTH, EnhancementCoder, Mode
+from ..pixels.residual import EnhancementCoder, Mode
 from .bigtiff import Directory
 from .directories import extents, mismatches, sub_directory
 from .entries import EnhancementLayer, Layer, QualityMapLayer
@@ -23,14 +23,6 @@ from .pieces import Damaged, ReadAt, StoredPieces, checked, crc_table, outside
 from .quality import MAP_CHANNELS, QualityMap
 from .tags import COMPRESSION, COMPRESSION_ZSTD, MAX_REGIONS_BYTES, MAX_TILE_BYTES, Tag
 from .zstd import compressed, decompressed
-
-FINGERPRINT_BYTES = 4 * FINGERPRINT_LENGTH
-"""Bytes of a tile's fingerprint, uncompressed."""
-
-MAX_FINGERPRINT_BYTES = 64
-FINGERPRINT_SLACK = 1024
-"""Limit of the compressed fingerprints: so many bytes a tile, and so many more."""
-
 
 # -------------------------------------------------------------------------------------------------------- tissue map
 
@@ -112,12 +104,12 @@ class EnhancementPieces:
     """(tiles,) `pixels.residual.Mode` of each tile in TIFF order."""
     tile: Callable[[int], bytes]
     """Returns the codestream of a tile by its index; not called for absent ones."""
-    fingerprints: bytes
-    """`coded_fingerprints`."""
+    prediction_sums: NDArray[np.uint32]
+    """(tiles,) CRC-32 of each predicted block that a residual corrects; 0 for the others."""
     regions: bytes | None
     """The regions of interest, GeoJSON in a zstd frame; None if there are none."""
     checksums: bytes
-    """The layer's table: tiles, modes, fingerprints, regions."""
+    """The layer's table: tiles, modes, prediction checksums, regions."""
 
     @classmethod
     def of(
@@ -125,22 +117,22 @@ class EnhancementPieces:
         grid: Grid,
         modes: NDArray[np.uint8],
         tile: Callable[[int], bytes],
-        fingerprints: bytes,
+        prediction_sums: NDArray[np.uint32],
         regions: bytes | None,
     ) -> EnhancementPieces:
         """Compute the checksums, for which every tile is asked for once."""
         tiles = (tile(index) if mode else b"" for index, mode in enumerate(modes))
-        table = crc_table(chain(tiles, (modes.tobytes(), fingerprints, regions or b"")))
-        return cls(grid, modes, tile, fingerprints, regions, table)
+        table = crc_table(chain(tiles, (modes.tobytes(), stored_sums(prediction_sums), regions or b"")))
+        return cls(grid, modes, tile, prediction_sums, regions, table)
 
     def tiles(self) -> Iterable[bytes]:
         """Return the codestreams in TIFF order, nothing for an absent one."""
         return (self.tile(index) if mode else b"" for index, mode in enumerate(self.modes))
 
 
-def coded_fingerprints(fingerprints: NDArray[np.int32]) -> bytes:
-    """Return the value that is stored. fingerprints: (tiles, 4) int32, zeros for tiles that are no residual."""
-    return compressed(fingerprints.astype("<i4").tobytes())
+def stored_sums(sums: NDArray[np.uint32]) -> bytes:
+    """Return checksums as they are stored: 4 bytes each, the lowest first."""
+    return sums.astype("<u4").tobytes()
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,8 +144,8 @@ class StoredEnhancement:
     """Tiles of the full resolution: one a block of the canonical grid."""
     modes: NDArray[np.uint8]
     """(tiles,) `pixels.residual.Mode` of each tile in TIFF order."""
-    fingerprints: NDArray[np.int32]
-    """(tiles, 4) int32."""
+    prediction_sums: NDArray[np.uint32]
+    """(tiles,) CRC-32 of each predicted block that a residual corrects; 0 for the others."""
     regions: bytes | None
     """The regions of interest as GeoJSON, which is not checked yet; None if there are none."""
     tiles: StoredPieces
@@ -193,37 +185,32 @@ def read_enhancement(
     mode_bytes = directory.data(Tag.TileModes, count)
     if mode_bytes is None or len(mode_bytes) != count or max(mode_bytes) > max(Mode):
         raise Damaged(f"expected {count} tile modes of 0 to {max(Mode)}")
-    prints = directory.data(Tag.Fingerprints, MAX_FINGERPRINT_BYTES * count + FINGERPRINT_SLACK) or b""
+    sums = directory.data(Tag.PredictionChecksums, 4 * count) or b""
     regions = directory.data(Tag.Regions, MAX_REGIONS_BYTES)
     table = _checksums(directory, count + 3, layer.checksums_sha256)
-    if [zlib.crc32(piece) for piece in (mode_bytes, prints, regions or b"")] != table[count:].tolist():
-        raise Damaged("its modes, fingerprints or regions changed since they were written")
+    if [zlib.crc32(piece) for piece in (mode_bytes, sums, regions or b"")] != table[count:].tolist():
+        raise Damaged("its modes, prediction checksums or regions changed since they were written")
     modes: NDArray[np.uint8] = np.frombuffer(mode_bytes, np.uint8)
     present = modes != Mode.ABSENT
     if int(present.sum()) != layer.tiles or not np.array_equal(present, places[:, 1] > 0):
         raise Damaged("the tiles that are there are not those that its modes name")
     if places[:, 1].max() > MAX_TILE_BYTES or outside(places[present], size_bytes).any():
         raise Damaged("a tile lies outside the file, or is too long")
-    fingerprints = _read_fingerprints(prints, count)
-    if fingerprints[modes != Mode.RESIDUAL].any() or table[:count][~present].any():
-        raise Damaged("a fingerprint of a tile that is no residual, or a checksum of one that is absent")
+    if len(sums) != 4 * count:
+        raise Damaged(f"expected checksums of {count} predictions, found {len(sums) / 4:g}")
+    prediction_sums = np.frombuffer(sums, "<u4")
+    if prediction_sums[modes != Mode.RESIDUAL].any() or table[:count][~present].any():
+        raise Damaged("a prediction's checksum where there is no residual, or one of a tile that is absent")
     tiles = StoredPieces(read_at, places, table[:count])
     return StoredEnhancement(
         coder=EnhancementCoder.stored(layer.codec, layer.colour),
         grid=grid,
         modes=modes,
-        fingerprints=fingerprints,
+        prediction_sums=prediction_sums,
         regions=None if regions is None else decompressed(regions, MAX_REGIONS_BYTES),
         tiles=tiles,
-        pieces=EnhancementPieces(grid, modes, tiles.data, prints, regions, table.tobytes()),
+        pieces=EnhancementPieces(grid, modes, tiles.data, prediction_sums, regions, table.tobytes()),
     )
-
-
-def _read_fingerprints(frame: bytes, count: int) -> NDArray[np.int32]:
-    values = decompressed(frame, FINGERPRINT_BYTES * count)
-    if len(values) != FINGERPRINT_BYTES * count:
-        raise Damaged(f"expected fingerprints of {count} tiles")
-    return np.frombuffer(values, "<i4").reshape(count, FINGERPRINT_LENGTH)
 
 
 # ------------------------------------------------------------------------------------------------------------ common

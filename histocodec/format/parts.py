@@ -23,7 +23,7 @@ from .bigtiff import BigTiffError, Directory, read_directories
 from .directories import associated_problems, extents, image_size, level_grids, level_problems, sub_directory
 from .layers import StoredEnhancement, read_enhancement, read_quality_map, read_tissue_map
 from .manifest import LaterVersion, Manifest, ManifestError
-from .pieces import Damaged, ReadAt, StoredPieces
+from .pieces import Damaged, ReadAt, StoredPieces, checked
 from .quality import QualityMap
 from .tags import MAX_JSON_BYTES, MAX_PROFILE_BYTES, Tag
 from .zstd import decompressed
@@ -61,6 +61,8 @@ class Parts:
     associated: StoredImages
     checksums: bytes
     """The main checksum table, as it is stored."""
+    base_sums: NDArray[np.uint32]
+    """(tiles,) CRC-32 of each tile of the base as the encoder decoded it."""
     tissue_map: NDArray[np.uint8]
     """(rows, columns) uint8, one a block of the canonical grid: 1 tissue, 0 glass."""
     icc_profile: bytes | None
@@ -107,11 +109,13 @@ def read_parts(path: Path, read_at: ReadAt, size_bytes: int) -> Parts:
     findings.refuse()
 
     counts = [*(grid.count for grid in grids), len(images)]
-    checksums = _read_checksums(manifest, first, sum(counts) + 2, findings)
-    *sums, (map_sum, profile_sum) = np.split(np.frombuffer(checksums, "<u4"), np.cumsum(counts))
+    checksums = _read_checksums(manifest, first, sum(counts) + 3, findings)
+    *sums, (map_sum, profile_sum, base_sum) = np.split(np.frombuffer(checksums, "<u4"), np.cumsum(counts))
     blocks = Grid(grids[0].size, manifest.prediction.block).shape
     named = manifest.layers
-    tissue_map, icc_profile, quality_map, enhancement = None, None, None, None
+    base_sums, tissue_map, icc_profile, quality_map, enhancement = None, None, None, None, None
+    with findings.part("checksums-damaged", "tag 65307"):
+        base_sums = _read_base_sums(first, counts[0], int(base_sum))
     with findings.part("tissue-map-damaged", "tissue map"):
         tissue_map = read_tissue_map(named.tissue_map, blocks, first, int(map_sum), read_at, size_bytes)
     with findings.part("icc-profile-damaged", "tag 34675"):
@@ -123,7 +127,7 @@ def read_parts(path: Path, read_at: ReadAt, size_bytes: int) -> Parts:
         if named.enhancement is not None:
             tile = manifest.prediction.block * manifest.base.scale
             enhancement = read_enhancement(named.enhancement, tile, first, read_at, size_bytes)
-    if tissue_map is None or findings.problems:
+    if base_sums is None or tissue_map is None or findings.problems:
         raise CorruptContainer(path, findings.problems)
 
     return Parts(
@@ -136,6 +140,7 @@ def read_parts(path: Path, read_at: ReadAt, size_bytes: int) -> Parts:
         ),
         associated=StoredImages(sizes, StoredPieces(read_at, strips, sums[-1])),
         checksums=checksums,
+        base_sums=base_sums,
         tissue_map=tissue_map,
         icc_profile=icc_profile,
         quality_map=quality_map,
@@ -238,6 +243,14 @@ def _read_checksums(manifest: Manifest, first: Directory, total: int, findings: 
             raise Damaged(f"expected {total} checksums, found {len(data) / 4:g}")
     findings.refuse()
     return data or b""
+
+
+def _read_base_sums(first: Directory, count: int, checksum: int) -> NDArray[np.uint32]:
+    """Return the checksums of the decoded base. Raises Damaged."""
+    data = first.data(Tag.BaseChecksums, 4 * count)
+    if data is None or len(data) != 4 * count:
+        raise Damaged(f"expected checksums of {count} decoded tiles, found {len(data or b'') / 4:g}")
+    return np.frombuffer(checked(data, checksum), "<u4")
 
 
 def _read_profile(first: Directory, checksum: int) -> bytes | None:

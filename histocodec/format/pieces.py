@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..geometry import Image
+
 HEADER_BYTES = 16
 """Length of a BigTIFF's header: no piece lies in it."""
 
@@ -43,6 +45,11 @@ class StoredPieces:
         """Bytes of all pieces."""
         return int(self.extents[:, 1].sum())
 
+    @property
+    def longest(self) -> int:
+        """Index of the longest piece."""
+        return int(self.extents[:, 1].argmax())
+
 
 def checked(data: bytes, checksum: int) -> bytes:
     """Return `data` if its CRC-32 is `checksum`, else raise Damaged."""
@@ -54,6 +61,11 @@ def checked(data: bytes, checksum: int) -> bytes:
 def crc_table(pieces: Iterable[bytes]) -> bytes:
     """Return the CRC-32 of each piece as little-endian uint32; that of an absent piece is 0."""
     return np.array([zlib.crc32(piece) for piece in pieces], "<u4").tobytes()
+
+
+def image_crc32(image: Image) -> int:
+    """Return the CRC-32 of an image's samples, row by row, R, G, B of each pixel. image: (height, width, 3) uint8."""
+    return zlib.crc32(np.ascontiguousarray(image))
 
 
 def outside(extents: NDArray[np.uint64], size_bytes: int) -> NDArray[np.bool_]:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import os
@@ -19,7 +20,7 @@ from ..pixels.residual import Mode
 from ..pixels.tile_codecs import TileError, decode_tile
 from ..runtime.closing import Closing
 from .parts import read_parts
-from .pieces import Damaged
+from .pieces import Damaged, image_crc32
 from .tags import MAX_PACKAGE_BYTES, Tag
 from .zstd import decompressed
 
@@ -65,6 +66,10 @@ class Container(Closing):
         """The tile grid of each stored level."""
         self.checksums = parts.checksums
         """The checksum table, as it is stored."""
+        self.base_sums = parts.base_sums
+        """(tiles,) CRC-32 of each tile of the base as the encoder decoded it."""
+        self._differing: set[int] = set()
+        self._has_decoded_longest = False
         self.tissue_map = parts.tissue_map
         """(rows, columns) uint8, one a block of the canonical grid: 1 tissue, 0 glass."""
         self.icc_profile = parts.icc_profile
@@ -93,7 +98,26 @@ class Container(Closing):
         """
         data, side, coder = self.tile(level, index), self.manifest.base.tile, self._parts.levels[level].coder
         place = f"level {level} tile {index}"
-        return self._sound("tile-damaged", place, lambda: coder.decode(data, height=side, width=side))
+        tile = self._sound("tile-damaged", place, lambda: coder.decode(data, height=side, width=side))
+        if level == 0 and image_crc32(tile) != self.base_sums[index]:
+            self._differing.add(index)
+        return tile
+
+    @property
+    def differing_tiles(self) -> frozenset[int]:
+        """The tiles of the base, of those decoded so far, whose pixels are not those that the encoder got."""
+        return frozenset(self._differing)
+
+    def base_differs(self) -> bool:
+        """Return whether the base has other pixels here than it had at the encoder, where libraries round otherwise.
+
+        What was decoded so far tells, and of an open file its longest tile.
+        """
+        if not self._differing and not self._has_decoded_longest and not self.is_closed:
+            self._has_decoded_longest = True
+            with contextlib.suppress(CorruptContainer):  # whoever reads the tile is told
+                self.decoded_tile(0, self._parts.levels[0].tiles.longest)
+        return bool(self._differing)
 
     def tile_bytes(self, level: int) -> int:
         """Return the bytes of all tiles of a level."""

@@ -35,7 +35,8 @@ class Tag(enum.IntEnum):
     Checksums = 65303
     TileModes = 65304
     Regions = 65305
-    Fingerprints = 65306
+    PredictionChecksums = 65306
+    BaseChecksums = 65307
 
 
 RGB, YCBCR = 2, 6
@@ -73,15 +74,16 @@ PROBLEM_CODES: dict[str, str] = {
     "directory-mismatch": "a TIFF directory contradicts the manifest",
     "tile-missing": "a base tile is absent",
     "tile-outside-file": "a tile or strip lies outside the file: the file was cut, or its index is damaged",
-    "checksums-damaged": "the checksum table is missing, or not the one that the manifest names",
+    "checksums-damaged": "the checksums of pieces or of the decoded base are missing, or not those that were written",
     "tile-checksum": "a stored tile is not the one that was written",
     "tile-damaged": "a stored tile cannot be decoded to its size",
+    "base-mismatch": "this decoder gets other pixels from tiles of the base than the encoder did",
     "tissue-map-damaged": "the tissue map is missing, is not the one that was written, or cannot be decoded",
     "associated-damaged": "an associated image is not the one that was written, or cannot be decoded",
     "quality-map-damaged": "the quality map is missing, is not the one that was written, or cannot be decoded",
     "enhancement-damaged": "the enhancement layer's directory contradicts the manifest, or its own checksums",
     "icc-profile-damaged": "the ICC profile is not the one that was written",
     "generator-damaged": "the generator is not the one that the manifest names, or cannot be built from its package",
-    "prediction-mismatch": "this decoder predicts other pixels than the encoder did: its residuals cannot be added",
+    "prediction-mismatch": "a residual corrects other pixels than this decoder predicts, or such as no file defines",
     "generator-unknown": "the generator is not embedded, and not at hand",
 }

@@ -127,6 +127,7 @@ def _rewritten(
             manifest,
             level_tiles=[tiles(level) for level in range(len(grids))],
             checksums=container.checksums,
+            base_sums=container.base_sums,
             tissue_map=container.tissue_map if has_map else None,
             icc_profile=container.icc_profile,
             package=container.package(),

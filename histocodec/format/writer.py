@@ -19,7 +19,7 @@ from ..pixels.tile_codecs import TileCodec
 from .descriptions import associated_description, enhancement_description, stored_description
 from .directories import level_grids
 from .entries import number_subifds
-from .layers import EnhancementPieces, coded_quality_map, coded_tissue_map
+from .layers import EnhancementPieces, coded_quality_map, coded_tissue_map, stored_sums
 from .manifest import Manifest, ManifestError
 from .pieces import crc_table
 from .quality import MAP_CHANNELS, MAP_LEGEND, QualityMap
@@ -44,15 +44,16 @@ def checksum_table(
     associated: Sequence[AssociatedImage],
     tissue_map: NDArray[np.uint8] | None,
     icc_profile: bytes | None,
+    base_sums: NDArray[np.uint32],
 ) -> bytes:
     """Return the CRC-32 of every piece of the file that has no checksum of its own, as little-endian uint32.
 
-    In order: the tiles, level after level in TIFF order; the associated images; the tissue map; the ICC profile. One of
-    the last two that is not there counts as no bytes, whose CRC-32 is 0.
+    In order: the tiles, level after level in TIFF order; the associated images; the tissue map; the ICC profile; the
+    checksums of the decoded base. A map or profile that is not there counts as no bytes, whose CRC-32 is 0.
     """
     tissue = b"" if tissue_map is None else coded_tissue_map(tissue_map)
-    pieces = chain(chain.from_iterable(level_tiles), (image.jpeg for image in associated), (tissue, icc_profile or b""))
-    return crc_table(pieces)
+    last = (tissue, icc_profile or b"", stored_sums(base_sums))
+    return crc_table(chain(chain.from_iterable(level_tiles), (image.jpeg for image in associated), last))
 
 
 def write_container(
@@ -61,6 +62,7 @@ def write_container(
     *,
     level_tiles: Sequence[Iterable[bytes]],
     checksums: bytes,
+    base_sums: NDArray[np.uint32],
     tissue_map: NDArray[np.uint8] | None,
     icc_profile: bytes | None,
     package: bytes | None,
@@ -71,6 +73,7 @@ def write_container(
     """Write everything in one sequential pass.
 
     level_tiles: for each level of the manifest its coded tiles in TIFF order. checksums: `checksum_table` of the same.
+    base_sums: (tiles,) `image_crc32` of each tile of the base as it is decoded.
     tissue_map: (rows, columns) uint8, one a block, 1 tissue, 0 glass. package: the generator to embed. The layers are
     SubIFDs in the order of `number_subifds`, as far as they are there.
     Raises ManifestError for a manifest that no reader would take, or that states other SubIFDs.
@@ -81,6 +84,7 @@ def write_container(
         (Tag.Manifest, compressed(json_bytes)),
         (Tag.Generator, None if package is None else compressed(package)),
         (Tag.Checksums, checksums),
+        (Tag.BaseChecksums, stored_sums(base_sums)),
     ]
     subifds = number_subifds(
         manifest.base.codec,
@@ -158,14 +162,14 @@ class _Images:
         )
 
     def write_enhancement(self, layer: EnhancementPieces) -> None:
-        """Write the SubIFD of the enhancement layer, with its checksums, modes, fingerprints and regions."""
+        """Write the SubIFD of the enhancement layer, with its modes, regions and checksums."""
         stated = self._manifest.layers.enhancement
         assert stated is not None
         tags = [
             (Tag.Checksums, layer.checksums),
             (Tag.TileModes, layer.modes.tobytes()),
             (Tag.Regions, layer.regions),
-            (Tag.Fingerprints, layer.fingerprints),
+            (Tag.PredictionChecksums, stored_sums(layer.prediction_sums)),
         ]
         self._write(
             layer.tiles(),

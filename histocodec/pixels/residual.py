@@ -8,13 +8,11 @@ source and prediction or the source itself, whichever takes fewer bytes at the P
 from __future__ import annotations
 
 import enum
-import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import SettingsError
 from ..geometry import Image
@@ -26,17 +24,6 @@ from .tile_codecs import QUALITY_SCALES, TileCodec, decode_planes, decode_tile, 
 
 HIGHEST_FLOOR_DB = 50.0
 """Beyond it hardly a sample may be off by more than one: 8-bit codecs that transform colours cannot promise that."""
-
-
-FINGERPRINT_LENGTH = 4
-
-Fingerprint = NDArray[np.int32]
-"""(4,) int32: four sums of all samples of a predicted block, each with signs of its own."""
-
-TOLERANCE = 0.12
-"""Highest estimated mean square, in squared 8-bit steps, by which a prediction may differ from the encoder's. Where one
-sample in fifty is off by one, which no decoder of binary32 comes near, the estimate stays below with a probability of
-0.9999; another network, or products in half precision, lie far above."""
 
 _CLOSE_DB = 0.06
 """A tile that exceeds the floor by less is not made smaller."""
@@ -71,36 +58,6 @@ def add_residual(prediction: Image, tile: Image) -> Image:
     return image
 
 
-def fingerprint(prediction: Image) -> Fingerprint:
-    """Return the fingerprint by which a decoder recognises that it predicts as the encoder did.
-
-    prediction: (height, width, 3) uint8. The signs are those of `_signs`. The difference of two fingerprints, squared
-    and divided by the number of samples, estimates the mean squared difference of the two predictions without bias
-    (random projection; Johnson and Lindenstrauss 1984, with the signs of Achlioptas 2003).
-    """
-    # Whole numbers far below 2^53: exact in float64, in any order of summation.
-    return (prediction.reshape(-1).astype(np.float64) @ _signs(prediction.size)).astype(np.int32)
-
-
-def estimated_difference(a: Fingerprint, b: Fingerprint, samples: int) -> float:
-    """Estimate the mean squared difference of two predictions of so many samples from their fingerprints."""
-    difference = a.astype(np.float64) - b
-    return float(np.mean(difference * difference) / samples)
-
-
-@functools.lru_cache(maxsize=4)
-def _signs(samples: int) -> NDArray[np.float64]:
-    """Return (samples, 4) of -1 and 1: the lowest bits of the finaliser of MurmurHash3 (Appleby 2011) of the index."""
-    h = np.arange(samples, dtype=np.uint32)
-    h ^= h >> np.uint32(16)
-    h *= np.uint32(0x85EBCA6B)
-    h ^= h >> np.uint32(13)
-    h *= np.uint32(0xC2B2AE35)
-    h ^= h >> np.uint32(16)
-    bits = (h[:, None] >> np.arange(FINGERPRINT_LENGTH, dtype=np.uint32)) & np.uint32(1)
-    return 1.0 - 2.0 * bits.astype(np.float64)
-
-
 @dataclass(frozen=True, slots=True)
 class EnhancementCoder:
     """The codec of one layer, and the colours in which its tiles are coded."""
@@ -110,6 +67,8 @@ class EnhancementCoder:
     """The transform of residual tiles; None codes them as they are."""
     native: ColourTransform | None = None
     """The transform of native tiles; None codes them in RGB."""
+    modes: tuple[Mode, ...] = (Mode.RESIDUAL, Mode.NATIVE)
+    """The modes that new tiles may have: `NATIVE` alone over predictions that are not defined to the bit."""
 
     @classmethod
     def stored(cls, codec: TileCodec, colour: tuple[int, ...] | None) -> EnhancementCoder:
@@ -176,6 +135,7 @@ def enhance_to(source: Image, prediction: Image, floor_db: float, coder: Enhance
             (Mode.RESIDUAL, residual(source, within), restored_residual),
             (Mode.NATIVE, source, restored_native),
         )
+        if mode in coder.modes
     ]
     reached = [candidate for candidate in candidates if candidate is not None]
     if not reached:
