@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
+Whole = NDArray[np.int64]
 Tags = dict[int, tuple[int, ...]]
 
 CODECS: dict[str, Any] = {
@@ -50,6 +51,7 @@ class SecondDecoder:
         if hashlib.sha256(table).hexdigest() != self.manifest["checksums_sha256"]:
             raise Refused("not the checksums that the manifest names")
         sums = iter(np.frombuffer(table, "<u4").tolist())
+        self.base_sums: list[int] = []
         # Section 2.2: first level, thumbnail, further levels, then the other associated images; an AVIF base apart
         images = [*chain[1 : 1 + len(names[:1])], *chain[len(chain) - len(names[1:]) :]]
         levels = [chain[0], *chain[1 + len(names[:1]) : len(chain) - len(names[1:])]]
@@ -57,10 +59,9 @@ class SecondDecoder:
         if "subifd" in base:
             levels.insert(0, self._directory(chain[0][330][base["subifd"]])[0])
         stored = [
-            self._level(tags, level["size"], sums, reduced if k else self.codec)
+            self._level(tags, level["size"], sums, k, reduced if k else self.codec)
             for k, (tags, level) in enumerate(zip(levels, base["levels"], strict=True))
         ]
-        stored[0] = rgb(stored[0], base.get("colour"))
         self.associated = {
             name: imagecodecs.jpeg_decode(self._checked(tags[273][0], tags[279][0], next(sums)))
             for name, tags in zip(names, images, strict=True)
@@ -69,6 +70,11 @@ class SecondDecoder:
         self.icc_profile = self._bytes(chain[0][34675]) if 34675 in chain[0] else None
         if zlib.crc32(self.icc_profile or b"") != next(sums):
             raise Refused("the ICC profile changed")
+        if zlib.crc32(self._bytes(chain[0][65307])) != next(sums):
+            raise Refused("the checksums of the decoded base changed")
+        # Section 5.1: the tiles of the base that decode otherwise here
+        base_sums = np.frombuffer(self._bytes(chain[0][65307]), "<u4").tolist()
+        self.differing = [k for k, (a, b) in enumerate(zip(self.base_sums, base_sums, strict=True)) if a != b]
         self.quality_map = self._quality_map(chain[0])
         layer = self._enhancement(chain[0])
         self.levels = [self._full(stored[0], slide["size"], chain[0], layer if enhancement else None), *stored]
@@ -110,14 +116,17 @@ class SecondDecoder:
             raise Refused(f"the {length} bytes at {offset} changed")
         return data
 
-    def _level(self, tags: Tags, size: list[int], sums: Any, codec: str) -> Pixels:
-        decode = CODECS[codec]
+    def _level(self, tags: Tags, size: list[int], sums: Any, level: int, codec: str) -> Pixels:
         width, height = size
         columns, rows = -(-width // self.tile), -(-height // self.tile)
-        image = np.empty((rows * self.tile, columns * self.tile, 3), np.uint16 if codec == "avif" else np.uint8)
+        image = np.empty((rows * self.tile, columns * self.tile, 3), np.uint8)
         for index, (offset, length) in enumerate(zip(tags[324], tags[325], strict=True)):
             y, x = (self.tile * n for n in divmod(index, columns))
-            image[y : y + self.tile, x : x + self.tile] = decode(self._checked(offset, length, next(sums)))
+            tile = CODECS[codec](self._checked(offset, length, next(sums)))
+            if level == 0:
+                tile = rgb(tile, self.manifest["base"].get("colour"))
+                self.base_sums.append(zlib.crc32(tile.tobytes()))
+            image[y : y + self.tile, x : x + self.tile] = tile
         return image[:height, :width]
 
     def _tissue_map(self, first: Tags, checksum: int) -> Pixels | None:
@@ -156,11 +165,11 @@ class SecondDecoder:
         tags, sums = layer
         values = [self._bytes(tags.get(tag, ())) for tag in (65304, 65306, 65305)]
         if [zlib.crc32(value) for value in values] != sums[-3:]:
-            raise Refused("modes, fingerprints or regions changed")
+            raise Refused("modes, prediction checksums or regions changed")
         pieces = [self._checked(*piece) for piece in zip(tags[324], tags[325], sums[:-3], strict=True)]
         stated = self.manifest["layers"]["enhancement"]
-        prints = np.frombuffer(self._frame(values[1]), "<i4").reshape(-1, 4)
-        return Enhancement(values[0], pieces, prints, stated["codec"], stated.get("colour"))
+        predictions = np.frombuffer(values[1], "<u4").tolist()
+        return Enhancement(values[0], pieces, predictions, stated["codec"], stated.get("colour"))
 
     def _full(self, base: Pixels, size: list[int], first: Tags, layer: Enhancement | None) -> Pixels:
         """Sections 6.1 and 6.2: block by block on the canonical grid, and cropped to the slide."""
@@ -170,7 +179,7 @@ class SecondDecoder:
             package = self._frame(self._bytes(first[65302]))
             if "sha256:" + hashlib.sha256(package).hexdigest() != generator["digest"]:
                 raise Refused("not the generator that the manifest names")
-            network = Network(package)
+            network = network_of(package)
         elif generator["digest"] != f"builtin:bicubic-x{self.scale}":
             raise Refused(f"no generator {generator['digest']}")
         rows, columns = -(-base.shape[0] // block), -(-base.shape[1] // block)
@@ -179,7 +188,7 @@ class SecondDecoder:
         for row in range(rows):
             for column in range(columns):
                 glass = self.tissue_map is not None and not self.tissue_map[row, column]
-                predict = network if network is not None and not glass else Bicubic(self.scale)
+                predict: Any = network if network is not None and not glass else Bicubic(self.scale)
                 # Section 6.2: beyond the base its edge pixels are repeated.
                 ys = np.clip(
                     np.arange(row * block - predict.halo, (row + 1) * block + predict.halo), 0, base.shape[0] - 1
@@ -189,7 +198,7 @@ class SecondDecoder:
                 )
                 out = predict(base[np.ix_(ys, xs)])
                 if layer is not None:
-                    out = layer.applied(row * columns + column, out)
+                    out = layer.applied(row * columns + column, out, exact=predict.is_exact)
                 full[row * side : (row + 1) * side, column * side : (column + 1) * side] = out
         return full[: size[1], : size[0]]
 
@@ -198,13 +207,13 @@ class Enhancement:
     """Section 11.2: the tiles that correct the prediction, one a block."""
 
     def __init__(
-        self, modes: bytes, tiles: list[bytes], fingerprints: NDArray[np.int32], codec: str, colour: list[int] | None
+        self, modes: bytes, tiles: list[bytes], predictions: list[int], codec: str, colour: list[int] | None
     ) -> None:
-        self.modes, self.tiles, self.fingerprints, self.decode = modes, tiles, fingerprints, CODECS[codec]
+        self.modes, self.tiles, self.predictions, self.decode = modes, tiles, predictions, CODECS[codec]
         self.colours = {1: colour[:12], 2: colour[12:]} if colour else {}
 
-    def applied(self, index: int, prediction: Pixels) -> Pixels:
-        """A block of decoded level 0."""
+    def applied(self, index: int, prediction: Pixels, *, exact: bool) -> Pixels:
+        """A block of decoded level 0. exact: False for a prediction that machines differ in."""
         mode = self.modes[index]
         if mode == 0:
             return prediction
@@ -212,8 +221,7 @@ class Enhancement:
         if mode == 2:
             return tile
         # Section 11.3
-        difference = (fingerprint(prediction) - self.fingerprints[index]).astype(np.float64)
-        if (difference**2).sum() / (4 * prediction.size) > 0.12:
+        if not exact or zlib.crc32(prediction.tobytes()) != self.predictions[index]:
             raise Refused(f"tile {index}: it corrects another prediction")
         return np.asarray(np.clip(prediction.astype(np.int16) + tile - 128, 0, 255), np.uint8)
 
@@ -257,22 +265,10 @@ def rgb(stored: Pixels, numbers: list[int] | None) -> Pixels:
     return np.asarray(np.clip(total >> 16, 0, 255), np.uint8)
 
 
-def fingerprint(block: Pixels) -> NDArray[np.int64]:
-    """Section 11.3."""
-    h = np.arange(block.size, dtype=np.uint64)
-    h ^= h >> 16
-    h = h * 0x85EBCA6B % (1 << 32)
-    h ^= h >> 13
-    h = h * 0xC2B2AE35 % (1 << 32)
-    h ^= h >> 16
-    samples = block.reshape(-1).astype(np.int64)
-    return np.array([np.where(h >> k & 1, -samples, samples).sum() for k in range(4)])
-
-
 class Bicubic:
     """Section 6.3."""
 
-    halo = 2
+    halo, is_exact = 2, True
 
     def __init__(self, scale: int) -> None:
         self.scale, self.shift = scale, {2: 7, 4: 10}[scale]
@@ -289,43 +285,140 @@ class Bicubic:
         return np.asarray(np.clip(rounded, 0, 255), np.uint8)
 
 
-class Network:
-    """Section 7: the network of an embedded package."""
+def network_of(package: bytes) -> WholeNetwork | FloatNetwork:
+    """Section 7.1: the network of an embedded package."""
+    (length,) = struct.unpack_from("<Q", package)
+    header = json.loads(package[8 : 8 + length])
+    card = json.loads(header.pop("__metadata__")["histocodec"])
+    kinds = {"I8": "i1", "U8": "u1", "I32": "<i4", "F16": "<f2", "F32": "<f4"}
+    tensors = {}
+    for name, tensor in header.items():
+        start, end = (8 + length + offset for offset in tensor["data_offsets"])
+        tensors[name] = np.frombuffer(package[start:end], kinds[tensor["dtype"]]).reshape(tensor["shape"])
+    if card["architecture"] == "plain":
+        return WholeNetwork(card, tensors)
+    if card["architecture"] == "rrdb":
+        return FloatNetwork(card, tensors)
+    raise Refused(f"no architecture {card['architecture']}")
 
-    def __init__(self, package: bytes) -> None:
-        (length,) = struct.unpack_from("<Q", package)
-        header = json.loads(package[8 : 8 + length])
-        card = json.loads(header.pop("__metadata__")["histocodec"])
-        self.run = {"plain": self._plain, "rrdb": self._rrdb}.get(card["architecture"])
-        if self.run is None:
-            raise Refused(f"no architecture {card['architecture']}")
-        self.settings, self.scale, self.halo = card["hyperparameters"], card["scale"], card["halo"]
-        self.weights: dict[str, Floats] = {}
-        for name, tensor in header.items():
-            start, end = (8 + length + offset for offset in tensor["data_offsets"])
-            kind = {"F16": "<f2", "F32": "<f4"}[tensor["dtype"]]
-            self.weights[name] = np.frombuffer(package[start:end], kind).astype(np.float32).reshape(tensor["shape"])
+
+class WholeNetwork:
+    """Section 7.2: `plain`."""
+
+    is_exact = True
+
+    def __init__(self, card: dict[str, Any], tensors: dict[str, NDArray[Any]]) -> None:
+        sizes = card["hyperparameters"]
+        self.scale, channels, self.pairs = sizes["scale"], sizes["channels"], sizes["pairs"]
+        self.halo = 2 * self.pairs + 2
+        if self.scale not in (2, 4) or not 1 <= channels <= 512 or not 0 <= self.pairs <= 31:
+            raise Refused("no such network")
+        if (card["scale"], card["halo"]) != (self.scale, self.halo):
+            raise Refused("a card that states another scale or halo than its network has")
+        names = ["head", *(f"body.{k}" for k in range(2 * self.pairs)), "tail"]
+        widths = [3, *[channels] * (2 * self.pairs + 1), 3 * self.scale**2]
+        self.layers: list[tuple[Whole, Whole, Whole]] = []
+        if len(tensors) != 3 * len(names):
+            raise Refused("not the tensors of this network")
+        for name, inputs, outputs in zip(names, widths[:-1], widths[1:], strict=True):
+            expected = {
+                "weight": ("i1", (outputs, inputs, 3, 3)),
+                "bias": ("i4", (outputs,)),
+                "shift": ("u1", (outputs,)),
+            }
+            for part, (kind, shape) in expected.items():
+                found = tensors.get(f"{name}.{part}")
+                if found is None or found.dtype != np.dtype(kind) or found.shape != shape:
+                    raise Refused(f"{name}.{part}: not of its type and shape")
+            weight, bias, shift = (tensors[f"{name}.{part}"].astype(np.int64) for part in expected)
+            self.layers.append((weight, bias, shift))
+        self._prove()
+        if zlib.crc32(self(test_block(64 + 2 * self.halo)).tobytes()) != card.get("test_block_crc32"):
+            raise Refused("its test block is not what the card states")
+
+    def _prove(self) -> None:
+        """Section 7.3."""
+        last = len(self.layers) - 1
+        for index, (weight, bias, shift) in enumerate(self.layers):
+            if shift.max() > 12:
+                raise Refused("a shift above 12")
+            reach = 255 * np.abs(weight).sum((1, 2, 3)) + np.abs(bias)
+            if index == last or (index > 0 and index % 2 == 0):
+                reach += 255 << shift
+            if reach.max() >= 1 << 24:
+                raise Refused("a sum that can reach 2^24")
+            for sign in (1, -1):
+                one_sign = np.maximum(sign * weight, 0)
+                pairs = one_sign[:, 0::2]
+                pairs[:, : weight.shape[1] // 2] += one_sign[:, 1::2]
+                if pairs.max() > 128:
+                    raise Refused("two neighbouring weights of more than 128")
 
     def __call__(self, part: Pixels) -> Pixels:
-        assert self.run is not None
-        out = self.run(part.transpose(2, 0, 1).astype(np.float32) / np.float32(255)).transpose(1, 2, 0)
+        x = q = part.transpose(2, 0, 1).astype(np.int64)
+        inner = x[:, self.halo : -self.halo, self.halo : -self.halo].repeat(self.scale**2, axis=0)
+        for index, (weight, bias, shift) in enumerate(self.layers[:-1]):
+            k = shift[:, None, None]
+            total = convolved(weight, bias, q)
+            if index > 0 and index % 2 == 0:
+                total += x[:, 2:-2, 2:-2] << k
+            q = np.clip(rounded(np.maximum(8 * total, total), k + 3) + 32, 0, 255)
+            if index % 2 == 0:
+                x = q
+        weight, bias, shift = self.layers[-1]
+        k = shift[:, None, None]
+        out = np.clip(rounded(convolved(weight, bias, q) + (inner << k), k), 0, 255).astype(np.uint8)
+        s, (_, height, width) = self.scale, out.shape
+        return out.reshape(3, s, s, height, width).transpose(3, 1, 4, 2, 0).reshape(height * s, width * s, 3)
+
+
+def convolved(weight: Whole, bias: Whole, x: Whole) -> Whole:
+    """Section 7.1: a convolution, in whole numbers."""
+    height, width = x.shape[1] - 2, x.shape[2] - 2
+    total = np.zeros((len(weight), height, width), np.int64) + bias[:, None, None]
+    for i, j in np.ndindex(3, 3):
+        total += np.tensordot(weight[:, :, i, j], x[:, i : i + height, j : j + width], 1)
+    return total
+
+
+def rounded(n: Whole, k: Whole) -> Whole:
+    """Section 7.2: n / 2^k, rounded half to even."""
+    return np.where(k == 0, n, (n + (1 << np.maximum(k, 1) - 1) - 1 + (n >> k & 1)) >> k)
+
+
+def test_block(side: int) -> Pixels:
+    """Section 7.4."""
+    h = np.arange(3 * side * side, dtype=np.uint64)
+    h ^= h >> 16
+    h = h * 0x85EBCA6B % (1 << 32)
+    h ^= h >> 13
+    h = h * 0xC2B2AE35 % (1 << 32)
+    h ^= h >> 16
+    noise = h.reshape(side, side, 3).astype(np.int64)
+    row, column, channel = np.indices((side, side, 3))
+    third = 3 * row // side
+    made = np.where(
+        third == 0, noise % 256, np.where(third == 1, 255 * (noise % 2), 3 * row + 2 * column + 85 * channel)
+    )
+    return (made % 256).astype(np.uint8)
+
+
+class FloatNetwork:
+    """Section 7.5: `rrdb`."""
+
+    is_exact = False
+
+    def __init__(self, card: dict[str, Any], tensors: dict[str, NDArray[Any]]) -> None:
+        self.settings, self.scale, self.halo = card["hyperparameters"], card["scale"], card["halo"]
+        self.weights = {name: tensor.astype(np.float32) for name, tensor in tensors.items()}
+        if not all(np.isfinite(tensor).all() for tensor in self.weights.values()):
+            raise Refused("weights that are not finite")
+
+    def __call__(self, part: Pixels) -> Pixels:
+        out = self._run(part.transpose(2, 0, 1).astype(np.float32) / np.float32(255)).transpose(1, 2, 0)
         return np.asarray(np.clip(np.floor(out * np.float32(255) + np.float32(0.5)), 0, 255), np.uint8)
 
-    def _plain(self, base: Floats) -> Floats:
-        """Section 7.2."""
-        x = _leaky(self._convolved("head", base), 0.1)
-        for pair in range(self.settings["pairs"]):
-            y = _leaky(self._convolved(f"body.{2 * pair}", x), 0.1)
-            x = _leaky(self._convolved(f"body.{2 * pair + 1}", y) + x[:, 2:-2, 2:-2], 0.1)
-        s, h = self.scale, self.halo
-        inner = base[:, h:-h, h:-h]
-        tail = self._convolved("tail", x) + inner.repeat(s * s, axis=0)
-        _, height, width = inner.shape
-        return tail.reshape(3, s, s, height, width).transpose(0, 3, 1, 4, 2).reshape(3, height * s, width * s)
-
-    def _rrdb(self, base: Floats) -> Floats:
-        """Section 7.3."""
-
+    def _run(self, base: Floats) -> Floats:
         def padded(layer: str, x: Floats) -> Floats:
             return self._convolved(layer, np.pad(x, ((0, 0), (1, 1), (1, 1))))
 

@@ -15,7 +15,7 @@ from tests.format.conformance.make_vectors.recipes import OTHER_WRITER, SMALLEST
 from tests.format.conformance.make_vectors.writing import VECTORS
 from tests.format.conformance.surgery import (
     CHECKSUMS,
-    FINGERPRINTS,
+    PREDICTION_SUMS,
     REGIONS,
     STRIP_LENGTHS,
     STRIP_OFFSETS,
@@ -44,12 +44,12 @@ def facts(path: Path) -> Facts | None:
         with Container(path) as container:
             found = [container.tile(level, i) for level, grid in enumerate(container.grids) for i in range(grid.count)]
             found += [container.associated_jpeg(name) for name in container.manifest.associated]
-            found.append(container.package() or b"")
+            found += [container.package() or b"", container.base_sums.tobytes()]
             if container.quality_map is not None:
                 found.append(container.quality_map.values.tobytes())
             if (layer := container.enhancement) is not None:
                 found += [container.enhancement_tile(index) for index in range(layer.grid.count)]
-                found += [layer.modes.tobytes(), layer.fingerprints.tobytes(), layer.regions or b""]
+                found += [layer.modes.tobytes(), layer.prediction_sums.tobytes(), layer.regions or b""]
             return container.manifest_json, container.icc_profile, container.tissue_map.tobytes(), found
     except HistocodecError:
         return None
@@ -123,7 +123,7 @@ def test_a_byte_changed_in_the_structure_is_noticed_or_harmless(name: str, step:
 def test_a_byte_changed_in_the_directory_of_a_layer_is_noticed_or_harmless(name: str, scratch: Path) -> None:
     """Every byte of every SubIFD and of what its tags hold; what its checksums are of is noticed always."""
     data, whole = sound(name, scratch)
-    sealed = {CHECKSUMS, TILE_MODES, FINGERPRINTS, REGIONS}
+    sealed = {CHECKSUMS, TILE_MODES, PREDICTION_SUMS, REGIONS}
     for offset in subdirectory_offsets(data):
         found = entries(data, offset)
         known = CHECKSUMS in found and (TILE_MODES in found or numbers(data, *found[258])[0] == 16)

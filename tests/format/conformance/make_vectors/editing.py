@@ -11,10 +11,11 @@ import zstandard
 
 from histocodec.format.pieces import crc_table
 from tests.format.conformance.surgery import (
+    BASE_SUMS,
     CHECKSUMS,
-    FINGERPRINTS,
     ICC_PROFILE,
     MANIFEST,
+    PREDICTION_SUMS,
     REGIONS,
     TILE_MODES,
     UNDEFINED,
@@ -57,7 +58,7 @@ def recompute_checksums(directories: list[Directory]) -> None:
     pieces += [piece for directory in directories if 322 not in directory.tags for piece in directory.pieces]
     unsealed = [d for d in directories[0].subdirectories if CHECKSUMS not in d.tags and d not in apart]
     pieces += [*(piece for directory in unsealed for piece in directory.pieces)] or [b""]
-    pieces.append(directories[0].tags.get(ICC_PROFILE, (UNDEFINED, b""))[1])
+    pieces += [directories[0].tags.get(tag, (UNDEFINED, b""))[1] for tag in (ICC_PROFILE, BASE_SUMS)]
     directories[0].tags[CHECKSUMS] = UNDEFINED, crc_table(pieces)
 
 
@@ -67,7 +68,7 @@ def reseal(directories: list[Directory], name: str) -> None:
     layer = directories[0].subdirectories[manifest["layers"][name]["subifd"]]
     pieces = list(layer.pieces)
     if name == "enhancement":
-        pieces += [layer.tags.get(tag, (UNDEFINED, b""))[1] for tag in (TILE_MODES, FINGERPRINTS, REGIONS)]
+        pieces += [layer.tags.get(tag, (UNDEFINED, b""))[1] for tag in (TILE_MODES, PREDICTION_SUMS, REGIONS)]
     table = crc_table(pieces)
     layer.tags[CHECKSUMS] = UNDEFINED, table
     change_manifest(directories, lambda m: m["layers"][name].update(checksums_sha256=sha256(table)))

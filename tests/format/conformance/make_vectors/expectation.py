@@ -33,7 +33,7 @@ def expectation(path: Path, note: str) -> dict[str, Any]:
             "mpp": decoder.mpp,
             "codec": decoder.manifest.base.codec,
             "generator": decoder.manifest.prediction.generator.name,
-            "level_0_rounding": 0 if decoder.manifest.prediction.generator.digest.startswith("builtin:") else 1,
+            "level_0_rounding": 0 if decoder.generator.is_exact else 1,
             "levels": levels,
             "tissue_map": container.tissue_map.tolist(),
             "associated": {name: _size(container.associated_image(name)) for name in decoder.manifest.associated},

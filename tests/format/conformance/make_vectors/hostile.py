@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.format.conformance.make_vectors import (
     hostile_directories,
+    hostile_generators,
     hostile_layers,
     hostile_manifests,
     hostile_pieces,
@@ -25,7 +26,7 @@ PARTS = (
     hostile_pieces.base_apart,
     hostile_pieces.tissue_map_damaged,
     hostile_pieces.extras_damaged,
-    hostile_pieces.generator_damaged,
+    hostile_generators.generator_damaged,
 )
 LAYER_PARTS = (
     hostile_layers.manifest_of_layers,
@@ -34,7 +35,12 @@ LAYER_PARTS = (
     hostile_layers.enhancement_tile_damaged,
     hostile_layers.prediction_mismatch,
 )
-LATER_PARTS = (hostile_manifests.wrong_downsampling, hostile_manifests.wrong_damage)
+LATER_PARTS = (
+    hostile_manifests.wrong_downsampling,
+    hostile_manifests.wrong_damage,
+    hostile_generators.unproven_networks,
+    hostile_pieces.base_mismatch,
+)
 
 
 def invalid_vectors(valid: dict[str, bytes]) -> dict[str, Vector]:

@@ -11,7 +11,6 @@ import numpy as np
 import zstandard
 
 from histocodec.format.pieces import crc_table
-from histocodec.pixels.residual import FINGERPRINT_LENGTH
 from tests.format.conformance.make_vectors.editing import (
     Collection,
     ManifestChange,
@@ -31,9 +30,9 @@ from tests.format.conformance.make_vectors.recipes import (
 )
 from tests.format.conformance.surgery import (
     CHECKSUMS,
-    FINGERPRINTS,
     LONG,
     MANIFEST,
+    PREDICTION_SUMS,
     REGIONS,
     SHORT,
     STRIP_OFFSETS,
@@ -193,23 +192,17 @@ def enhancement_damaged(made: HostileLayers) -> None:
     enhancement("tile-without-mode", "a tile whose mode says absent", value(TILE_MODES, b"\1\0\0"))
     miscounted = made.believed(layer("enhancement", tiles=3))
     made.add("enhancement-damaged", "tiles-miscounted", miscounted, "the manifest says three tiles of two")
-    prints = zstandard.decompress(take_apart(made.sound)[0].subdirectories[0].tags[FINGERPRINTS][1])
-    changed = bytes([prints[0] ^ 1]) + prints[1:]
-    enhancement("fingerprints-changed", "changed fingerprints", value(FINGERPRINTS, compress(changed)), sealed=False)
-    enhancement("no-fingerprints", "no tag 65306", lambda d: d.tags.__delitem__(FINGERPRINTS))
-    enhancement("fingerprints-short", "fingerprints of two tiles", value(FINGERPRINTS, compress(prints[:32])))
-    enhancement("fingerprints-odd", "a byte too few", value(FINGERPRINTS, compress(prints[:-1])))
-    cut = compress(prints)[:-8]
-    enhancement("fingerprints-cut", "a frame without its end", value(FINGERPRINTS, cut))
-    enhancement("fingerprints-bomb", "1 MiB for three tiles", value(FINGERPRINTS, compress(bytes(1 << 20))))
-    enhancement("fingerprints-long", "a frame longer than it may be", value(FINGERPRINTS, compress(bytes(1 << 26))))
-    bomb = compress(bytes(1 << 24))
-    liar = bomb.replace(struct.pack("<I", 1 << 24), struct.pack("<I", 48), 1)
-    enhancement("fingerprints-lying", "a frame of 16 MiB that states 48 bytes", value(FINGERPRINTS, liar))
-    unsummed = compress(prints, checksum=False)
-    enhancement("fingerprints-no-checksum", "a frame without a checksum", value(FINGERPRINTS, unsummed))
-    stray = compress(prints[:16] + b"\1" + prints[17:])
-    enhancement("fingerprints-of-absent", "a fingerprint of a tile that is absent", value(FINGERPRINTS, stray))
+    sums = take_apart(made.sound)[0].subdirectories[0].tags[PREDICTION_SUMS][1]
+    changed = bytes([sums[0] ^ 1]) + sums[1:]
+    enhancement("predictions-changed", "another prediction's checksum", value(PREDICTION_SUMS, changed), sealed=False)
+    enhancement("no-predictions", "no tag 65306", lambda d: d.tags.__delitem__(PREDICTION_SUMS))
+    enhancement("predictions-short", "checksums of two predictions", value(PREDICTION_SUMS, sums[:8]))
+    enhancement("predictions-odd", "a byte too few", value(PREDICTION_SUMS, sums[:-1]))
+    enhancement("predictions-long", "checksums of four predictions", value(PREDICTION_SUMS, sums + bytes(4)))
+    stray = sums[:4] + b"\1" + sums[5:]
+    enhancement(
+        "prediction-of-absent", "a prediction's checksum of a tile that is absent", value(PREDICTION_SUMS, stray)
+    )
     enhancement("regions-changed", "other regions than were written", value(REGIONS, compress(b"{}")), sealed=False)
     dropped = made.rebuilt("enhancement", lambda d: d.tags.__delitem__(REGIONS), sealed=False)
     made.add("enhancement-damaged", "no-regions", dropped, "no tag 65305, but a checksum for it")
@@ -274,20 +267,23 @@ def enhancement_tile_damaged(made: HostileLayers) -> None:
 def prediction_mismatch(made: HostileLayers) -> None:
     """Add files that were made for another prediction."""
 
-    def mispredicted(source: bytes, by: int) -> bytes:
+    def mispredicted(source: bytes, index: int) -> bytes:
+        """Return a file that states another checksum of the prediction under a tile."""
+
         def change(directory: Directory) -> None:
-            values = np.frombuffer(zstandard.decompress(directory.tags[FINGERPRINTS][1]), "<i4").copy()
-            values[:FINGERPRINT_LENGTH] += by
-            directory.tags[FINGERPRINTS] = UNDEFINED, compress(values.tobytes())
+            values = np.frombuffer(directory.tags[PREDICTION_SUMS][1], "<u4").copy()
+            values[index] ^= 1
+            directory.tags[PREDICTION_SUMS] = UNDEFINED, values.tobytes()
 
         return made.rebuilt("enhancement", change, source=source)
 
-    network = made.valid["jp2k-x4-bounded"]
-    made.add("prediction-mismatch", "network", mispredicted(network, 200), "a fingerprint of another network's block")
-    made.add(
-        "prediction-mismatch",
-        "bicubic",
-        mispredicted(made.sound, 8),
-        "a fingerprint a little further off than it may be",
-    )
-    made.add("prediction-mismatch", "extreme", mispredicted(made.avif, -(2**31)), "a fingerprint 2^31 off")
+    network, floats = made.valid["jp2k-x4-bounded"], made.valid["jp2k-x4-rrdb"]
+    made.add("prediction-mismatch", "network", mispredicted(network, 0), "a checksum of another network's block")
+    made.add("prediction-mismatch", "bicubic", mispredicted(made.sound, 2), "a checksum of another block of glass")
+    made.add("prediction-mismatch", "edge", mispredicted(made.avif, 5), "a checksum of another block at the edge")
+
+    def over_floats(directory: Directory) -> None:
+        directory.tags[TILE_MODES] = UNDEFINED, bytes([1, 0, 1])
+
+    over = made.rebuilt("enhancement", over_floats, source=floats)
+    made.add("prediction-mismatch", "rrdb", over, "a residual tile over what an `rrdb` network predicts")

@@ -1,4 +1,4 @@
-"""Hostile vectors whose pieces are damaged: checksums, tiles, maps, pictures, profile and generator."""
+"""Hostile vectors whose pieces are damaged: checksums, tiles, maps, pictures and profile."""
 
 from __future__ import annotations
 
@@ -12,10 +12,8 @@ from tests.format.conformance.make_vectors.editing import (
     change_manifest,
     compress,
     replaced,
-    sha256,
 )
 from tests.format.conformance.make_vectors.hostile_files import HostileFiles
-from tests.format.conformance.make_vectors.networks import network_package
 from tests.format.conformance.make_vectors.painting import (
     coded,
 )
@@ -23,8 +21,8 @@ from tests.format.conformance.make_vectors.recipes import (
     TILE,
 )
 from tests.format.conformance.surgery import (
+    BASE_SUMS,
     CHECKSUMS,
-    GENERATOR,
     ICC_PROFILE,
     LONG,
     SHORT,
@@ -49,6 +47,34 @@ def checksums_damaged(made: HostileFiles) -> None:
     made.add(
         "checksums-damaged", "short", made.rebuilt(shorter), "a checksum too few, and the manifest names that table"
     )
+    made.add("checksums-damaged", "no-base", made.drop_tag(BASE_SUMS), "no tag 65307")
+    made.add("checksums-damaged", "base-bit-flip", made.flipped(BASE_SUMS, at=5), "a bit flipped in tag 65307")
+    for name, change, how in (
+        ("base-short", lambda sums: sums[:-4], "a decoded tile's checksum too few, with its checksum"),
+        ("base-long", lambda sums: sums + bytes(4), "a decoded tile's checksum too many, with its checksum"),
+    ):
+        made.add("checksums-damaged", name, _with_base_sums(made, change), how)
+
+
+def base_mismatch(made: HostileFiles) -> None:
+    """Add files whose base decodes to other pixels than they say: readers warn of them, and go on."""
+
+    def other(sums: bytes) -> bytes:
+        return sums[:-1] + bytes([sums[-1] ^ 1])
+
+    made.add("base-mismatch", "jp2k", _with_base_sums(made, other), "another checksum of the second decoded tile")
+    made.add(
+        "base-mismatch", "avif", _with_base_sums(made, other, made.avif), "another checksum of the one decoded tile"
+    )
+
+
+def _with_base_sums(made: HostileFiles, change: Callable[[bytes], bytes], source: bytes | None = None) -> bytes:
+    """Return a file with other checksums of the decoded base, and what is computed of these."""
+
+    def changed(directories: list[Directory]) -> None:
+        directories[0].tags[BASE_SUMS] = UNDEFINED, change(directories[0].tags[BASE_SUMS][1])
+
+    return made.rebuilt(changed, sums=True, source=source)
 
 
 def tile_damaged(made: HostileFiles) -> None:
@@ -168,58 +194,3 @@ def extras_damaged(made: HostileFiles) -> None:
     made.add("icc-profile-damaged", "missing", made.drop_tag(ICC_PROFILE), "no tag 34675, but a checksum for it")
     extra = made.with_tag(ICC_PROFILE, b"profile", source=made.embedded)
     made.add("icc-profile-damaged", "added", extra, "a profile that was not there when the file was written")
-
-
-def generator_damaged(made: HostileFiles) -> None:
-    """Add files whose generator is damaged or unknown."""
-
-    def generator(package: bytes, *, named: bool) -> bytes:
-        def change(directories: list[Directory]) -> None:
-            directories[0].tags[GENERATOR] = UNDEFINED, compress(package)
-            if named:
-                digest = f"sha256:{sha256(package)}"
-                change_manifest(directories, lambda m: m["prediction"]["generator"].update(digest=digest))
-
-        return made.rebuilt(change, source=made.embedded)
-
-    package = network_package().data
-    other = replaced(package, len(package) - 1, bytes([package[-1] ^ 1]))
-    made.add("generator-damaged", "swapped", generator(other, named=False), "another package than the manifest names")
-    made.add(
-        "generator-damaged",
-        "bit-flip",
-        made.flipped(GENERATOR, at=3000, source=made.embedded),
-        "a bit flipped in the frame",
-    )
-    dropped = made.rebuilt(lambda d: d[0].tags.__delitem__(GENERATOR), source=made.embedded)
-    made.add("generator-damaged", "missing", dropped, "no tag 65302")
-    made.add(
-        "generator-damaged",
-        "no-package",
-        generator(b"garbage", named=True),
-        "a package that is none, named by its digest",
-    )
-    for name, old, new, how in (
-        ("huge-network", '\\"channels\\": 4', '\\"channels\\": 500', "a network of 500 channels with the weights of 4"),
-        ("deep-network", '\\"pairs\\": 1', '\\"pairs\\": 999999999', "a network of 10^9 pairs"),
-        ("other-architecture", '\\"plain\\"', '\\"pickle\\"', "an architecture that does not exist"),
-        ("other-halo", '\\"halo\\": 4', '\\"halo\\": 2', "a card whose halo is not the network's"),
-    ):
-        changed = _cardreplaced(package, old, new)
-        made.add("generator-damaged", name, generator(changed, named=True), how)
-    infinite = bytearray(package)
-    infinite[-2:] = struct.pack("<e", float("inf"))
-    made.add("generator-damaged", "infinite", generator(bytes(infinite), named=True), "a weight that is infinite")
-    nobody = {"digest": "sha256:" + "0123456789abcdef" * 4, "name": "nobody", "embedded": False, "halo": 10}
-    made.manifest(
-        "nobody", "a digest that nobody has", lambda m: m["prediction"]["generator"].update(nobody), "generator-unknown"
-    )
-
-
-def _cardreplaced(package: bytes, old: str, new: str) -> bytes:
-    (length,) = struct.unpack_from("<Q", package)
-    header = package[8 : 8 + length].rstrip()
-    assert old.encode() in header
-    header = header.replace(old.encode(), new.encode())
-    header += b" " * (-len(header) % 8)
-    return struct.pack("<Q", len(header)) + header + package[8 + length :]

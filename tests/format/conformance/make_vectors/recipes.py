@@ -95,7 +95,23 @@ RECIPES = {
     "jp2k-x4-embedded": Recipe(
         (540, 60), 4, "jp2k", "an embedded `plain` network, two blocks of tissue, one of glass", generator="plain"
     ),
-    "jp2k-x4-rrdb": Recipe((540, 60), 4, "jp2k", "an embedded `rrdb` network", generator="rrdb"),
+    "avif-x2-embedded": Recipe(
+        (300, 140),
+        2,
+        "avif",
+        "an embedded `plain` network of an odd number of channels, whose weights, shifts and sums are the largest that "
+        "there may be",
+        generator="plain-x2",
+        colour=COLOUR,
+    ),
+    "jp2k-x4-rrdb": Recipe(
+        (540, 60),
+        4,
+        "jp2k",
+        "an embedded `rrdb` network; a native tile over its prediction, a residual one over glass",
+        generator="rrdb",
+        enhancement=Enhancement("jp2k", (2, 0, 1)),
+    ),
     "avif-x4-colour": Recipe(
         (300, 200),
         4,

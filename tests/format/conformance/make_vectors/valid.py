@@ -30,17 +30,19 @@ from histocodec.format.entries import (
     Summary,
     level_sizes,
 )
-from histocodec.format.layers import EnhancementPieces, coded_fingerprints, coded_quality_map
+from histocodec.format.layers import EnhancementPieces, coded_quality_map, stored_sums
 from histocodec.format.manifest import Manifest
-from histocodec.format.pieces import crc_table
+from histocodec.format.pieces import crc_table, image_crc32
 from histocodec.format.quality import QualityMap
 from histocodec.format.writer import AssociatedImage, checksum_table, write_container
 from histocodec.generators.bicubic import BicubicGenerator
 from histocodec.generators.predict import predict
 from histocodec.geometry import Grid, Image, Size
+from histocodec.pixels.colour import ColourTransform
 from histocodec.pixels.downsample import downsample
-from histocodec.pixels.residual import FINGERPRINT_LENGTH, TOLERANCE, Mode, fingerprint
+from histocodec.pixels.residual import Mode
 from histocodec.pixels.tile_codecs import TileCodec
+from histocodec.pixels.tile_coder import TileCoder
 from histocodec.pixels.tissue import tissue_blocks
 from tests.format.conformance.make_vectors.editing import (
     change_manifest,
@@ -69,8 +71,8 @@ from tests.format.conformance.make_vectors.recipes import (
 )
 from tests.format.conformance.surgery import (
     CHECKSUMS,
-    FINGERPRINTS,
     LONG,
+    PREDICTION_SUMS,
     REGIONS,
     SHORT,
     TILE_MODES,
@@ -91,7 +93,7 @@ def valid_vectors() -> dict[str, tuple[bytes, str]]:
     files[OTHER_WRITER] = (
         by_another_writer(files[SMALLEST][0]),
         "by another writer: layers in another order, one of them unknown, unknown manifest keys, equal pieces stored "
-        "once, LONG indexes, fingerprints as far off as they may be",
+        "once, LONG indexes",
     )
     return files
 
@@ -111,7 +113,10 @@ def build(recipe: Recipe, seed: int) -> bytes:
     package = network_package(recipe.generator) if recipe.generator in NETWORKS else None
     tissue_map = _map(base, blocks) if recipe.tissue_map else None
     profile = FAKE_PROFILE if recipe.profile else None
-    checksums = checksum_table(tiles, associated, tissue_map, profile)
+    decoder = TileCoder(recipe.codec, ColourTransform(recipe.colour) if recipe.colour else None)
+    decoded = [decoder.decode(tile, height=TILE, width=TILE) for tile in tiles[0]]
+    base_sums = np.array([image_crc32(tile) for tile in decoded], np.uint32)
+    checksums = checksum_table(tiles, associated, tissue_map, profile, base_sums)
     generator = GeneratorEntry(f"bicubic-x{scale}", f"builtin:bicubic-x{scale}", scale, 2, embedded=False)
     if package is not None:
         generator = GeneratorEntry(package.card.name, package.digest, scale, package.card.halo, embedded=True)
@@ -173,6 +178,7 @@ def build(recipe: Recipe, seed: int) -> bytes:
         manifest,
         level_tiles=tiles,
         checksums=checksums,
+        base_sums=base_sums,
         tissue_map=tissue_map,
         icc_profile=profile,
         package=package.data if package is not None else None,
@@ -210,19 +216,19 @@ def _layers(recipe: Recipe, blocks: Grid, quality_map: QualityMap | None, pieces
 def painted_enhancement(recipe: Enhancement, full: Size, without: bytes, seed: int) -> EnhancementPieces:
     """A layer whose tiles are painted. without: the file without it, whose predictions it is for."""
     modes = np.array(recipe.modes, np.uint8)
-    prints, side = fingerprints(without, modes)
+    sums, side = prediction_sums(without, modes)
 
     def tile(index: int) -> bytes:
         picture = painted_native if modes[index] == Mode.NATIVE else painted_residual
         return coded(picture(side, seed + index), recipe.codec, ten_bits=recipe.colour is not None)
 
     regions = None if recipe.regions is None else compress(recipe.regions)
-    return EnhancementPieces.of(Grid(full, side), modes, tile, coded_fingerprints(prints), regions)
+    return EnhancementPieces.of(Grid(full, side), modes, tile, sums, regions)
 
 
-def fingerprints(data: bytes, modes: NDArray[np.uint8]) -> tuple[NDArray[np.int32], int]:
+def prediction_sums(data: bytes, modes: NDArray[np.uint8]) -> tuple[NDArray[np.uint32], int]:
     """Of a file's predicted blocks where there is a residual, else zeros; and full pixels a side of a block."""
-    found = np.zeros((modes.size, FINGERPRINT_LENGTH), np.int32)
+    found = np.zeros(modes.size, np.uint32)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "prediction.hc.tif"
         path.write_bytes(data)
@@ -233,7 +239,7 @@ def fingerprints(data: bytes, modes: NDArray[np.uint8]) -> tuple[NDArray[np.int3
                 glass = not decoder.container.tissue_map[row, column]
                 generator = BicubicGenerator(decoder.generator.scale) if glass else decoder.generator
                 block = predict(generator, lambda region: decoder.read(region, 1), blocks, column, row)
-                found[index] = fingerprint(block)
+                found[index] = image_crc32(block)
             return found, decoder.block_size
 
 
@@ -262,14 +268,12 @@ def by_another_writer(data: bytes) -> bytes:
     """Return a file with everything that a later revision may add, by another writer.
 
     It stores equal pieces once, its indexes are LONG, its directories stand at the end, its layers in another order,
-    and one of them, like some keys, is such as no reader of this version has heard of. Its fingerprints are a little
-    off, as they may be.
+    and one of them, like some keys, is such as no reader of this version has heard of.
     """
     directories = take_apart(data)
     first = directories[0]
     modes = np.array([1, 0, 1], np.uint8)
-    prints, side = fingerprints(data, modes)
-    prints[modes == Mode.RESIDUAL] += int((TOLERANCE * 3 * side * side) ** 0.5) - 4
+    sums, side = prediction_sums(data, modes)
     tile = coded(painted_residual(side, 1), "jp2k")
     enhancement = Directory({}, [tile, b"", tile])
     for tag, number in ((256, 520), (257, 16), (322, side), (323, side)):
@@ -278,7 +282,7 @@ def by_another_writer(data: bytes) -> bytes:
         enhancement.set(tag, SHORT, number)
     enhancement.set(258, SHORT, 8, 8, 8)
     enhancement.tags[TILE_MODES] = UNDEFINED, modes.tobytes()
-    enhancement.tags[FINGERPRINTS] = UNDEFINED, compress(prints.astype("<i4").tobytes())
+    enhancement.tags[PREDICTION_SUMS] = UNDEFINED, stored_sums(sums)
     enhancement.tags[REGIONS] = UNDEFINED, compress(REGIONS_OF_INTEREST)
     (tissue_map,) = first.subdirectories
     values = painted_quality_map(Grid(Size(130, 4), BLOCK), [(1, 0)]).values
