@@ -22,10 +22,13 @@ from histocodec.decoder import Decoder
 from histocodec.format import bigtiff, strict_json, tags
 from histocodec.format.manifest import Manifest, ManifestError
 from histocodec.format.quality import _OFFSETS, _STEPS
+from histocodec.generators import integer_net, self_test
 from histocodec.generators.bicubic import _cubic_weights
+from histocodec.generators.package import PackageCard
 from histocodec.geometry import Region
-from histocodec.pixels import residual as enhancement
+from histocodec.pixels.residual import Mode
 from histocodec.pixels.tile_codecs import TILE_CODECS
+from tests.format.conformance.make_vectors.networks import random_net
 from tests.format.conformance.make_vectors.recipes import SMALLEST
 from tests.format.conformance.make_vectors.writing import VECTORS
 from tests.format.conformance.surgery import CHECKSUMS, MANIFEST, take_apart
@@ -230,8 +233,10 @@ def test_private_tags() -> None:
         "checksums": tags.Tag.Checksums,
         "modes": tags.Tag.TileModes,
         "regions of interest": tags.Tag.Regions,
-        "fingerprints": tags.Tag.Fingerprints,
+        "prediction checksums": tags.Tag.PredictionChecksums,
     }
+    of_file = {int(tag) for tag, _ in table(section("2.5"), "tag")}
+    assert of_file == {tags.Tag.Manifest, tags.Tag.Generator, tags.Tag.Checksums, tags.Tag.BaseChecksums}
 
 
 def test_tags_have_the_names_of_the_specification() -> None:
@@ -246,12 +251,37 @@ def test_tags_have_the_names_of_the_specification() -> None:
     }
 
 
-def test_modes_and_tolerance() -> None:
-    text = section("11.2") + section("11.3")
-    stated = ", ".join(f"{mode.value} {mode.name.lower()}" for mode in enhancement.Mode)
-    assert f"a byte a tile: {stated}" in text
-    assert f"if *d* is above {enhancement.TOLERANCE}" in text
-    assert f"F[k] = sum over i of sign(i, k) * p[i],    k = 0 ... {enhancement.FINGERPRINT_LENGTH - 1}" in text
+def test_modes() -> None:
+    stated = ", ".join(f"{mode.value} {mode.name.lower()}" for mode in Mode)
+    assert f"a byte a tile: {stated}" in section("11.2")
+
+
+def test_networks_in_whole_numbers() -> None:
+    """The numbers of sections 7.2 to 7.4 are those of the code; that the formulas are, the second decoder shows."""
+    network, proof, block = section("7.2"), section("7.3"), section("7.4")
+    assert f"`channels` *C* (1 to {integer_net.MAX_CHANNELS}), `pairs` *P* (0 to {integer_net.MAX_PAIRS})" in network
+    assert f"of which {integer_net.ZERO_POINT} means zero" in network
+    assert f"k + {integer_net.LEAK_SHIFT}) + {integer_net.ZERO_POINT})" in network
+    assert f"max({1 << integer_net.LEAK_SHIFT} * n[o, y, u], n[o, y, u])" in network
+    assert f"0 <= shift[o] <= {integer_net.MAX_SHIFT}." in proof
+    assert f"< 2^{integer_net.SUM_LIMIT.bit_length() - 1}, where" in proof
+    assert (
+        f"add up to {integer_net.PAIR_LIMIT} at most, and those below zero to -{integer_net.PAIR_LIMIT} at least"
+        in proof
+    )
+    assert f"*a* = {self_test.SIDE} + 2 halo" in block
+    types = re.search(r"`.weight` of type `(\w+)`, a `.bias` of type `(\w+)` and a `.shift` of type `(\w+)`", network)
+    assert types
+    names = {"I8": np.int8, "I32": np.int32, "U8": np.uint8}
+    layer = random_net("plain").layers[0]
+    assert [np.dtype(names[name]) for name in types.groups()] == [
+        a.dtype for a in (layer.weight, layer.bias, layer.shift)
+    ]
+
+
+def test_the_card_has_the_fields_of_the_specification() -> None:
+    stated = {name for row in table(section("7.1"), "key") for name in re.findall(r"`(\w+)`", row[0])}
+    assert stated == {item.name for item in dataclasses.fields(PackageCard)}
 
 
 def test_legend_of_the_quality_map() -> None:
