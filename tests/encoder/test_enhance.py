@@ -13,9 +13,11 @@ from histocodec.decoder import BICUBIC, Decoder
 from histocodec.demo.synthetic import write_slide
 from histocodec.encoder import EncodeSettings, encode
 from histocodec.errors import CorruptContainer
+from histocodec.generators.bicubic import BicubicGenerator
 from histocodec.geometry import Grid, Image, Region, Size
 from histocodec.pixels.metrics import psnr, ssim
-from histocodec.pixels.residual import Mode, fingerprint
+from histocodec.pixels.resampler import Generator
+from histocodec.pixels.residual import Mode
 from histocodec.source import open_source
 from histocodec.training.data.patches import read_image
 from histocodec.validation import validate
@@ -127,26 +129,50 @@ def test_regions_of_interest_have_a_floor_of_their_own(tmp_path: Path, slide_pat
         assert b"a nest" in stored.to_geojson()
 
 
-def test_a_decoder_that_predicts_otherwise_refuses_to_add_residuals(
-    bounded: Path, monkeypatch: pytest.MonkeyPatch
+class _Named:
+    """Bicubic under a name of its own. is_exact: what it says of itself. off: the last sample of a block is another."""
+
+    package, digest, name, scale, halo = None, f"sha256:{'ab' * 32}", "named-x4", 4, 2
+
+    def __init__(self, *, is_exact: bool = True, off: bool = False) -> None:
+        self.is_exact, self._off = is_exact, off
+
+    def __call__(self, base: Image) -> Image:
+        image = BicubicGenerator(4)(base)
+        image[-1, -1, -1] ^= self._off
+        return image
+
+
+def _encoded_by(generator: Generator, slide_path: Path, path: Path) -> Path:
+    with open_source(slide_path) as source:
+        encode(source, path, generator, EncodeSettings(ratio=None, quality=30.0, min_psnr_db=FLOOR, verify="none"))
+    return path
+
+
+def test_a_decoder_that_predicts_one_sample_otherwise_refuses_to_add_residuals(
+    slide_path: Path, tmp_path: Path
 ) -> None:
-    with Decoder(bounded) as decoder:
+    path = _encoded_by(_Named(), slide_path, tmp_path / "named.hc.tif")
+    with Decoder(path, generator=_Named()) as right, Decoder(path, generator=_Named(off=True)) as wrong:
+        layer = right.container.enhancement
+        assert layer is not None
+        tissue = right.container.tissue_map.ravel()
+        index = int(np.flatnonzero((layer.modes == Mode.RESIDUAL) & (tissue > 0))[0])
+        column, row = layer.grid.address(index)
+        place = layer.grid.covered(column, row)
+        right.read(place)
+        with pytest.raises(CorruptContainer, match=f"block {column}, {row}") as caught:
+            wrong.read(place)
+        assert caught.value.code == "prediction-mismatch"
+
+
+def test_what_machines_differ_in_is_corrected_by_native_tiles_alone(slide_path: Path, tmp_path: Path) -> None:
+    path = _encoded_by(_Named(is_exact=False), slide_path, tmp_path / "floats.hc.tif")
+    with Decoder(path, generator=_Named(is_exact=False)) as decoder:
         layer = decoder.container.enhancement
         assert layer is not None
-        index = int(np.flatnonzero(layer.modes == Mode.RESIDUAL)[0])
-        place = layer.grid.covered(*layer.grid.address(index))
-        decoder.read(place)
-        decoder.clear_cache()
-
-        def shifted(image: Image) -> object:
-            return fingerprint(
-                np.where(image < 250, image + 3 * (np.indices(image.shape).sum(0) % 2), image).astype(np.uint8)
-            )
-
-        monkeypatch.setattr("histocodec.decoder.fingerprint", shifted)
-        with pytest.raises(CorruptContainer) as caught:
-            decoder.read(place)
-        assert caught.value.code == "prediction-mismatch"
+        assert set(layer.modes.tolist()) == {Mode.ABSENT, Mode.NATIVE}
+        assert not layer.prediction_sums.any()
 
 
 def test_a_deidentified_file_keeps_geometries_and_no_names(tmp_path: Path, slide_path: Path) -> None:

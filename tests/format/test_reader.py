@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import zlib
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,19 @@ def test_what_is_stored_is_returned_as_it_is() -> None:
         for ask in (container.associated_size, container.associated_jpeg, container.associated_image):
             with pytest.raises(KeyError):
                 ask("macro")
+
+
+def test_the_base_is_compared_with_what_the_encoder_decoded() -> None:
+    with Container(PATH) as container:
+        assert [zlib.crc32(container.decoded_tile(0, k)) for k in (0, 1)] == container.base_sums.tolist()
+        container.decoded_tile(1, 0)
+        assert container.differing_tiles == frozenset()
+        assert not container.base_differs()
+    with Container(VECTORS / "invalid" / "base-mismatch-avif.hc.tif") as container:
+        assert container.base_differs()
+        assert container.differing_tiles == {0}
+    with Container(VECTORS / "invalid" / "tile-damaged-zeros.hc.tif") as container:
+        assert not container.base_differs()  # a damaged tile is another matter
 
 
 def test_a_pickle_opens_the_file_again() -> None:

@@ -1,4 +1,4 @@
-"""The enhancement layer's arithmetic: residuals, fingerprints, and the smallest tile that reaches a floor."""
+"""The enhancement layer's arithmetic: residuals, and the smallest tile that reaches a floor."""
 
 from __future__ import annotations
 
@@ -12,13 +12,10 @@ from histocodec.errors import SettingsError
 from histocodec.geometry import Image, Size
 from histocodec.pixels.metrics import psnr
 from histocodec.pixels.residual import (
-    TOLERANCE,
     EnhancementCoder,
     Mode,
     add_residual,
     enhance_to,
-    estimated_difference,
-    fingerprint,
     residual,
 )
 from histocodec.pixels.tile_codecs import TileCodec, decode_tile
@@ -36,43 +33,6 @@ def test_a_residual_gives_the_source_back_where_it_is_not_clamped(source: int, p
     restored = int(add_residual(b, residual(a, b))[0, 0, 0])
     expected = source if -128 <= source - prediction <= 127 else prediction + (127 if source > prediction else -128)
     assert restored == expected
-
-
-def _sign(index: int, k: int) -> int:
-    """As the specification words it, on Python's own numbers."""
-    h = index
-    h ^= h >> 16
-    h = h * 0x85EBCA6B % 2**32
-    h ^= h >> 13
-    h = h * 0xC2B2AE35 % 2**32
-    h ^= h >> 16
-    return -1 if h >> k & 1 else 1
-
-
-def test_a_fingerprint_is_what_the_specification_says() -> None:
-    image = np.random.default_rng(1).integers(0, 256, (5, 7, 3)).astype(np.uint8)
-    samples = image.ravel().tolist()
-    expected = [sum(_sign(i, k) * value for i, value in enumerate(samples)) for k in range(4)]
-    assert fingerprint(image).tolist() == expected
-
-
-def test_fingerprints_estimate_the_mean_squared_difference() -> None:
-    rng = np.random.default_rng(2)
-    image = rng.integers(20, 230, (64, 64, 3)).astype(np.uint8)
-    estimates = []
-    for _ in range(300):
-        off = np.where(rng.random(image.shape) < 0.25, rng.choice([-2, 2], image.shape), 0)
-        other = (image + off).astype(np.uint8)
-        estimates.append(estimated_difference(fingerprint(image), fingerprint(other), image.size))
-    assert np.mean(estimates) == pytest.approx(1.0, abs=0.15)  # a quarter of the samples, 2 off
-
-
-def test_rounding_is_tolerated_and_another_prediction_is_not() -> None:
-    rng = np.random.default_rng(3)
-    rounded = np.clip(BLURRED + (rng.random(BLURRED.shape) < 0.01), 0, 255).astype(np.uint8)
-    assert estimated_difference(fingerprint(BLURRED), fingerprint(rounded), BLURRED.size) < TOLERANCE
-    noisy = np.clip(BLURRED + rng.normal(0, 3, BLURRED.shape), 0, 255).astype(np.uint8)
-    assert estimated_difference(fingerprint(BLURRED), fingerprint(noisy), BLURRED.size) > TOLERANCE
 
 
 def _restored(prediction: Image, mode: Mode, data: bytes, codec: TileCodec) -> Image:
@@ -102,6 +62,14 @@ def test_the_better_of_residual_and_native_is_taken() -> None:
     assert enhance_to(SOURCE, BLURRED, 32.0, EnhancementCoder("jp2k")).mode is Mode.RESIDUAL
     unrelated = np.random.default_rng(5).integers(0, 256, SOURCE.shape).astype(np.uint8)
     assert enhance_to(SOURCE, unrelated, 32.0, EnhancementCoder("jp2k")).mode is Mode.NATIVE
+
+
+def test_over_a_prediction_that_is_not_defined_to_the_bit_tiles_are_native() -> None:
+    coder = EnhancementCoder("jp2k", modes=(Mode.NATIVE,))
+    tile = enhance_to(SOURCE, BLURRED, 32.0, coder)
+    assert tile.mode is Mode.NATIVE
+    assert psnr(SOURCE, _restored(BLURRED, tile.mode, tile.data, "jp2k")) == pytest.approx(tile.psnr_db)
+    assert len(tile.data) > len(enhance_to(SOURCE, BLURRED, 32.0, EnhancementCoder("jp2k")).data)
 
 
 def test_only_the_part_within_the_slide_counts() -> None:
