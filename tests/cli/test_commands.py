@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import openslide
 import pytest
+import tifffile
 from PIL import Image as PILImage
 
 import histocodec.generators.catalogue
@@ -25,9 +26,11 @@ from histocodec import cli
 from histocodec.cli import encode
 from histocodec.decoder import Decoder
 from histocodec.demo.synthetic import write_slide
+from histocodec.format.descriptions import OTHER_BASE
 from histocodec.format.reader import Container
 from histocodec.geometry import Image, Region
 from histocodec.version import __version__
+from tests.format.conformance.make_vectors.writing import VECTORS
 
 
 @dataclass(frozen=True)
@@ -285,6 +288,20 @@ def test_decode_to_a_picture(run: Run, container_path: Path, tmp_path: Path, nam
     with PILImage.open(tmp_path / name) as picture, Decoder(container_path) as decoder:
         pixels, expected = np.asarray(picture).astype(int), decoder.read(Region(101, 203, 305, 207))
     assert np.abs(pixels - expected).mean() < (0.001 if name.endswith("png") else 6)
+
+
+@pytest.mark.filterwarnings("ignore:.* a codec library rounds otherwise:RuntimeWarning")
+def test_a_base_that_decodes_otherwise_is_told(run: Run, tmp_path: Path) -> None:
+    path = VECTORS / "invalid" / "base-mismatch-avif.hc.tif"
+    done = run("decode", path, tmp_path / "out.tif")
+    assert done.code == 0
+    assert done.out.rstrip().endswith(OTHER_BASE)
+    with tifffile.TiffFile(tmp_path / "out.tif") as tiff:
+        assert OTHER_BASE in tiff.pages.first.description
+    done = run("validate", path, "--deep")
+    assert done.code == 1
+    assert done.out.startswith("base-mismatch: level 0: 1 of 1 tiles have other pixels here")
+    assert run("validate", path).code == 0  # which decodes nothing
 
 
 def test_decode_of_a_coarser_level(run: Run, container_path: Path, tmp_path: Path) -> None:
