@@ -65,7 +65,7 @@ def crc_table(pieces: Iterable[bytes]) -> bytes:
 
 def image_crc32(image: Image) -> int:
     """Return the CRC-32 of an image's samples, row by row, R, G, B of each pixel. image: (height, width, 3) uint8."""
-    return zlib.crc32(np.ascontiguousarray(image))
+    return zlib.crc32(np.ascontiguousarray(image).data)
 
 
 def outside(extents: NDArray[np.uint64], size_bytes: int) -> NDArray[np.bool_]:
