@@ -59,8 +59,8 @@ GROUPS = {"dev/monuseg": ("dev/monuseg",), "foreign": ("foreign/tnbc", "foreign/
 RATES = (0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
 """Bits per full pixel."""
 BLOCK = 128
-LAYER_BYTES = 8 + 8 + 4 + 1 + 16
-"""Bytes of a tile of the layer beside its codestream: place, length, checksum, mode, fingerprint."""
+LAYER_BYTES = 8 + 8 + 4 + 1 + 4
+"""Bytes of a tile of the layer beside its codestream: place, length, checksum, mode, prediction checksum."""
 FLOORS = (26.0, 28.0, 30.0, 32.0, 34.0, 36.0, 38.0, 40.0)
 HIGH_FLOOR = 35.0
 """Floor from which the layer's colours are tried untransformed as well: transformed ones have 8 bits, too."""
