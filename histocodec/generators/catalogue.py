@@ -9,11 +9,12 @@ import functools
 from pathlib import Path
 from typing import Literal
 
-from ..errors import InvalidPackage, SettingsError, UnknownGenerator
+from ..errors import GeneratorError, InvalidPackage, SettingsError, UnknownGenerator
 from ..pixels.downsample import BOX, BoxDownsampler
 from ..pixels.resampler import Downsampler, Generator
 from ..pixels.tile_codecs import TileCodec
 from .bicubic import BicubicGenerator
+from .engines.choice import TRAIN_EXTRA
 from .package import Package
 
 Kind = Literal["generator", "downsampler"]
@@ -156,7 +157,12 @@ def _built_generator(package: Package, device: str) -> Generator:
         from .network_resampler import build_generator
 
         return build_generator(package, device)
-    from .rrdb import RRDBGenerator
+    try:
+        from .rrdb import RRDBGenerator
+    except ModuleNotFoundError as error:
+        raise GeneratorError(
+            f"{package.card.name} needs {error.name}, which is not installed: {TRAIN_EXTRA}"
+        ) from error
 
     return RRDBGenerator(package, device)
 

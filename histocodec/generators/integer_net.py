@@ -77,7 +77,7 @@ class IntegerNet:
     @property
     def features(self) -> int:
         """Channels between the convolutions."""
-        return self.layers[0].weight.shape[0]
+        return int(self.layers[0].weight.shape[0])
 
     def adds_stream(self, index: int) -> bool:
         """Return whether a layer adds the stream of features from before the previous layer to its sum."""

@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
@@ -18,7 +18,7 @@ from ..errors import InvalidPackage
 from ..format.entries import NAME
 from ..format.tags import MAX_PACKAGE_BYTES
 from .engines.numpy_engine import NumpyEngine
-from .integer_net import IntegerNet, net_of, tensors_of
+from .integer_net import Architecture, IntegerNet, net_of, tensors_of
 from .self_test import test_block_crc32
 
 METADATA_KEY = "histocodec"
@@ -32,7 +32,7 @@ class PackageCard:
     name: str
     """Letters, digits and `._+-`."""
     architecture: str
-    """`plain` or `residual-downsampler`, networks in whole numbers (`integer_net`); or `rrdb`, one in floats (`rrdb`)."""
+    """`plain` or `residual-downsampler`, in whole numbers (`integer_net`); or `rrdb`, in floats (`rrdb`)."""
     hyperparameters: dict[str, Any]
     """Sizes of that network."""
     scale: int
@@ -102,9 +102,12 @@ class Package:
         """The network in whole numbers. Raises InvalidPackage if it is none, or if its sums are not proven."""
         card = self.card
         try:
-            if card.architecture not in ("plain", "residual-downsampler"):
-                raise ValueError(f"the architecture must be plain or residual-downsampler, found {card.architecture!a:.40}")
-            net = net_of(card.architecture, card.hyperparameters, load_tensors(self.data))
+            architectures: dict[str, Architecture] = {kind: kind for kind in get_args(Architecture)}
+            if card.architecture not in architectures:
+                raise ValueError(
+                    f"the architecture must be {' or '.join(architectures)}, found {card.architecture!a:.40}"
+                )
+            net = net_of(architectures[card.architecture], card.hyperparameters, load_tensors(self.data))
             if card.test_block_crc32 is None:
                 raise ValueError("its card states no test_block_crc32")
         except (KeyError, TypeError, ValueError, SafetensorError) as error:

@@ -116,7 +116,7 @@ class RRDBGenerator:
         return RRDBGenerator, (Package(self.package), str(self._device))
 
     def __call__(self, base: Image) -> Image:
-        """Enlarge a base as `Generator` defines it. Raises GeneratorError if the device fails, for want of memory say."""
+        """Enlarge a base as `Generator` defines it. Raises GeneratorError if the device fails."""
         try:
             return run_in_floats(self._network, base, self._device)
         except RuntimeError as error:

@@ -28,13 +28,13 @@ def test_block(net: IntegerNet) -> Image:
     for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35), (16, 1)):  # the last steps of MurmurHash3
         noise ^= noise >> np.uint32(shift)
         noise *= np.uint32(factor)
-    noise = noise.reshape(side, side, 3)
     row, column, channel = np.ogrid[:side, :side, :3]
     ramps = 3 * row + 2 * column + 85 * channel
-    third = np.broadcast_to(3 * row // side, noise.shape)
-    return np.choose(third, (noise & 255, (noise & 1) * 255, ramps & 255)).astype(np.uint8)
+    image = noise.reshape(side, side, 3)
+    third = np.broadcast_to(3 * row // side, image.shape)
+    return np.choose(third, (image & 255, (image & 1) * 255, ramps & 255)).astype(np.uint8)
 
 
 def test_block_crc32(net: IntegerNet, compute: Compute) -> int:
     """Return the CRC-32 of what an engine makes of the test block, sample by sample as it lies in memory."""
-    return zlib.crc32(np.ascontiguousarray(compute(test_block(net)[None])))
+    return zlib.crc32(np.ascontiguousarray(compute(test_block(net)[None])).data)

@@ -44,7 +44,7 @@ class Generator(Resampler, Protocol):
         """True if the format defines its pixels to the bit, on every machine."""
         ...
 
-    def __call__(self, base: Image) -> Image:
+    def __call__(self, base: Image, /) -> Image:
         """Enlarge (h + 2 halo, w + 2 halo, 3) uint8 RGB to (h * scale, w * scale, 3) uint8 RGB."""
         ...
 
@@ -52,6 +52,6 @@ class Generator(Resampler, Protocol):
 class Downsampler(Resampler, Protocol):
     """A map from full pixels to base pixels; only encoders use it."""
 
-    def __call__(self, image: Image) -> Image:
+    def __call__(self, image: Image, /) -> Image:
         """Shrink ((h + 2 halo) * scale, (w + 2 halo) * scale, 3) uint8 RGB to (h, w, 3) uint8 RGB."""
         ...

@@ -38,7 +38,7 @@ def test_beyond_the_base_its_edge_is_repeated() -> None:
 class Flat:
     """A generator that makes everything one grey, so that its blocks are told from those of bicubic."""
 
-    name, scale, halo, digest, package = "flat", 4, 2, "builtin:flat", None
+    name, scale, halo, digest, package, is_exact = "flat", 4, 2, "builtin:flat", None, True
 
     def __call__(self, base: Image) -> Image:
         return np.full(((base.shape[0] - 4) * 4, (base.shape[1] - 4) * 4, 3), 77, np.uint8)

@@ -1,6 +1,6 @@
 """The engine that needs nothing but numpy: what the specification says, slowly.
 
-It is the reference that checksums of packages are made with, and the last resort of a decoder.
+It is the reference that checksums of packages are made with, the start of every decoder, and its last resort.
 """
 
 from __future__ import annotations
@@ -8,82 +8,81 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..integer_net import LEAK_SHIFT, ZERO_POINT, IntegerNet, Layer
+from ..integer_net import LEAK_SHIFT, ZERO_POINT, IntegerNet
 
 
 class NumpyEngine:
-    """Computes a network by matrix products in single precision, which are exact (`integer_net`)."""
+    """Computes a network in single precision, which holds every sum exactly (`integer_net`).
+
+    A product of matrices is one image and one place of the convolution: too small for the team of threads that a BLAS
+    may have to be worth its waiting, so calls from many threads hardly disturb each other.
+    """
 
     name = "numpy"
+    version = np.__version__
 
     def __init__(self, net: IntegerNet) -> None:
         self._net = net
         # (row, column, out, in): a matrix for each of the nine places of a convolution
-        self._matrices = [
-            np.ascontiguousarray(layer.weight.transpose(2, 3, 0, 1), np.float32) for layer in net.layers
-        ]
+        self._matrices = [np.ascontiguousarray(layer.weight.transpose(2, 3, 0, 1), np.float32) for layer in net.layers]
+        self._biases = [_column(layer.bias) for layer in net.layers]
+        self._powers = [_column(np.exp2(layer.shift)) for layer in net.layers]
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Compute a batch: (n, height, width, 3) uint8 RGB to the same of the network's output size."""
         return np.stack([self._one(image) for image in images])
 
+    def kernel(self) -> str:
+        """Return the library of linear algebra that numpy was built with."""
+        return str(np.show_config(mode="dicts")["Build Dependencies"]["blas"]["name"])
+
     def _one(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         net, scale, halo = self._net, self._net.scale, self._net.halo
-        planes = image.transpose(2, 0, 1)
+        x = image.transpose(2, 0, 1).astype(np.float32)
         if net.enlarges:
-            x = planes
-            added = planes[:, halo:-halo, halo:-halo].astype(np.int32).repeat(scale * scale, axis=0)
-            mean_shift = 0
+            added = x[:, halo:-halo, halo:-halo].repeat(scale * scale, axis=0)
         else:
-            _, height, width = planes.shape
-            cells = planes.reshape(3, height // scale, scale, width // scale, scale).transpose(0, 2, 4, 1, 3)
+            _, height, width = x.shape
+            cells = x.reshape(3, height // scale, scale, width // scale, scale).transpose(0, 2, 4, 1, 3)
             x = cells.reshape(3 * scale * scale, height // scale, width // scale)
-            added = cells.sum((1, 2), dtype=np.int32)[:, halo:-halo, halo:-halo]
-            mean_shift = 2 * (scale.bit_length() - 1)
+            added = cells.sum((1, 2))[:, halo:-halo, halo:-halo] / np.float32(scale * scale)
         stream = x
-        last = len(net.layers) - 1
-        for index, layer in enumerate(net.layers[:-1]):
+        for index, power in enumerate(self._powers[:-1]):
             total = self._sums(index, x)
             if net.adds_stream(index):
-                total += stream[:, 2:-2, 2:-2].astype(np.int32) << _column(layer)
-            total = np.maximum(total << LEAK_SHIFT, total)
-            x = np.clip(rounded_shift(total, _column(layer) + LEAK_SHIFT) + ZERO_POINT, 0, 255).astype(np.uint8)
+                total += stream[:, 2:-2, 2:-2] * power
+            total /= power
+            np.maximum(total, total * np.float32(2.0**-LEAK_SHIFT), out=total)
+            np.rint(total, out=total)
+            total += ZERO_POINT
+            x = np.clip(total, 0, 255, out=total)
             if index % 2 == 0:
                 stream = x
-        tail = _column(net.layers[last])
-        total = self._sums(last, x) + (added << (tail - mean_shift))
-        out = np.clip(rounded_shift(total, tail), 0, 255).astype(np.uint8)
+        total = self._sums(len(net.layers) - 1, x) + added * self._powers[-1]
+        total /= self._powers[-1]
+        out = np.clip(np.rint(total), 0, 255).astype(np.uint8)
         if net.enlarges:
             _, height, width = out.shape
             shuffled = out.reshape(3, scale, scale, height, width).transpose(3, 1, 4, 2, 0)
             return np.ascontiguousarray(shuffled).reshape(height * scale, width * scale, 3)
         return np.ascontiguousarray(out.transpose(1, 2, 0))
 
-    def _sums(self, index: int, x: NDArray[np.uint8]) -> NDArray[np.int32]:
+    def _sums(self, index: int, x: NDArray[np.float32]) -> NDArray[np.float32]:
         """Convolve: (channels, height, width) to the sums, two less in height and width."""
-        matrices, channels = self._matrices[index], x.shape[0]
-        height, width = x.shape[1] - 2, x.shape[2] - 2
-        row = x.shape[2]
+        matrices, (channels, height, row) = self._matrices[index], x.shape
         # Rows stay as wide as the input's: then each place of the convolution is one contiguous run of it, and the two
         # sums at the end of a row that mix two rows are dropped.
-        flat = x.astype(np.float32).reshape(channels, -1)
-        length = height * row - 2
-        total = np.zeros((matrices.shape[2], height * row), np.float32)
+        flat = x.reshape(channels, -1)
+        length = (height - 2) * row - 2
+        total = np.zeros((matrices.shape[2], (height - 2) * row), np.float32)
         for i in range(3):
             for j in range(3):
                 start = i * row + j
                 total[:, :length] += matrices[i, j] @ flat[:, start : start + length]
-        sums = total.reshape(-1, height, row)[:, :, :width].astype(np.int32)
-        return sums + self._net.layers[index].bias[:, None, None]
+        sums: NDArray[np.float32] = total.reshape(-1, height - 2, row)[:, :, : row - 2] + self._biases[index]
+        return sums
 
 
-def rounded_shift(total: NDArray[np.int32], shift: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Divide by 2^shift and round half to even."""
-    half_less_one = (np.int32(1) << np.maximum(shift - 1, 0)) - 1
-    up = np.where(shift > 0, half_less_one + ((total >> shift) & 1), 0)
-    return (total + up) >> shift
-
-
-def _column(layer: Layer) -> NDArray[np.int32]:
-    """Return the shifts of a layer so that they broadcast over (channels, height, width)."""
-    return layer.shift.astype(np.int32)[:, None, None]
+def _column(values: NDArray[np.generic]) -> NDArray[np.float32]:
+    """Return the values of output channels so that they broadcast over (channels, height, width)."""
+    return values.astype(np.float32)[:, None, None]

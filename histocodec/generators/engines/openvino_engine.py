@@ -7,6 +7,9 @@ that the values between layers are whole; it then computes in integers (VNNI, AM
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -14,6 +17,7 @@ import openvino
 from numpy.typing import NDArray
 from openvino import opset13 as ops
 
+from ...runtime.by_process import ByProcess
 from ..integer_net import LEAK_SHIFT, ZERO_POINT, IntegerNet
 
 _SETTINGS = {
@@ -22,6 +26,10 @@ _SETTINGS = {
     # Blocks run side by side on the caller's threads; a team within one would only wait for itself.
     "ENABLE_CPU_PINNING": False,
 }
+
+
+_KEPT_SHAPES = 8
+"""Compiled graphs that stay in memory, the last used ones: each takes some megabytes for every thread that calls it."""
 
 
 class OpenVinoEngine:
@@ -33,25 +41,66 @@ class OpenVinoEngine:
         """Take a network. threads: how many calls compute at the same time, each on a core."""
         self._net = net
         self._settings = _SETTINGS | {"NUM_STREAMS": threads, "INFERENCE_NUM_THREADS": threads}
-        self._core = openvino.Core()
-        self._compiled: dict[tuple[int, ...], Any] = {}
-        self._compiling = threading.Lock()
-        self._own = threading.local()
+        self._here = ByProcess(_Graphs)  # a fork has none of OpenVINO's threads, and would wait for them
+
+    @property
+    def version(self) -> str:
+        """Version of OpenVINO."""
+        return str(openvino.__version__).partition("-")[0]
+
+    def kernel(self) -> str:
+        """Return OpenVINO's name for what computes a layer in the middle, as `brgconv_avx512_amx_I8`."""
+        side = 16 + 2 * self._net.halo
+        side *= 1 if self._net.enlarges else self._net.scale
+        nodes = [node.get_rt_info() for node in self._compiled((1, side, side, 3)).model.get_runtime_model().get_ops()]
+        names = [n["primitiveType"].astype(str) for n in nodes if n["layerType"].astype(str) == "Convolution"]
+        return str(names[len(names) // 2])
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Compute a batch: (n, height, width, 3) uint8 RGB to the same of the network's output size."""
-        requests = self._own.__dict__.setdefault("requests", {})
-        request = requests.get(images.shape)
-        if request is None:
-            request = requests[images.shape] = self._compiled_for(images.shape).create_infer_request()
-        out: NDArray[np.uint8] = request.infer({0: np.ascontiguousarray(images)}, share_inputs=True)[0]
+        with self._compiled(images.shape).request() as request:
+            out: NDArray[np.uint8] = request.infer({0: np.ascontiguousarray(images)}, share_inputs=True)[0]
         return out
 
-    def _compiled_for(self, shape: tuple[int, ...]) -> Any:
-        with self._compiling:
-            if shape not in self._compiled:
-                self._compiled[shape] = self._core.compile_model(_graph(self._net, shape), "CPU", self._settings)
-            return self._compiled[shape]
+    def _compiled(self, shape: tuple[int, ...]) -> _Compiled:
+        """Return the graph for inputs of a shape."""
+        here = self._here()
+        with here.lock:
+            if shape not in here.by_shape:
+                while len(here.by_shape) >= _KEPT_SHAPES:
+                    here.by_shape.popitem(last=False)
+                here.by_shape[shape] = _Compiled(
+                    here.core.compile_model(_graph(self._net, shape), "CPU", self._settings)
+                )
+            here.by_shape.move_to_end(shape)
+            return here.by_shape[shape]
+
+
+class _Graphs:
+    """The compiled graphs of one process."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.core = openvino.Core()
+        self.by_shape: OrderedDict[tuple[int, ...], _Compiled] = OrderedDict()
+
+
+class _Compiled:
+    """A compiled graph and its idle requests: there are as many as threads have called it at the same time."""
+
+    def __init__(self, model: openvino.CompiledModel) -> None:
+        self.model = model
+        self._idle: list[openvino.InferRequest] = []
+
+    @contextmanager
+    def request(self) -> Iterator[openvino.InferRequest]:
+        """Lend a request for one call."""
+        try:
+            request = self._idle.pop()  # lists are safe for threads
+        except IndexError:
+            request = self.model.create_infer_request()
+        yield request
+        self._idle.append(request)
 
 
 def _graph(net: IntegerNet, shape: tuple[int, ...]) -> openvino.Model:
@@ -102,5 +151,5 @@ def _cropped(x: Any, margin: int) -> Any:
     return ops.strided_slice(x, begin, end, step, [1, 1, 0, 0], [1, 1, 0, 0])
 
 
-def _column(values: NDArray[np.float64], shape: tuple[int, ...] = (-1, 1, 1, 1)) -> Any:
+def _column(values: NDArray[np.number], shape: tuple[int, ...] = (-1, 1, 1, 1)) -> Any:
     return ops.constant(values.astype(np.float32).reshape(shape))
