@@ -10,10 +10,12 @@ from typing import Annotated
 import typer
 
 from ..errors import HistocodecError
+from ..generators.engines.choice import TRAIN_EXTRA
 from ..version import __version__
 from .decode import decode_command
 from .demo import demo_command
 from .encode import encode_command
+from .engines import engines_command
 from .info import printable
 from .inspect import compare_command, info_command, quality_command, regions_command, validate_command
 from .learn import models_command, train_command, tune_command
@@ -34,6 +36,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "demo": demo_command,
     "train": train_command,
     "models": models_command,
+    "engines": engines_command,
 }
 """Every command by name, in the order in which help lists them."""
 
@@ -71,7 +74,8 @@ def main() -> None:
         typer.echo("histocodec: " + printable(" ".join(str(error).splitlines())), err=True)
         raise SystemExit(130 if isinstance(error, Interrupted) else 1) from None
     except ModuleNotFoundError as error:
-        typer.echo(f"histocodec: this command needs the package {error.name}, which is not installed", err=True)
+        remedy = f": {TRAIN_EXTRA}" if error.name == "torch" else ""
+        typer.echo(f"histocodec: this command needs the package {error.name}, which is not installed{remedy}", err=True)
         raise SystemExit(1) from None
     except MemoryError:
         typer.echo("histocodec: out of memory", err=True)

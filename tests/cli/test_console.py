@@ -16,10 +16,13 @@ import pytest
 import typer.main
 
 from histocodec import cli
-from histocodec.cli import app
+from histocodec.cli import app, engines
 from histocodec.cli import running as running_module
 from histocodec.cli.running import LOG, running
+from histocodec.generators.engines import choice, trial
 from histocodec.runtime import parallel
+from tests.generators.engines.test_choice import failing
+from tests.generators.inputs import generator_package
 
 COMMANDS = [command.name for command in app.registered_commands]
 PLAIN = ("--generator", "bicubic-x4", "--quality", "30", "--verify", "none")
@@ -268,3 +271,28 @@ def test_completion_is_installed_and_completes(tmp_path: Path) -> None:
     words = {"_HISTOCODEC_COMPLETE": "complete_bash", "COMP_WORDS": "histocodec comp", "COMP_CWORD": "1"}
     assert run(folder=tmp_path, **words).stdout.split() == [b"compare"]
     assert {parameter.name for parameter in typer.main.get_command(app).params} >= {"install_completion"}
+
+
+# Engines
+
+
+def test_engines_are_tried_and_shown(here: InProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "shipped_packages", lambda kind="generator": {kind: generator_package(2, kind)})
+    monkeypatch.setattr(trial, "SHAPES", ((9, 8), (12, 12)))
+    monkeypatch.setattr(trial, "_TIMED_S", 0.0)
+    code, text, _ = here("engines")
+    assert code == 0
+    head, *rows = [line.split() for line in text.splitlines()]
+    assert head[:6] == ["engine", "network", "samples", "differ", "Mpx/s", "chosen"]
+    assert [(row[0], row[1], row[3]) for row in rows] == [
+        (engine, network, "0") for network in ("generator", "downsampler") for engine in ("openvino", "torch", "numpy")
+    ]
+    monkeypatch.setattr(choice, "_ENGINES", {"openvino": failing(OSError("no library"))})
+    code, text, _ = here("engines", "--json")
+    assert code == 1  # there is no engine for it
+    assert json.loads(text)[0]["error"] == "OSError: no library"
+    assert here("engines", "--device", "cuda:99")[0] == 1
+    monkeypatch.setenv("HISTOCODEC_ENGINE", "abacus")
+    code, _, err = here("engines")
+    assert code == 1
+    assert "HISTOCODEC_ENGINE is one of openvino on cpu, found 'abacus'" in err
