@@ -7,8 +7,8 @@ A 40x slide is stored as its 10x base and a learned decoder; the 40x detail is r
     slide = histocodec.open_slide("case.hc.tif")        # in place of openslide.OpenSlide
     tile = slide.read_region((20000, 16000), 0, (512, 512))
 
-Importing this package imports nothing else. Each name brings what it needs when it is first asked for: reading a base
-takes numpy, imagecodecs and zstandard; only a learned generator takes torch.
+Importing this package imports nothing else. Each name brings what it needs when it is first asked for: reading takes
+numpy, imagecodecs, safetensors and zstandard; torch is for training, for networks in floats and for graphics cards.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ DOORS = {"__init__.py", "__main__.py", "version.py"}
 TOGETHER = {
     # A command is what is typed: its options, its sentences and its exit code.
     "cli/test_commands.py": ("cli/encode", "cli/decode", "cli/inspect", "cli/info", "cli/options", "cli/root"),
-    "cli/test_console.py": ("cli/running", "cli/demo", "cli/learn"),
+    "cli/test_console.py": ("cli/running", "cli/demo", "cli/engines", "cli/learn"),
     "cli/test_files.py": ("cli/tiers",),
     # Parts of a picture, or of a page.
     "comparison/test_pictures.py": ("comparison/heatmap", "comparison/sheet"),
@@ -34,7 +34,13 @@ TOGETHER = {
     ),
     "encoder/test_enhance.py": ("encoder/block_floors", "encoder/blocks", "encoder/bounding"),
     "encoder/test_floor_budget.py": ("encoder/rest_loss",),
-    "generators/test_downsamplers.py": ("generators/catalogue", "generators/torch_runner"),
+    "generators/test_downsamplers.py": ("generators/catalogue", "generators/network_resampler"),
+    "generators/test_package.py": ("generators/self_test",),
+    # Engines are one function of pixels to whoever calls them.
+    "generators/engines/test_bits.py": (
+        "generators/engines/numpy_engine",
+        "generators/engines/openvino_engine",
+    ),
     # What the bytes mean is tested on bytes: vectors, damage, and the specification's tables.
     "format/conformance/test_container_vectors.py": (
         "validation",

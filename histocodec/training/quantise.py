@@ -110,9 +110,7 @@ def _fitted(
     return weight, bias - ZERO_POINT * torch.exp2(shift) if stream else bias, shift
 
 
-def _rounded(
-    weight: Tensor, inputs: Sequence[Tensor], wanted: Sequence[Tensor], generator: torch.Generator
-) -> Tensor:
+def _rounded(weight: Tensor, inputs: Sequence[Tensor], wanted: Sequence[Tensor], generator: torch.Generator) -> Tensor:
     """Fit weights to the sums that are wanted of these inputs, in whole numbers.
 
     First by least squares, held to the weights that were trained; then rounded one by one, what each rounding loses
@@ -136,9 +134,7 @@ def _rounded(
     return flat.float().reshape(weight.shape)
 
 
-def _samples(
-    inputs: Sequence[Tensor], wanted: Sequence[Tensor], generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
+def _samples(inputs: Sequence[Tensor], wanted: Sequence[Tensor], generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Draw places of all images: (9 channels, places) of inputs and (outputs, places) of sums, in double precision."""
     patches, targets = [], []
     for x, sums in zip(inputs, wanted, strict=True):
