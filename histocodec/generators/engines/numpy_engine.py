@@ -14,8 +14,8 @@ from ..integer_net import LEAK_SHIFT, ZERO_POINT, IntegerNet
 class NumpyEngine:
     """Computes a network in single precision, which holds every sum exactly (`integer_net`).
 
-    A product of matrices is one image and one place of the convolution: too small for the team of threads that a BLAS
-    may have to be worth its waiting, so calls from many threads hardly disturb each other.
+    Its products of matrices may be shared out by a BLAS to a team of threads. Where it computes whole slides on a busy
+    machine, OPENBLAS_NUM_THREADS=1 in the environment keeps those teams from waiting for each other.
     """
 
     name = "numpy"
