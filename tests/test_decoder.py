@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -51,7 +52,8 @@ def random_package(scale: int) -> Package:
 
 def encoded(folder: Path, image: Image, scale: int) -> Path:
     write_slide(folder / "slide.tif", image)
-    chosen = EncodeSettings(base={4: "10x", 2: "20x"}[scale], ratio=None, quality=32, embed_generator=True)
+    base: Literal["10x", "20x"] = "10x" if scale == 4 else "20x"
+    chosen = EncodeSettings(base=base, ratio=None, quality=32, embed_generator=True)
     with open_source(folder / "slide.tif") as source:
         encode(source, folder / "slide.hc.tif", build_generator(random_package(scale)), chosen)
     return folder / "slide.hc.tif"

@@ -102,14 +102,17 @@ class CodedLevels(Closing):
 
 
 def needed_cache_bytes(decoder: Decoder, part: Part) -> int:
-    """Return the bytes of decoded pixels that an export from this part on reads again."""
+    """Return the bytes of decoded pixels that an export from this part on reads more than once."""
     scale, base = decoder.manifest.base.scale, decoder.container.grids[0]
     width = part.region.width * part.downsample
-    rows = TILE // base.side + 3  # of base tiles, under a row of the base's own tiles and the halo
-    needed = rows * (width // (scale * base.side) + 2) * base.side**2 * 3
+    rows_ahead = -(-2 * decoder.threads // part.grid.shape.width)  # what `ordered_map` has in flight
+    # Base tiles: those under a row of tiles of the base, under what is ahead, and under halos.
+    rows = TILE // base.side + rows_ahead * TILE // (scale * base.side) + 3
+    columns = min(width // (scale * base.side) + 3, base.shape.width)
+    needed = rows * columns * base.side**2 * 3
     if part.level == 0 and not _reads_each_block_once(decoder, part):
         side = decoder.block_size
-        needed += (TILE // side + 2) * (width // side + 2) * side**2 * 3
+        needed += (1 + rows_ahead) * (TILE // side + 1) * (width // side + 2) * side**2 * 3
     return needed
 
 

@@ -26,7 +26,7 @@ from ..pixels.tile_codecs import QUALITY_SCALES
 from ..pixels.tile_coder import TileCoder
 from ..runtime.files import atomic_output, check_output
 from ..runtime.progress import StageProgress, silent
-from .coded_levels import TILE, CodedLevels, Part
+from .coded_levels import TILE, CodedLevels, Part, needed_cache_bytes
 
 Compression = Literal["jpeg", "deflate", "jp2k"]
 """Compression of the tiles of an exported TIFF."""
@@ -103,6 +103,14 @@ def export_tiff(
             write_associated(image)
 
 
+def export_cache_bytes(decoder: Decoder, *, level: int = 0, region: Region | None = None) -> int:
+    """Return the bytes of decoded pixels that `export_tiff` reads more than once: what its decoder's cache should hold.
+
+    level, region: as there. Raises RegionError.
+    """
+    return needed_cache_bytes(decoder, _parts(decoder, level, region)[0])
+
+
 def export_picture(
     decoder: Decoder,
     path: str | Path,
@@ -131,7 +139,7 @@ def export_picture(
     written_as = "PNG, lossless" if is_png else f"JPEG at quality {quality or _JPEG_QUALITY}"
     description = _description(decoder, part, written_as)
     icc = decoder.container.icc_profile
-    picture = PILImage.fromarray(decoder.read(part.region, level))
+    picture = PILImage.fromarray(decoder.read(part.region, level, keep=False))
     dots_per_inch = 25400 / (decoder.mpp * part.downsample)
     coded = io.BytesIO()  # Pillow does not say why it could not write to a disk
     if is_png:
