@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -27,6 +28,19 @@ from .runtime.tiled_image import TileCache, TiledImage
 
 BICUBIC = "bicubic"
 """The generator's name that asks for enlargement without a network; what comes out is then labelled so."""
+
+_loading = threading.Lock()
+"""Held while a generator is loaded: threads that begin together must not each build one."""
+
+
+def _renew_lock() -> None:
+    """Begin anew after a fork: the thread that held the lock is not there."""
+    global _loading
+    _loading = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 class Decoder(Closing):
@@ -131,7 +145,9 @@ class Decoder(Closing):
         Raises UnknownGenerator, GeneratorMismatch, InvalidPackage, CorruptContainer.
         """
         if self._loaded is None:
-            self._loaded = _find_generator(self.container, self._wanted, self._device)
+            with _loading:
+                if self._loaded is None:
+                    self._loaded = _find_generator(self.container, self._wanted, self._device)
         return self._loaded
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -178,6 +179,21 @@ def test_a_block_that_is_corrected_is_predicted_whole(tmp_path: Path) -> None:
         decoder.clear_cache()
         for x, y in ((0, 0), (300, 200), (431, 200), (511, 511)):
             assert np.array_equal(decoder.read(Region(x, y, 80, 9)), whole[y : y + 9, x : x + 80])
+
+
+def test_threads_that_begin_together_load_one_generator(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[object] = []
+
+    def slowly(package: Package, *, device: str) -> NetworkResampler:
+        loaded.append(package)
+        time.sleep(0.1)
+        return build_generator(package, device)
+
+    monkeypatch.setattr("histocodec.decoder.load_generator", slowly)
+    with Decoder(file) as decoder, ThreadPoolExecutor(4) as pool:
+        tiles = list(pool.map(decoder.read, [Region(600 + 100 * k, 300, 90, 90) for k in range(4)]))
+    assert len(tiles) == 4
+    assert len(loaded) == 1
 
 
 def test_a_device_that_computes_batches_is_fed_by_more_threads_than_cores(file: Path) -> None:
