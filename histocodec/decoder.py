@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -21,19 +22,33 @@ from .geometry import Grid, Image, Region, Size
 from .pixels.resampler import Generator
 from .pixels.residual import Mode, add_residual
 from .runtime.closing import Closing
-from .runtime.parallel import core_count, ordered_map
+from .runtime.divided_image import DividedImage, Parts
+from .runtime.parallel import core_count, ordered_map, thread_count
 from .runtime.tiled_image import TileCache, TiledImage
 
 BICUBIC = "bicubic"
 """The generator's name that asks for enlargement without a network; what comes out is then labelled so."""
 
+_loading = threading.Lock()
+"""Held while a generator is loaded: threads that begin together must not each build one."""
+
+
+def _renew_lock() -> None:
+    """Begin anew after a fork: the thread that held the lock is not there."""
+    global _loading
+    _loading = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
+
 
 class Decoder(Closing):
     """Reads regions of any level of a container. Safe to use from several threads; a context manager.
 
-    Level 0 is the full resolution, reconstructed block by block on the file's canonical grid and kept in a cache;
-    the others are the stored pyramid. What a pixel is never depends on the region, the order or the thread in which it
-    was asked for. A pickle of it holds the path and the settings, and opens the file again.
+    Level 0 is the full resolution, reconstructed on all cores in blocks of the file's canonical grid or parts of them,
+    and kept in a cache; the others are the stored pyramid. What a pixel is never depends on the region, the order or
+    the thread in which it was asked for. A pickle of it holds the path and the settings, and opens the file again.
     """
 
     def __init__(
@@ -65,14 +80,17 @@ class Decoder(Closing):
         self._blocks = Grid(self.container.grids[0].size, self.manifest.prediction.block)
         full_grid = Grid(Size(*self.manifest.slide.size), self._blocks.side * scale)
         self._cache = TileCache(cache_bytes)
-        self._images = [TiledImage(full_grid, self._reconstruct, self._cache)]
-        for level, grid in enumerate(self.container.grids):
-            make_tile = partial(self._stored_tile, level)
-            self._images.append(TiledImage(grid, make_tile, self._cache, name=level + 1))
+        self._stored = [
+            TiledImage(grid, partial(self._stored_tile, level), self._cache, name=level + 1, threads=core_count)
+            for level, grid in enumerate(self.container.grids)
+        ]
         self._predict = BlockPredictor(
-            lambda: self.generator, scale, self._images[1].read, self._blocks, self.container.tissue_map
+            lambda: self.generator, scale, self._stored[0].read, self._blocks, self.container.tissue_map
         )
-        self.levels: tuple[Size, ...] = tuple(image.grid.size for image in self._images)
+        self._full = DividedImage(
+            full_grid, self._reconstruct, Parts(self._part, scale, self._kind), self._cache, lambda: self.threads
+        )
+        self.levels: tuple[Size, ...] = (full_grid.size, *(image.grid.size for image in self._stored))
         """Pixel sizes, level 0 first."""
         self.downsamples: tuple[int, ...] = (1, *(scale * level.downsample for level in self.manifest.base.levels))
         """Full pixels per pixel of each level, each axis."""
@@ -127,31 +145,54 @@ class Decoder(Closing):
         Raises UnknownGenerator, GeneratorMismatch, InvalidPackage, CorruptContainer.
         """
         if self._loaded is None:
-            self._loaded = _find_generator(self.container, self._wanted, self._device)
+            with _loading:
+                if self._loaded is None:
+                    self._loaded = _find_generator(self.container, self._wanted, self._device)
         return self._loaded
 
-    def read(self, region: Region, level: int = 0) -> Image:
-        """Read a region within a level, (height, width, 3) uint8 RGB.
+    @property
+    def threads(self) -> int:
+        """Number of threads that keep the generator's device busy, each with a block."""
+        return thread_count(self._device)
 
+    def read(self, region: Region, level: int = 0, *, keep: bool = True) -> Image:
+        """Read a region within a level, (height, width, 3) uint8 RGB; a large one on all cores.
+
+        keep: False where no block of level 0 is asked for again soon: they do not go into the cache.
         Raises RegionError, CorruptContainer for a damaged tile, ValueError after `close`, and what `generator` raises.
         """
         if self.container.is_closed:
             raise ValueError(f"{self.path}: was closed")
-        if not 0 <= level < len(self._images):
-            raise RegionError(f"expected a level of 0 to {len(self._images) - 1}, found {level}")
-        return self._images[level].read(region)
+        if not 0 <= level < len(self.levels):
+            raise RegionError(f"expected a level of 0 to {len(self.levels) - 1}, found {level}")
+        return self._stored[level - 1].read(region) if level else self._full.read(region, keep=keep)
 
     def read_many(self, regions: Iterable[Region], level: int = 0) -> Iterator[Image]:
         """Read many regions as `read` does, on all cores; yield them in order, a bounded number ahead of the caller."""
-        return ordered_map(lambda region: self.read(region, level), regions, workers=core_count())
+        return ordered_map(lambda region: self.read(region, level), regions, workers=self.threads)
 
     def clear_cache(self) -> None:
         """Forget all decoded pixels."""
         self._cache.clear()
+        self._full.forget()
 
     def close(self) -> None:
         """Release the file."""
         self.container.close()
+
+    def _kind(self, column: int, row: int) -> int | None:
+        """Return 1 for tissue and 0 for glass; None for a block of which no part can be made alone."""
+        layer = self._enhancement
+        is_predicted = layer is None or layer.modes[self._blocks.index(column, row)] == Mode.ABSENT
+        # The checksum of a prediction is one of a whole block.
+        kind = int(self.container.tissue_map[row, column])
+        return kind if is_predicted and self._predict.is_exact(column, row) else None
+
+    def _part(self, region: Region) -> Image:
+        scale = self.manifest.base.scale
+        return self._predict.part(
+            Region(region.x // scale, region.y // scale, region.width // scale, region.height // scale)
+        )
 
     def _reconstruct(self, column: int, row: int) -> Image:
         layer, index = self._enhancement, self._blocks.index(column, row)

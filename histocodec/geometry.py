@@ -75,15 +75,30 @@ class Region:
         """Y of the first row beyond."""
         return self.y + self.height
 
+    @property
+    def area(self) -> int:
+        """Number of pixels."""
+        return self.width * self.height
+
     def clipped(self, size: Size) -> Region | None:
         """Return the part within an image of `size`, or None."""
         x, y = max(self.x, 0), max(self.y, 0)
         right, bottom = min(self.right, size.width), min(self.bottom, size.height)
         return Region(x, y, right - x, bottom - y) if right > x and bottom > y else None
 
+    def overlap(self, other: Region) -> Region:
+        """Return the part that lies in both. Raises RegionError if there is none."""
+        x, y = max(self.x, other.x), max(self.y, other.y)
+        return Region(x, y, min(self.right, other.right) - x, min(self.bottom, other.bottom) - y)
+
     def within(self, size: Size) -> bool:
         """Return True if all of it lies in an image of `size`."""
         return self.x >= 0 and self.y >= 0 and self.right <= size.width and self.bottom <= size.height
+
+    def check_within(self, size: Size) -> None:
+        """Raise RegionError unless all of it lies in an image of `size`."""
+        if not self.within(size):
+            raise RegionError(f"{self} does not lie within {size.width} x {size.height} px")
 
     def scaled(self, scale: int) -> Region:
         """Return this area in the pixels of a frame that is `scale` times finer."""

@@ -11,7 +11,7 @@ import numpy as np
 from .decoder import Decoder
 from .errors import ContainerError, CorruptContainer, GeneratorError, Problem, UnknownGenerator
 from .pixels.residual import Mode
-from .runtime.parallel import core_count, ordered_map
+from .runtime.parallel import ordered_map
 from .runtime.progress import StageProgress, silent
 
 
@@ -51,7 +51,7 @@ def validate(path: str | Path, *, deep: bool = False, progress: StageProgress = 
         corrected = np.flatnonzero(layer.modes).tolist() if layer else []
         total += len(corrected)
         pieces: Iterator[tuple[int, int] | int | str] = chain(tiles, corrected, container.manifest.associated)
-        for done, found in enumerate(ordered_map(check, pieces, workers=core_count()), 1):
+        for done, found in enumerate(ordered_map(check, pieces, workers=decoder.threads), 1):
             problems += found
             progress(done, total)
         if count := len(container.differing_tiles):
@@ -83,6 +83,6 @@ def _check_enhancement(decoder: Decoder, index: int, *, deep: bool) -> None:
         decoder.container.decoded_enhancement_tile(index)
     else:
         try:
-            decoder.read(layer.grid.covered(*layer.grid.address(index)))
+            decoder.read(layer.grid.covered(*layer.grid.address(index)), keep=False)
         except GeneratorError:  # is reported once, for the whole file
             decoder.container.decoded_enhancement_tile(index)

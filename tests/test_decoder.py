@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,43 +20,85 @@ from histocodec.encoder import EncodeSettings, encode
 from histocodec.errors import GeneratorMismatch, RegionError, UnknownGenerator
 from histocodec.generators.bicubic import BicubicGenerator
 from histocodec.generators.catalogue import load_generator
-from histocodec.generators.networks import build_network
-from histocodec.generators.package import Package, PackageCard
-from histocodec.generators.torch_runner import NetworkGenerator, build_generator, package_bytes
-from histocodec.geometry import Image, Region, Size
+from histocodec.generators.integer_net import IntegerNet, Layer
+from histocodec.generators.network_resampler import NetworkResampler, build_generator
+from histocodec.generators.package import Package, PackageCard, package_of
+from histocodec.generators.predict import predict
+from histocodec.geometry import Grid, Image, Region, Size
+from histocodec.runtime import parallel
 from histocodec.source import open_source
 
 FULL = Size(1161, 907)
 """No multiple of the scale, of a tile or of a block."""
 
 
+def random_package(scale: int) -> Package:
+    """A small network with random weights: its pixels mean nothing, but where they come from does."""
+    rng = np.random.default_rng(3)
+    widths = [3, *[12] * 5, 3 * scale * scale]
+    layers = [
+        Layer(
+            rng.integers(-30, 31, (outputs, inputs, 3, 3)).astype(np.int8),
+            rng.integers(-999, 999, outputs).astype(np.int32),
+            np.full(outputs, 8, np.uint8),
+        )
+        for inputs, outputs in pairwise(widths)
+    ]
+    net = IntegerNet("plain", scale, tuple(layers))
+    card = PackageCard(
+        f"random-x{scale}", "plain", {"scale": scale, "channels": 12, "pairs": 2}, scale, net.halo, "CC0-1.0"
+    )
+    return package_of(net, card)
+
+
+def encoded(folder: Path, image: Image, scale: int) -> Path:
+    write_slide(folder / "slide.tif", image)
+    base: Literal["10x", "20x"] = "10x" if scale == 4 else "20x"
+    chosen = EncodeSettings(base=base, ratio=None, quality=32, embed_generator=True)
+    with open_source(folder / "slide.tif") as source:
+        encode(source, folder / "slide.hc.tif", build_generator(random_package(scale)), chosen)
+    return folder / "slide.hc.tif"
+
+
+def by_whole_blocks(file: Path) -> Image:
+    """Level 0 as the format defines it: block by block, each of them whole."""
+    with Decoder(file) as decoder:
+        scale, grid = decoder.manifest.base.scale, Grid(decoder.levels[1], decoder.manifest.prediction.block)
+        full = np.empty((grid.size.height * scale, grid.size.width * scale, 3), np.uint8)
+        for index in range(grid.count):
+            column, row = grid.address(index)
+            is_tissue = decoder.container.tissue_map[row, column]
+            generator = decoder.generator if is_tissue else BicubicGenerator(scale)
+            block = predict(generator, lambda region: decoder.read(region, 1), grid, column, row)
+            part = grid.covered(column, row).scaled(scale)
+            full[part.y : part.bottom, part.x : part.right] = block[: part.height, : part.width]
+        return full[: decoder.levels[0].height, : decoder.levels[0].width]
+
+
 @pytest.fixture(scope="module")
 def package() -> Package:
-    """A small network with random weights: its pixels mean nothing, but where they come from does."""
-    torch.manual_seed(3)
-    hyperparameters = {"scale": 4, "channels": 12, "pairs": 2}
-    network = build_network("plain", hyperparameters)
-    card = PackageCard("random-x4", "plain", hyperparameters, 4, network.halo, "CC0-1.0")
-    return Package(package_bytes(network, card))
+    return random_package(4)
+
+
+@pytest.fixture(scope="module", params=[4, 2], ids=["x4", "x2"])
+def either(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Image]:
+    """A file of either scale, and its level 0."""
+    image = tissue(FULL, seed=4)
+    image[:, :560] = 243  # a glass half, so that both generators meet within the slide
+    file = encoded(tmp_path_factory.mktemp("decode"), image, request.param)
+    return file, by_whole_blocks(file)
 
 
 @pytest.fixture(scope="module")
-def file(tmp_path_factory: pytest.TempPathFactory, package: Package) -> Path:
-    folder = tmp_path_factory.mktemp("decode")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     image = tissue(FULL, seed=4)
-    image[:, :560] = 243  # a glass half, so that both generators meet within the slide
-    write_slide(folder / "slide.tif", image)
-    chosen = EncodeSettings(ratio=None, quality=32, embed_generator=True)
-    with open_source(folder / "slide.tif") as source:
-        encode(source, folder / "slide.hc.tif", build_generator(package), chosen)
-    return folder / "slide.hc.tif"
+    image[:, :560] = 243
+    return encoded(tmp_path_factory.mktemp("decode"), image, 4)
 
 
 @pytest.fixture(scope="module")
 def whole(file: Path) -> Image:
-    """Level 0, decoded at once."""
-    with Decoder(file) as decoder:
-        return decoder.read(Region(0, 0, *FULL))
+    return by_whole_blocks(file)
 
 
 @pytest.fixture
@@ -63,14 +107,99 @@ def decoder(file: Path) -> Iterator[Decoder]:
         yield opened
 
 
-@settings(max_examples=40, deadline=None)
-@given(x=st.integers(0, FULL.width - 1), y=st.integers(0, FULL.height - 1), data=st.data())
-def test_any_region_is_what_the_whole_has_there(file: Path, whole: Image, x: int, y: int, data: st.DataObject) -> None:
-    width = data.draw(st.integers(1, FULL.width - x))
-    height = data.draw(st.integers(1, FULL.height - y))
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_any_region_is_what_the_whole_has_there(either: tuple[Path, Image], data: st.DataObject) -> None:
+    file, whole = either
     with Decoder(file, cache_bytes=data.draw(st.sampled_from([0, 256 << 20]))) as decoder:
-        part = decoder.read(Region(x, y, width, height))
-    assert np.array_equal(part, whole[y : y + height, x : x + width])
+        for most in data.draw(st.lists(st.sampled_from([1, 257, 513, 1161]), min_size=1, max_size=4)):
+            x, y = data.draw(st.integers(0, FULL.width - 1)), data.draw(st.integers(0, FULL.height - 1))
+            width = data.draw(st.integers(1, min(most, FULL.width - x)))
+            height = data.draw(st.integers(1, min(most, FULL.height - y)))
+            part = decoder.read(Region(x, y, width, height), keep=data.draw(st.booleans()))
+            assert np.array_equal(part, whole[y : y + height, x : x + width])
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+@pytest.mark.parametrize("size", [Size(1, 1), Size(3, 300), Size(258, 1)], ids=str)
+def test_a_slide_of_few_pixels_has_those_of_its_block(scale: int, size: Size, tmp_path: Path) -> None:
+    file = encoded(tmp_path, tissue(Size(300, 300), seed=5)[: size.height, : size.width], scale)
+    with Decoder(file) as decoder:
+        assert np.array_equal(decoder.read(Region(0, 0, *size)), by_whole_blocks(file))
+
+
+def test_a_small_tile_computes_itself_and_a_large_region_every_block_once(
+    file: Path,
+) -> None:
+    seen: list[tuple[int, ...]] = []
+
+    class Counting(NetworkResampler):
+        def __call__(self, image: Image) -> Image:
+            seen.append(image.shape[:2])
+            return super().__call__(image)
+
+    generator = Counting(random_package(4))
+    with Decoder(file, generator=generator) as decoder:
+        decoder.read(Region(768, 256, 256, 256))
+        decoder.read(Region(701, 99, 256, 256))
+        assert seen == [(64 + 12, 64 + 12), (68 + 12, 68 + 12)]
+        seen.clear()
+        decoder.clear_cache()
+        decoder.read(Region(512, 0, 512, FULL.height))
+        assert seen == [(128 + 12, 128 + 12)] * 2
+
+
+def test_a_float_network_sees_whole_blocks_alone(file: Path) -> None:
+    seen: list[tuple[int, ...]] = []
+
+    class Inexact(NetworkResampler):
+        is_exact = False
+
+        def __call__(self, image: Image) -> Image:
+            seen.append(image.shape[:2])
+            return super().__call__(image)
+
+    with Decoder(file, generator=Inexact(random_package(4))) as decoder:
+        decoder.read(Region(768, 256, 256, 256))
+        decoder.read(Region(701, 99, 9, 9))
+        decoder.read(Region(701, 600, 9, 9), keep=False)
+    assert seen == [(128 + 12, 128 + 12)] * 2
+
+
+def test_a_block_that_is_corrected_is_predicted_whole(tmp_path: Path) -> None:
+    write_slide(tmp_path / "slide.tif", tissue(Size(600, 520), seed=4))
+    chosen = EncodeSettings(ratio=None, quality=30, min_psnr_db=34)
+    with open_source(tmp_path / "slide.tif") as source:
+        encode(source, tmp_path / "slide.hc.tif", BicubicGenerator(4), chosen)
+    with Decoder(tmp_path / "slide.hc.tif") as decoder:
+        layer = decoder.container.enhancement
+        assert layer is not None
+        assert layer.modes.any()
+        whole = decoder.read(Region(0, 0, 600, 520))
+        decoder.clear_cache()
+        for x, y in ((0, 0), (300, 200), (431, 200), (511, 511)):
+            assert np.array_equal(decoder.read(Region(x, y, 80, 9)), whole[y : y + 9, x : x + 80])
+
+
+def test_threads_that_begin_together_load_one_generator(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[object] = []
+
+    def slowly(package: Package, *, device: str) -> NetworkResampler:
+        loaded.append(package)
+        time.sleep(0.1)
+        return build_generator(package, device)
+
+    monkeypatch.setattr("histocodec.decoder.load_generator", slowly)
+    with Decoder(file) as decoder, ThreadPoolExecutor(4) as pool:
+        tiles = list(pool.map(decoder.read, [Region(600 + 100 * k, 300, 90, 90) for k in range(4)]))
+    assert len(tiles) == 4
+    assert len(loaded) == 1
+
+
+def test_a_device_that_computes_batches_is_fed_by_more_threads_than_cores(file: Path) -> None:
+    with Decoder(file) as here, Decoder(file, device="cuda") as there:
+        assert here.threads == parallel.core_count()
+        assert there.threads >= 2 * 32  # two batches: one computes while the other gathers
 
 
 @settings(max_examples=8, deadline=None)
@@ -102,27 +231,6 @@ def test_threads_see_the_same_pixels(decoder: Decoder, whole: Image) -> None:
             assert np.array_equal(part, whole[region.y : region.bottom, region.x : region.right])
 
 
-@pytest.mark.parametrize("threads", [1, 2, 3])
-def test_the_number_of_torch_threads_changes_nothing(package: Package, threads: int) -> None:
-    generator = build_generator(package)
-    base = tissue(Size(128 + 2 * generator.halo, 128 + 2 * generator.halo), seed=6)
-    expected = generator(base)
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)  # of this thread, so the network has to run in it
-    try:
-        assert np.array_equal(generator.run(base), expected)
-    finally:
-        torch.set_num_threads(before)
-
-
-def test_a_callers_autocast_does_not_reach_the_pixels(package: Package) -> None:
-    generator = build_generator(package)
-    base = tissue(Size(128 + 2 * generator.halo, 128 + 2 * generator.halo), seed=6)
-    expected = generator(base)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert np.array_equal(generator(base), expected)
-
-
 def test_glass_is_bicubic_and_never_wakes_the_network(file: Path, whole: Image) -> None:
     with Decoder(file, generator="bicubic") as plain:
         flat = plain.read(Region(0, 0, 512, FULL.height))
@@ -152,7 +260,7 @@ def test_what_is_not_there_is_refused(decoder: Decoder, region: Region, level: i
 def test_the_embedded_generator_is_the_one_that_encoded(decoder: Decoder, package: Package) -> None:
     assert decoder.container.package() == package.data
     assert decoder.generator.digest == package.digest
-    assert isinstance(decoder.generator, NetworkGenerator)
+    assert isinstance(decoder.generator, NetworkResampler)
 
 
 def test_another_generator_than_the_named_one_is_refused(file: Path) -> None:

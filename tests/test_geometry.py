@@ -46,6 +46,16 @@ def test_clipping_and_scaling() -> None:
     assert Size(9, 8).divided(4) == Size(3, 2)
 
 
+def test_what_two_regions_share() -> None:
+    assert Region(2, 3, 10, 4).overlap(Region(-5, 5, 9, 9)) == Region(2, 5, 2, 2)
+    assert Region(2, 5, 2, 2).area == 4
+    with pytest.raises(RegionError):
+        Region(0, 0, 5, 5).overlap(Region(5, 0, 5, 5))
+    Region(2, 3, 10, 4).check_within(Size(12, 7))
+    with pytest.raises(RegionError, match="12 x 6 px"):
+        Region(2, 3, 10, 4).check_within(Size(12, 6))
+
+
 @pytest.mark.parametrize(("width", "height"), [(0, 1), (1, 0), (-2, 5)])
 def test_a_region_without_area_is_refused(width: int, height: int) -> None:
     with pytest.raises(RegionError):

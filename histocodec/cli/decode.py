@@ -12,7 +12,7 @@ from ..format.descriptions import OTHER_BASE
 from ..format.origin import scanned_part
 from ..geometry import Region
 from ..runtime.progress import stage
-from ..views.export import Compression, export_picture, export_tiff
+from ..views.export import Compression, export_cache_bytes, export_picture, export_tiff
 from .options import (
     DecodingGenerator,
     Device,
@@ -89,6 +89,7 @@ def decode_command(
                 overwrite=overwrite,
             )
         else:
+            decoder.cache_bytes = export_cache_bytes(decoder, level=level, region=part)
             export_tiff(
                 decoder,
                 output,

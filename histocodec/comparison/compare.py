@@ -20,7 +20,7 @@ from ..format.quality import summarise, summarise_errors
 from ..geometry import Grid, Region, addresses_where
 from ..pixels.floors import lowest_psnr, square_side
 from ..pixels.score import PSNR_CAP_DB, score_block
-from ..runtime.parallel import core_count, ordered_map
+from ..runtime.parallel import ordered_map
 from ..runtime.progress import StageProgress, silent
 from ..runtime.sampling import spread_sample
 from ..source import Source
@@ -246,7 +246,7 @@ def compare(
     regions, square = decoder.container.regions(), _square(decoder)
     touched = regions.blocks(grid) if regions is not None else set()
     scores: list[ComparedBlock] = []
-    for score in ordered_map(partial(_score, source, decoder, grid, touched), chosen, workers=core_count()):
+    for score in ordered_map(partial(_score, source, decoder, grid, touched), chosen, workers=decoder.threads):
         scores.append(score)
         progress(len(scores), len(chosen))
     return Comparison(
@@ -291,7 +291,7 @@ def _score(
     part = grid.covered(column, row)
     scale = decoder.manifest.base.scale
     stored = decoder.read(Grid(decoder.levels[1], grid.side // scale).covered(column, row), 1)
-    original, decoded = source.read(part), decoder.read(part)
+    original, decoded = source.read(part), decoder.read(part, keep=False)
     score = score_block(original, decoded, stored, scale)
     return ComparedBlock(
         column=column,

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from ..errors import SettingsError
 from ..geometry import Image
 
+_ROWS = 32
+"""Base rows that are worked on at once: their sums stay in a core's own cache."""
+
 
 class BicubicGenerator:
     """Keys' cubic convolution (a = -1/2; Keys 1981) in integers: exact on every machine.
@@ -52,25 +55,60 @@ class BicubicGenerator:
         inner = base[2:-2, 2:-2]
         if (base == base[0, 0]).all():  # flat glass: the weights sum to one, so this is the same result
             return np.broadcast_to(inner[0, 0], (height * scale, width * scale, 3)).copy()
-        # Matrix products of whole numbers below 2^53 are exact in float64, in any order: fast, and the same everywhere.
-        down, shift = _cubic_matrix(scale, height)
-        across, _ = _cubic_matrix(scale, width)
-        planes = np.ascontiguousarray(base.transpose(2, 0, 1), np.float64)
-        total = ((down @ planes).reshape(-1, width + 4) @ across.T).reshape(3, height * scale, width * scale)
-        total += 2.0 ** (2 * shift - 1)
-        total *= 2.0 ** (-2 * shift)
-        levels = np.clip(total, 0, 255, out=total).astype(np.uint8)  # which drops the fraction
-        return np.ascontiguousarray(levels.transpose(1, 2, 0))
+        taps, shift = _cubic_taps(scale)
+        across = _enlarged_across(base, scale, width)
+        levels = np.empty((height, scale, across.shape[1]), np.uint8)
+        total, term = np.empty((2, min(_ROWS, height), across.shape[1]), np.int32)
+        for top in range(0, height, _ROWS):
+            count = min(_ROWS, height - top)
+            t, u = total[:count], term[:count]
+            for phase, weights in enumerate(taps.tolist()):
+                first = top + 2 * phase // scale
+                np.multiply(across[first : first + count], weights[0], out=t)
+                for k in (1, 2, 3):
+                    np.multiply(across[first + k : first + k + count], weights[k], out=u)
+                    t += u
+                t >>= 2 * shift
+                np.clip(t, 0, 255, out=t)
+                np.copyto(levels[top : top + count, phase], t, casting="unsafe")
+        return levels.reshape(height * scale, width * scale, 3)
+
+
+def _enlarged_across(base: Image, scale: int, width: int) -> NDArray[np.int32]:
+    """Enlarge along the rows alone: return the sums, (h + 4, width * scale * 3), times 2^shift.
+
+    2^(shift - 1) is added to each: the weights of the other axis sum to 2^shift, and make it the half that rounds.
+    """
+    taps, shift = _cubic_taps(scale)
+    weights = _row_weights(scale, width)
+    samples, step = width * scale * 3, scale * 3
+    # Of the pixels of a row, each repeated, those of one tap are a run; it begins half a base pixel late.
+    repeated = base.repeat(scale, axis=1).reshape(len(base), -1)[:, step // 2 :].astype(np.int32)
+    across = np.full((len(base), samples), 1 << (shift - 1), np.int32)
+    term = np.empty((min(_ROWS, len(base)), samples), np.int32)
+    for top in range(0, len(base), _ROWS):
+        sums = across[top : top + _ROWS]
+        for k in range(taps.shape[1]):
+            product = term[: len(sums)]
+            np.multiply(repeated[top : top + _ROWS, k * step : k * step + samples], weights[k], out=product)
+            sums += product
+    return across
 
 
 @functools.lru_cache(maxsize=16)
-def _cubic_matrix(scale: int, size: int) -> tuple[NDArray[np.float64], int]:
-    """Return the weights as a (size * scale, size + 4) matrix from base pixels with their halo, over 2^shift."""
+def _row_weights(scale: int, width: int) -> NDArray[np.int32]:
+    """Return the weight of each tap for every sample of an enlarged row, (4, width * scale * 3)."""
+    return np.tile(_cubic_taps(scale)[0].T.repeat(3, axis=1), (1, width))
+
+
+@functools.cache
+def _cubic_taps(scale: int) -> tuple[NDArray[np.int32], int]:
+    """Return the four weights of each phase that are not zero, (scale, 4), over 2^shift.
+
+    They begin at offset -2 in the first half of a base pixel, and at -1 in the second.
+    """
     weights, shift = _cubic_weights(scale)
-    matrix = np.zeros((size, scale, size + 4))
-    for pixel in range(size):
-        matrix[pixel, :, pixel : pixel + 5] = weights
-    return matrix.reshape(size * scale, size + 4), shift
+    return np.stack([weights[phase, (first := 2 * phase // scale) : first + 4] for phase in range(scale)]), shift
 
 
 @functools.cache

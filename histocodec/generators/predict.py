@@ -1,8 +1,8 @@
 """Prediction: the one way in which generators are run, block by block.
 
 Between codec and network there is a numpy uint8 array. Encoder and decoder both go through `predict()`, on one
-canonical grid of blocks of one shape, so that what a pixel is never depends on how it was asked for. `BlockPredictor`
-holds the rule of which generator makes which block.
+canonical grid of blocks of one shape, so that what a pixel is never depends on how it was asked for. An exact generator
+gives a part of a block alone the same pixels. `BlockPredictor` holds the rule of which generator makes which block.
 """
 
 from __future__ import annotations
@@ -45,11 +45,18 @@ def predict(generator: Generator, read_base: ReadBase, blocks: Grid, column: int
     """Predict one block of the canonical grid at full resolution.
 
     blocks: the grid over the base. The generator always sees a whole block and its halo, also at the edges, where the
-    base is extended by repetition: one shape, so one order of arithmetic.
+    base is extended by repetition: one shape, so one order of arithmetic also in floats.
     Returns (block * scale, block * scale, 3) uint8 RGB; the caller crops what reaches beyond the slide.
     """
-    base = read_with_halo(read_base, blocks.size, blocks.region(column, row), generator.halo)
-    return generator(np.ascontiguousarray(base))
+    return predict_region(generator, read_base, blocks.size, blocks.region(column, row))
+
+
+def predict_region(generator: Generator, read_base: ReadBase, size: Size, region: Region) -> Image:
+    """Predict a region of a base of `size`, which may reach beyond it, at full resolution.
+
+    Returns (height * scale, width * scale, 3) uint8 RGB: with an exact generator what a larger region has there.
+    """
+    return generator(np.ascontiguousarray(read_with_halo(read_base, size, region, generator.halo)))
 
 
 @dataclass(frozen=True)
@@ -69,8 +76,22 @@ class BlockPredictor:
 
     def __call__(self, column: int, row: int) -> Image:
         """Return (block * scale, block * scale, 3) uint8 RGB, also where the block reaches beyond the slide."""
-        generator = self.load() if self.tissue[row, column] else self._bicubic
-        return predict(generator, self.read_base, self.blocks, column, row)
+        return predict(self._generator(column, row), self.read_base, self.blocks, column, row)
+
+    def is_exact(self, column: int, row: int) -> bool:
+        """Return True for a block of which `part` predicts the same pixels."""
+        return self._generator(column, row).is_exact
+
+    def part(self, region: Region) -> Image:
+        """Predict any part of the base as if all of it lay in one block, that of its first pixel.
+
+        Returns (height * scale, width * scale, 3) uint8 RGB.
+        """
+        generator = self._generator(region.x // self.blocks.side, region.y // self.blocks.side)
+        return predict_region(generator, self.read_base, self.blocks.size, region)
+
+    def _generator(self, column: int, row: int) -> Generator:
+        return self.load() if self.tissue[row, column] else self._bicubic
 
     def bicubic(self, column: int, row: int) -> Image:
         """Return one block as bicubic enlarges it, tissue or glass; the shape is that of `__call__`."""

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..geometry import Image
+from .downsample import extended
 from .metrics import psnr_of_mse
 from .tile_codecs import QUALITY_SCALES, TileCodec
 from .tissue import FLAT_RANGE
@@ -128,13 +129,13 @@ class _Part:
     @cached_property
     def cells(self) -> NDArray[np.uint8]:
         """(rows, columns, CELL * CELL, 3); the last ones are filled up with the edge's pixels."""
-        height, width = self.pixels.shape[:2]
-        return _in_cells(np.pad(self.pixels, ((0, -height % CELL), (0, -width % CELL), (0, 0)), mode="edge"))
+        return _in_cells(_whole_cells(self.pixels))
 
     @cached_property
     def detailed(self) -> NDArray[np.bool_]:
         """(rows, columns): whether a cell has detail."""
-        spread = self.cells.max(2).astype(np.int16) - self.cells.min(2)
+        padded = _whole_cells(self.pixels)
+        spread = _by_cell(np.maximum, padded) - _by_cell(np.minimum, padded)
         found: NDArray[np.bool_] = spread.max(-1) > FLAT_RANGE
         return found
 
@@ -160,8 +161,27 @@ class _Part:
         flat = ~self.detailed[: height // CELL, : width // CELL]
         if not flat.any():
             return True
-        moved = _in_cells(decoded[:height, :width]).mean(2) - _in_cells(self.pixels[:height, :width]).mean(2)
-        return bool((np.abs(moved).max(-1)[flat] > _GLASS_STEPS).mean() <= 0.05)
+        sums, before = (_by_cell(np.add, image[:height, :width]) for image in (decoded, self.pixels))
+        moved = np.maximum(sums, before) - np.minimum(sums, before)
+        return bool((moved.max(-1)[flat] > _GLASS_STEPS * CELL * CELL).mean() <= 0.05)
+
+
+def _whole_cells(image: Image) -> Image:
+    """Fill up the last cells of an image with the edge's pixels."""
+    height, width = image.shape[:2]
+    return extended(image, -height % CELL, -width % CELL)
+
+
+def _by_cell(reduce: np.ufunc, image: Image) -> NDArray[np.uint16]:
+    """Return (rows, columns, 3): the maximum, the minimum or the sum of each cell of an image of whole cells."""
+    rows, columns = (side // CELL for side in image.shape[:2])
+    # Whole rows first, then halves: a core takes many samples at a time. The sum of a cell fits into 16 bits.
+    dtype = np.uint16 if reduce is np.add else np.uint8
+    across = reduce.reduce(image.reshape(rows, CELL, columns * CELL * 3), axis=1, dtype=dtype)
+    found: NDArray[np.uint16] = across.reshape(rows, columns, CELL, 3)
+    while half := found.shape[2] // 2:
+        found = reduce(found[:, :, :half], found[:, :, half:])
+    return found[:, :, 0]
 
 
 def _in_cells(image: Image) -> NDArray[np.uint8]:

@@ -4,7 +4,7 @@
 |--------|----------------------------------------|-------------------------------------------|
 | `jp2k` | JPEG 2000 Part 1, irreversible, with the multiple component transform | PSNR in dB, 10 to 60 |
 | `avif` | bare AV1 still picture (`av1`) of three full planes, speed 6 | libavif quality, whole numbers 0 to 100 |
-| `jpeg` | JPEG baseline, 4:2:0 or 4:4:4, optimised Huffman tables | libjpeg quality, whole numbers 1 to 100 |
+| `jpeg` | JPEG baseline, 4:2:0 or 4:4:4, optimised Huffman tables as a rule | libjpeg quality, whole numbers 1 to 100 |
 
 The quality scales are the libraries' own: they mean what their manuals say, and are compared by bytes, not by number.
 `even_quality` uses them to give all tiles of a base one quality.
@@ -64,13 +64,19 @@ QUALITY_SCALES: dict[TileCodec, QualityScale] = {
 
 
 def encode_tile(
-    image: Image | NDArray[np.uint16], codec: TileCodec, quality: float, *, jpeg_chroma: Chroma = "420"
+    image: Image | NDArray[np.uint16],
+    codec: TileCodec,
+    quality: float,
+    *,
+    jpeg_chroma: Chroma = "420",
+    jpeg_optimised: bool = True,
 ) -> bytes:
     """Code one tile as the codec's library does.
 
     image: (height, width, 3) uint8 RGB; for `avif` also uint16 of 10 bits, as `colour.ColourTransform` makes them.
-    quality: on the codec's own scale, see `QUALITY_SCALES`. jpeg_chroma: how `jpeg` subsamples it. Raises SettingsError
-    for a quality outside the scale. Deterministic: the same pixels give the same bytes.
+    quality: on the codec's own scale, see `QUALITY_SCALES`. jpeg_chroma: how `jpeg` subsamples it. jpeg_optimised: True
+    for Huffman tables of its own. Raises SettingsError for a quality outside the scale. Deterministic: the same pixels
+    give the same bytes.
     """
     quality = QUALITY_SCALES[codec].check(quality)
     match codec:
@@ -86,7 +92,7 @@ def encode_tile(
         case "jpeg":
             return bytes(
                 imagecodecs.jpeg_encode(
-                    np.ascontiguousarray(image), level=int(quality), subsampling=jpeg_chroma, optimize=True
+                    np.ascontiguousarray(image), level=int(quality), subsampling=jpeg_chroma, optimize=jpeg_optimised
                 )
             )
 

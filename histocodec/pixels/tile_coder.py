@@ -27,6 +27,8 @@ class TileCoder:
     """The transform of `avif` tiles, and of no others: what other readers open must have natural colours."""
     jpeg_chroma: Chroma = "420"
     """Chroma subsampling of `jpeg` tiles."""
+    jpeg_optimised: bool = True
+    """True for Huffman tables of each tile's own: a few percent smaller, in twice the time."""
 
     @classmethod
     def fitted(cls, codec: TileCodec, pixels: NDArray[np.uint8]) -> TileCoder:
@@ -47,7 +49,9 @@ class TileCoder:
 
     def _code(self, tile: Image, quality: float) -> bytes:
         stored = self.colour.apply(tile) if self.colour else tile
-        return encode_tile(stored, self.codec, quality, jpeg_chroma=self.jpeg_chroma)
+        return encode_tile(
+            stored, self.codec, quality, jpeg_chroma=self.jpeg_chroma, jpeg_optimised=self.jpeg_optimised
+        )
 
     def _decode(self, data: bytes, size: tuple[int, int]) -> Image:
         return self.decode(data, height=size[0], width=size[1])

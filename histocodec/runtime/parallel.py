@@ -13,8 +13,14 @@ from typing import TypeVar
 A = TypeVar("A")
 B = TypeVar("B")
 
+WAITING_THREADS = 64
+"""Threads that feed an accelerator. They wait for it most of the time; it computes in batches what they ask for."""
+
 _limit: int | None = None
 """Most cores that this process uses; None: no limit."""
+
+_own = threading.local()
+"""`is_worker` is there, and True, in the threads that `ordered_map` started."""
 
 
 def limit_cores(count: int | None) -> None:
@@ -29,23 +35,32 @@ def core_count() -> int:
     return cores if _limit is None else min(cores, _limit)
 
 
+def thread_count(device: str) -> int:
+    """Return the number of threads that keep a generator's device busy: a thread a core, or as many as feed a GPU."""
+    return core_count() if device == "cpu" else max(core_count(), WAITING_THREADS)
+
+
 def ordered_map(work: Callable[[A], B], items: Iterable[A], *, workers: int) -> Iterator[B]:
     """Yield `map(work, items)`, made on threads, in order; at most 2 * workers items are in flight: memory is bounded.
 
     An exception of `work` is raised here and ends the iteration. However it ends, no work runs afterwards, so that the
-    files it reads from may be closed.
+    files it reads from may be closed. Within work that another call has put on a thread, all is done by that thread:
+    threads of threads would only take the cores from each other.
 
     Examples:
         >>> list(ordered_map(len, ["base", "tile", "halo", "overview"], workers=2))
         [4, 4, 4, 8]
     """
+    if getattr(_own, "is_worker", False):
+        yield from map(work, items)
+        return
     gate = _Gate()
 
     def guarded(item: A) -> B:
         with gate.passed():
             return work(item)
 
-    with ThreadPoolExecutor(workers, thread_name_prefix="histocodec-worker") as pool:
+    with ThreadPoolExecutor(workers, "histocodec-worker", initializer=_become_worker) as pool:
         flying: deque[Future[B]] = deque()
         try:
             for item in items:
@@ -58,6 +73,10 @@ def ordered_map(work: Callable[[A], B], items: Iterable[A], *, workers: int) -> 
             for future in flying:
                 future.cancel()
             gate.close()
+
+
+def _become_worker() -> None:
+    _own.is_worker = True
 
 
 class _Gate:

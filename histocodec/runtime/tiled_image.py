@@ -6,14 +6,16 @@ import os
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from ..errors import RegionError
 from ..geometry import Grid, Image, Region
+from .parallel import ordered_map
 
 K = TypeVar("K")
 
@@ -43,8 +45,16 @@ class ImageCache(Generic[K]):
         while self._bytes > self.capacity_bytes and len(self._images) > 1:
             self._bytes -= self._images.popitem(last=False)[1].nbytes
 
-    def get(self, key: K, make: Callable[[], Image]) -> Image:
-        """Return the image of `key`, read-only; `make` is called if it is not there."""
+    def __contains__(self, key: K) -> bool:
+        """Return True if the image of `key` is there now."""
+        with self._lock:
+            return key in self._images
+
+    def get(self, key: K, make: Callable[[], Image], *, keep: bool = True) -> Image:
+        """Return the image of `key`, read-only; `make` is called if it is not there.
+
+        keep: False does not put it there; only who asks for it while it is made gets it too.
+        """
         with self._lock:
             if key in self._images:
                 self._images.move_to_end(key)
@@ -65,9 +75,10 @@ class ImageCache(Generic[K]):
             raise
         with self._lock:
             del self._pending[key]
-            self._images[key] = image
-            self._bytes += image.nbytes
-            self._trim()
+            if keep:
+                self._images[key] = image
+                self._bytes += image.nbytes
+                self._trim()
         ours.set_result(image)
         return image
 
@@ -93,35 +104,88 @@ TileCache = ImageCache[tuple[int, int, int]]
 """A cache of tiles by image, column and row."""
 
 
+MakeTile = Callable[[int, int], Image]
+"""A maker of a tile by column and row: (tile, tile, 3) uint8 RGB, also at the image's edges."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Piece:
+    """A square of an image, kept in a cache or to be made."""
+
+    cache: TileCache
+    key: tuple[int, int, int]
+    """The square's name in the cache."""
+    area: Region
+    """The square, also where it reaches beyond the image."""
+    make: Callable[[], Image]
+    """Makes its pixels, (side, side, 3) uint8 RGB."""
+
+    @property
+    def is_kept(self) -> bool:
+        """True if it is in the cache now."""
+        return self.key in self.cache
+
+    def pixels(self, *, keep: bool = True) -> Image:
+        """Return its pixels, read-only. keep: False does not put them into the cache."""
+        return self.cache.get(self.key, self.make, keep=keep)
+
+    def copy(self, region: Region, out: Image, *, keep: bool = True) -> None:
+        """Copy what it has of a region into `out`, which is that region. keep: as for `pixels`."""
+        part, area = self.area.overlap(region), self.area
+        out[part.y - region.y : part.bottom - region.y, part.x - region.x : part.right - region.x] = self.pixels(
+            keep=keep
+        )[part.y - area.y : part.bottom - area.y, part.x - area.x : part.right - area.x]
+
+
 class TiledImage:
     """Regions of an image that is made tile by tile."""
 
     def __init__(
-        self, grid: Grid, make_tile: Callable[[int, int], Image], cache: TileCache | None = None, *, name: int = 0
+        self,
+        grid: Grid,
+        make_tile: MakeTile,
+        cache: TileCache | None = None,
+        *,
+        name: int = 0,
+        threads: Callable[[], int] = lambda: 1,
     ) -> None:
-        """Take the grid, and make_tile(column, row), which gives (tile, tile, 3) uint8 RGB, also at the image's edges.
+        """Take the grid and what makes its tiles.
 
         cache: where tiles are kept; None keeps only the last one. name: tells the images apart that share a cache.
+        threads: gives how many make the tiles of a region.
         """
         self.grid = grid
         self._make_tile = make_tile
         self._cache = TileCache(0) if cache is None else cache
         self._name = name
+        self._threads = threads
+
+    def piece(self, column: int, row: int) -> Piece:
+        """Return a whole tile, which may have to be made."""
+        make = partial(self._make_tile, column, row)
+        return Piece(self._cache, (self._name, column, row), self.grid.region(column, row), make)
 
     def tile(self, column: int, row: int) -> Image:
-        """Return a whole tile, read-only."""
-        return self._cache.get((self._name, column, row), lambda: self._make_tile(column, row))
+        """Return the pixels of a whole tile, read-only."""
+        return self.piece(column, row).pixels()
 
     def read(self, region: Region) -> Image:
         """Return a region within the image, (height, width, 3) uint8 RGB. Raises RegionError."""
-        if not region.within(self.grid.size):
-            size = self.grid.size
-            raise RegionError(f"{region} does not lie within {size.width} x {size.height} px")
-        out = np.empty((region.height, region.width, 3), np.uint8)
-        for column, row in self.grid.touching(region):
-            tile = self.grid.region(column, row)
-            x, y = max(region.x, tile.x), max(region.y, tile.y)
-            right, bottom = min(region.right, tile.right), min(region.bottom, tile.bottom)
-            part = self.tile(column, row)[y - tile.y : bottom - tile.y, x - tile.x : right - tile.x]
-            out[y - region.y : bottom - region.y, x - region.x : right - region.x] = part
-        return out
+        region.check_within(self.grid.size)
+        return joined([self.piece(*tile) for tile in self.grid.touching(region)], region, threads=self._threads())
+
+
+def joined(pieces: Sequence[Piece], region: Region, *, threads: int, keep: bool = True) -> Image:
+    """Return a region, (height, width, 3) uint8 RGB, of the pieces that cover it; those that are not kept are made.
+
+    threads: how many make them. keep: as for `Piece.pixels`.
+    """
+    out = np.empty((region.height, region.width, 3), np.uint8)
+    workers = min(threads, sum(not piece.is_kept for piece in pieces))
+    if workers > 1:
+        for _ in ordered_map(lambda piece: piece.copy(region, out, keep=keep), pieces, workers=workers):
+            pass
+    else:
+        for piece in pieces:
+            piece.copy(region, out, keep=keep)
+    return out

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,13 +21,12 @@ from ..format.manifest import SOFTWARE
 from ..format.origin import scanned_part
 from ..format.tiff_keywords import associated_image, tiled_image
 from ..format.writer import AssociatedImage
-from ..geometry import Grid, Image, Region, Size
-from ..pixels.downsample import extended
+from ..geometry import Image, Region, Size
 from ..pixels.tile_codecs import QUALITY_SCALES
 from ..pixels.tile_coder import TileCoder
 from ..runtime.files import atomic_output, check_output
-from ..runtime.parallel import core_count, ordered_map
 from ..runtime.progress import StageProgress, silent
+from .coded_levels import TILE, CodedLevels, Part, needed_cache_bytes
 
 Compression = Literal["jpeg", "deflate", "jp2k"]
 """Compression of the tiles of an exported TIFF."""
@@ -35,23 +34,12 @@ DEFAULT_QUALITY = {"jpeg": 85.0, "jp2k": 40.0}
 """Codec quality that is taken where none is given."""
 _TIFF_COMPRESSION = {"jpeg": 7, "deflate": 8, "jp2k": 33005}
 """Compression tag of the TIFF."""
-_TILE = 512
-"""Pixels a side of its tiles."""
 _MAX_PICTURE_PIXELS = 20_000 * 20_000
 """Most pixels of one picture, which is held in memory."""
 _JPEG_QUALITY = 90
 """Quality of a .jpg where none is given."""
 _MAX_JPEG_SIDE = 65_500
 """Longest side of a .jpg: libjpeg's own limit, a little under the format's."""
-
-
-@dataclass(frozen=True)
-class _Part:
-    """A region of one level, in that level's pixels."""
-
-    level: int
-    downsample: int
-    region: Region
 
 
 def export_tiff(
@@ -82,27 +70,15 @@ def export_tiff(
     written_as = compression if compression == "deflate" else f"{compression} at quality {quality:g}"
     parts = _parts(decoder, level, region)
     images = _associated(decoder, parts[-1], whole=region is None) if associated else []
-    grids = [Grid(Size(part.region.width, part.region.height), _TILE) for part in parts]
     # Two levels of one size would be taken for two focal planes.
-    in_aperios_order = bool(images) and len({grid.size for grid in grids}) == len(grids)
-    total = sum(grid.count for grid in grids)
-    done = 0
+    in_aperios_order = bool(images) and len({part.grid.size for part in parts}) == len(parts)
+    code = partial(_compress, compression=compression, quality=quality)
 
-    def tiles(part: _Part, grid: Grid) -> Iterator[bytes]:
-        def work(index: int) -> bytes:
-            covered = grid.covered(*grid.address(index))
-            wanted = Region(part.region.x + covered.x, part.region.y + covered.y, covered.width, covered.height)
-            image = decoder.read(wanted, part.level)
-            whole = extended(image, _TILE - covered.height, _TILE - covered.width)
-            return _compress(whole, compression, quality)
-
-        nonlocal done
-        for data in ordered_map(work, range(grid.count), workers=core_count()):
-            done += 1
-            progress(done, total)
-            yield data  # for the last time: the writer asks for no more than it needs
-
-    with atomic_output(path, overwrite=overwrite) as out, tifffile.TiffWriter(out, bigtiff=True) as tiff:
+    with (
+        atomic_output(path, overwrite=overwrite) as out,
+        CodedLevels(decoder, parts, code, path.parent, progress) as coded,
+        tifffile.TiffWriter(out, bigtiff=True) as tiff,
+    ):
 
         def write(pieces: Iterable[bytes], description: str, **keywords: Any) -> None:
             tiff.write(iter(pieces), description=description, software=SOFTWARE, metadata=None, **keywords)
@@ -111,20 +87,28 @@ def export_tiff(
             description = associated_description(decoder.manifest, image.name, *image.size)
             write([image.jpeg], description, **associated_image(image.name, image.size))
 
-        for number, (part, grid) in enumerate(zip(parts, grids, strict=True)):
+        for number, part in enumerate(parts):
             if number == 1:
                 for image in images[:1]:
                     write_associated(image)
             write(
-                tiles(part, grid),
+                coded.tiles(number),
                 _description(decoder, part, written_as, has_thumbnail=in_aperios_order),
-                **tiled_image(grid, _TIFF_COMPRESSION[compression], mpp=decoder.mpp * part.downsample),
+                **tiled_image(part.grid, _TIFF_COMPRESSION[compression], mpp=decoder.mpp * part.downsample),
                 # Aperio marks no level as reduced, and tifffile looks no further than the first that is.
                 subfiletype=0 if number == 0 or in_aperios_order else 1,
                 iccprofile=decoder.container.icc_profile if number == 0 else None,
             )
         for image in images[1 if len(parts) > 1 else 0 :]:
             write_associated(image)
+
+
+def export_cache_bytes(decoder: Decoder, *, level: int = 0, region: Region | None = None) -> int:
+    """Return the bytes of decoded pixels that `export_tiff` reads more than once: what its decoder's cache should hold.
+
+    level, region: as there. Raises RegionError.
+    """
+    return needed_cache_bytes(decoder, _parts(decoder, level, region)[0])
 
 
 def export_picture(
@@ -155,7 +139,7 @@ def export_picture(
     written_as = "PNG, lossless" if is_png else f"JPEG at quality {quality or _JPEG_QUALITY}"
     description = _description(decoder, part, written_as)
     icc = decoder.container.icc_profile
-    picture = PILImage.fromarray(decoder.read(part.region, level))
+    picture = PILImage.fromarray(decoder.read(part.region, level, keep=False))
     dots_per_inch = 25400 / (decoder.mpp * part.downsample)
     coded = io.BytesIO()  # Pillow does not say why it could not write to a disk
     if is_png:
@@ -170,7 +154,7 @@ def export_picture(
         out.write(coded.getbuffer())
 
 
-def _associated(decoder: Decoder, coarsest: _Part, *, whole: bool) -> list[AssociatedImage]:
+def _associated(decoder: Decoder, coarsest: Part, *, whole: bool) -> list[AssociatedImage]:
     """Return the images beside the levels, the thumbnail first: readers of Aperio files expect it as second image."""
     is_own = whole and bool(decoder.manifest.associated)
     return stored_associated(
@@ -178,7 +162,7 @@ def _associated(decoder: Decoder, coarsest: _Part, *, whole: bool) -> list[Assoc
     )
 
 
-def _parts(decoder: Decoder, level: int, region: Region | None) -> list[_Part]:
+def _parts(decoder: Decoder, level: int, region: Region | None) -> list[Part]:
     """Return the region at `level` and every coarser level, each rounded outwards and clipped. Raises RegionError."""
     if not 0 <= level < len(decoder.levels):
         raise RegionError(f"expected a level of 0 to {len(decoder.levels) - 1}, found {level}")
@@ -197,13 +181,13 @@ def _parts(decoder: Decoder, level: int, region: Region | None) -> list[_Part]:
         clipped = outer.clipped(decoder.levels[number])
         if clipped is None:
             break
-        parts.append(_Part(number, factor, clipped))
-        if max(clipped.width, clipped.height) <= _TILE and number > level:
+        parts.append(Part(number, factor, clipped))
+        if max(clipped.width, clipped.height) <= TILE and number > level:
             break
     return parts
 
 
-def _description(decoder: Decoder, part: _Part, written_as: str, *, has_thumbnail: bool = False) -> str:
+def _description(decoder: Decoder, part: Part, written_as: str, *, has_thumbnail: bool = False) -> str:
     """Return the ImageDescription of a part. written_as: the compression, in words."""
     region = part.region
     where = f"region {region.x},{region.y},{region.width},{region.height} of level {part.level}"
@@ -212,7 +196,7 @@ def _description(decoder: Decoder, part: _Part, written_as: str, *, has_thumbnai
     )
 
 
-def _bounds(decoder: Decoder, part: _Part) -> Region | None:
+def _bounds(decoder: Decoder, part: Part) -> Region | None:
     """Return the slide's scanned part within the image, in its pixels; None if it lies outside or is not stated."""
     scanned = scanned_part(decoder.manifest.slide.properties)
     if scanned is None or min(scanned[2:]) <= 0:
@@ -240,4 +224,4 @@ def _compress(tile: Image, compression: Compression, quality: float) -> bytes:
     """Code one tile of the TIFF."""
     if compression == "deflate":
         return bytes(imagecodecs.zlib_encode(tile.tobytes(), level=6))
-    return TileCoder(compression).encode(tile, quality)
+    return TileCoder(compression, jpeg_optimised=False).encode(tile, quality)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from histocodec.generators.bicubic import BicubicGenerator
-from histocodec.generators.predict import BlockPredictor, predict, read_with_halo
+from histocodec.generators.predict import BlockPredictor, predict, predict_region, read_with_halo
 from histocodec.geometry import Grid, Image, Region, Size
 from histocodec.pixels.resampler import Generator
 
@@ -28,6 +28,21 @@ def test_blocks_of_the_grid_are_the_whole_enlarged_at_once(width: int, height: i
         assert np.array_equal(block[: part.height, : part.width], expected)
 
 
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 40), st.integers(0, 40), st.integers(1, 60), st.integers(1, 60), st.sampled_from([2, 4]))
+def test_a_part_alone_is_what_the_whole_has_there(x: int, y: int, width: int, height: int, scale: int) -> None:
+    base: Image = np.random.default_rng(x).integers(0, 256, (41, 41, 3)).astype(np.uint8)
+    generator = BicubicGenerator(scale)
+
+    def read(region: Region) -> Image:
+        return base[region.y : region.bottom, region.x : region.right]
+
+    whole = predict_region(generator, read, Size(41, 41), Region(0, 0, 128, 128))
+    part = predict_region(generator, read, Size(41, 41), Region(x, y, width, height))
+    there = Region(x, y, width, height).scaled(scale)
+    assert np.array_equal(part, whole[there.y : there.bottom, there.x : there.right])
+
+
 def test_beyond_the_base_its_edge_is_repeated() -> None:
     base = np.arange(4 * 5 * 3, dtype=np.uint8).reshape(4, 5, 3)
     seen = read_with_halo(lambda r: base[r.y : r.bottom, r.x : r.right], Size(5, 4), Region(3, 2, 4, 4), 2)
@@ -38,7 +53,7 @@ def test_beyond_the_base_its_edge_is_repeated() -> None:
 class Flat:
     """A generator that makes everything one grey, so that its blocks are told from those of bicubic."""
 
-    name, scale, halo, digest, package, is_exact = "flat", 4, 2, "builtin:flat", None, True
+    name, scale, halo, digest, package, is_exact = "flat", 4, 2, "builtin:flat", None, False
 
     def __call__(self, base: Image) -> Image:
         return np.full(((base.shape[0] - 4) * 4, (base.shape[1] - 4) * 4, 3), 77, np.uint8)
@@ -65,3 +80,7 @@ def test_tissue_is_the_generators_and_glass_is_bicubic() -> None:
     assert np.unique(glass).size > 1
     assert (predictor(1, 0) == 77).all()
     assert np.unique(predictor.bicubic(1, 0)).size > 1
+    assert predictor.is_exact(0, 0)
+    assert not predictor.is_exact(1, 0)
+    assert np.array_equal(predictor.part(Region(20, 30, 9, 20))[:8, :36], predictor.bicubic(0, 0)[120:, 80:116])
+    assert (predictor.part(Region(32, 31, 9, 20)) == 77).all()

@@ -7,11 +7,15 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from histocodec.geometry import Grid, Image, Region, Size
+from histocodec.pixels.even_quality import CELL, _Part
 from histocodec.pixels.metrics import psnr
 from histocodec.pixels.tile_codecs import TileCodec
 from histocodec.pixels.tile_coder import TileCoder, coded_tile
+from histocodec.pixels.tissue import FLAT_RANGE
 
 QUALITY: dict[TileCodec, float] = {"jp2k": 27.0, "avif": 35, "jpeg": 50}
 
@@ -123,3 +127,20 @@ def blurred(image: Image) -> np.ndarray:
     rows, columns = image.shape[0] // 16, image.shape[1] // 16
     cut = image[: rows * 16, : columns * 16].reshape(rows, 16, columns, 16, 3)
     return np.asarray(cut.mean((1, 3)))
+
+
+@settings(deadline=None)
+@given(st.integers(1, 70), st.integers(1, 70), st.integers(0, 99))
+def test_detail_is_a_range_within_a_cell_and_glass_a_mean(height: int, width: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    image = rng.choice([238, 240, 200 + seed], (height, width, 3), p=[0.5, 0.497, 0.003]).astype(np.uint8)
+    decoded = np.clip(image + rng.integers(-1, 3, image.shape), 0, 255).astype(np.uint8)
+    part, moved = _Part(image), []
+    for top in range(0, height, CELL):
+        for left in range(0, width, CELL):
+            cell, other = (x[top : top + CELL, left : left + CELL].astype(int) for x in (image, decoded))
+            is_flat = np.ptp(cell, axis=(0, 1)).max() <= FLAT_RANGE
+            assert part.detailed[top // CELL, left // CELL] == (not is_flat)
+            if is_flat and cell.shape[:2] == (CELL, CELL):
+                moved.append(np.abs(cell.mean((0, 1)) - other.mean((0, 1))).max() > 0.8)
+    assert part.glass_keeps_its_colour(decoded) == (not moved or np.mean(moved) <= 0.05)

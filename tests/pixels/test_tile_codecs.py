@@ -81,3 +81,11 @@ def test_a_quality_off_the_scale_is_refused(codec: TileCodec, quality: float) ->
     with pytest.raises(SettingsError, match="quality"):
         encode_tile(smooth(16, 16), codec, quality)
     assert QUALITY_SCALES[codec].check(50) == 50
+
+
+def test_huffman_tables_of_its_own_make_a_jpeg_smaller_and_no_other() -> None:
+    tile = np.random.default_rng(3).integers(0, 9, (256, 256, 3)).astype(np.uint8) + smooth(256, 256)
+    own, common = (encode_tile(tile, "jpeg", 85, jpeg_optimised=optimised) for optimised in (True, False))
+    assert len(own) < len(common) < 1.3 * len(own)
+    own_pixels, pixels = (decode_tile(data, "jpeg", height=256, width=256) for data in (own, common))
+    assert np.array_equal(own_pixels, pixels)

@@ -18,7 +18,7 @@ from histocodec.runtime.tiled_image import ImageCache, TileCache, TiledImage
 IMAGE: Image = np.random.default_rng(0).integers(0, 256, (70, 90, 3)).astype(np.uint8)
 
 
-def plane(cache: TileCache, calls: list[tuple[int, int]] | None = None) -> TiledImage:
+def plane(cache: TileCache, calls: list[tuple[int, int]] | None = None, threads: int = 1) -> TiledImage:
     grid = Grid(Size(90, 70), 16)
 
     def make(column: int, row: int) -> Image:
@@ -27,13 +27,13 @@ def plane(cache: TileCache, calls: list[tuple[int, int]] | None = None) -> Tiled
         padded = np.pad(IMAGE, ((0, 16), (0, 16), (0, 0)))
         return padded[row * 16 : row * 16 + 16, column * 16 : column * 16 + 16].copy()
 
-    return TiledImage(grid, make, cache)
+    return TiledImage(grid, make, cache, threads=lambda: threads)
 
 
 @given(st.integers(0, 89), st.integers(0, 69), st.data())
 def test_a_region_is_what_the_whole_has_there(x: int, y: int, data: st.DataObject) -> None:
     width, height = data.draw(st.integers(1, 90 - x)), data.draw(st.integers(1, 70 - y))
-    out = plane(TileCache(10_000)).read(Region(x, y, width, height))
+    out = plane(TileCache(10_000), threads=data.draw(st.sampled_from([1, 3]))).read(Region(x, y, width, height))
     assert np.array_equal(out, IMAGE[y : y + height, x : x + width])
 
 
@@ -78,6 +78,15 @@ def test_what_threads_want_at_once_is_made_once() -> None:
     assert len(made) == 1
     assert all(image is images[0] for image in images)
     assert not images[0].flags.writeable
+
+
+def test_what_is_not_to_be_kept_is_made_again() -> None:
+    cache: ImageCache[str] = ImageCache(1 << 20)
+    first = cache.get("key", IMAGE.copy, keep=False)
+    assert "key" not in cache
+    assert cache.get("key", IMAGE.copy) is not first
+    assert "key" in cache
+    assert cache.get("key", IMAGE.copy, keep=False) is cache.get("key", IMAGE.copy)
 
 
 def test_a_failure_is_not_kept() -> None:

@@ -36,7 +36,7 @@ PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 class PackagedGenerator:
     """Bicubic under another name, so that a file names a generator that bicubic is not."""
 
-    name, scale, halo = "packaged-x4", 4, 2
+    name, scale, halo, is_exact = "packaged-x4", 4, 2, True
     package: bytes | None = b"weights"
     digest = f"sha256:{hashlib.sha256(b'weights').hexdigest()}"
 
