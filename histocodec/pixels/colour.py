@@ -34,7 +34,8 @@ _HIGHEST, _WHITE = 1023, 257.0
 _STRIP = 1 << 15
 """Pixels that are transformed at a time."""
 
-A, B = TypeVar("A", bound=np.generic), TypeVar("B", bound=np.generic)
+A = TypeVar("A", bound=np.generic)
+B = TypeVar("B", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ def mean_squared_error(a: Image, b: Image) -> float:
     """Return the mean of the squared differences over all pixels and channels, in squared 8-bit steps."""
     difference = np.maximum(a, b) - np.minimum(a, b)
     squared = np.multiply(difference, difference, dtype=np.uint16)
-    return int(squared.sum(dtype=np.uint64)) / squared.size
+    return float(np.mean(squared, dtype=np.float64))
 
 
 def psnr(a: Image, b: Image) -> float:
@@ -72,7 +72,8 @@ def ssim(a: Image, b: Image) -> float:
         rows = slice(top, min(top + _STRIP, height) + 2 * _REACH)
         x, y = (image[rows].astype(np.float32).reshape(rows.stop - top, -1) for image in (a, b))
         total += float(_similarity(x, y, channels).sum(dtype=np.float64))
-    return total / (height * (a.shape[1] - 2 * _REACH) * channels)
+    positions: int = height * (a.shape[1] - 2 * _REACH) * channels
+    return total / positions
 
 
 def _similarity(x: NDArray[np.float32], y: NDArray[np.float32], channels: int) -> NDArray[np.float32]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 
-def by_square(reduce: np.ufunc, image: NDArray[Any], side: int, dtype: DTypeLike = None) -> NDArray[Any]:
+def by_square(reduce: np.ufunc, image: NDArray[Any], side: int, dtype: DTypeLike | None = None) -> NDArray[Any]:
     """Reduce every square of `side` px, channel by channel.
 
     reduce: such as `np.add` or `np.maximum`. image: (height, width, channels), sides divisible by `side`. dtype: of sum
