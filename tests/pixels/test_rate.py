@@ -58,7 +58,7 @@ def test_a_curve_with_steps_ends_within_the_calls_allowed() -> None:
 
 
 def test_what_the_whole_took_corrects_the_curve() -> None:
-    curve = RateCurve(lambda quality: 100 * quality)
+    curve = RateCurve(lambda quality: 100 * quality, "avif")
     curve.correct(30, 4500)
     assert curve(30) == 4500
     assert curve(20) == pytest.approx(3000)
