@@ -181,7 +181,7 @@ def code_within(
                 best.close()
             raise
         # A coding that is too large raises the curve above the budget at its quality, so the next one is lower.
-        rate.curve.correct(quality, coded.total_bytes)
+        rate.correct(coded)
         aim = _AIM
         if coded.total_bytes > budget_bytes:
             coded.close()
@@ -226,17 +226,24 @@ class BaseRate:
         """Return the tiles by index that have been coded at a quality."""
         return self._coded.get(quality, {})
 
+    def correct(self, coded: CodedPyramid) -> None:
+        """Learn from a coding of all tiles: what they took, and what the sample would have told of it."""
+        self.curve.add(coded.quality, self._total(lambda index: len(coded.base.get(index))))
+        self.curve.correct(coded.quality, coded.total_bytes)
+
     def _estimate(self, quality: float) -> float:
-        """Return the bytes of all tiles: the ratio estimator (Cochran 1977, 6.1), with the weights of all of them.
+        """Code the sample at a quality, and return the bytes of all tiles."""
+        sampled = [index for sample, _ in self._samples for index in sample]
+        codes = self._resources.map(_tile_coding(self._pixels, self._coder, quality), sampled)
+        found = self._coded[quality] = dict(zip(sampled, codes, strict=True))
+        return self._total(lambda index: len(found[index]))
+
+    def _total(self, size: Callable[[int], int]) -> float:
+        """Return the bytes of all tiles from those of the sample, by the ratio estimator (Cochran 1977, 6.1).
 
         The tissue tiles of a slide differ by a factor of several; their bytes over their weights, by a tenth or two.
         """
-        sampled = [index for sample, _ in self._samples for index in sample]
-        codes = self._resources.map(_tile_coding(self._pixels, self._coder, quality), sampled)
-        self._coded[quality] = dict(zip(sampled, codes, strict=True))
-        return self._overview.total_bytes + sum(
-            share * sum(len(self._coded[quality][index]) for index in sample) for sample, share in self._samples
-        )
+        return self._overview.total_bytes + sum(share * sum(map(size, sample)) for sample, share in self._samples)
 
 
 def _weight(tile: Image) -> int:

@@ -51,13 +51,17 @@ class RateCurve:
             return self._points[quality] * self._correction
         near = sorted(self._points, key=lambda known: abs(known - quality))[:2]
         if not near or abs(near[0] - quality) > _NEAR * self._range:
-            self._points[quality] = max(self._measure(quality), 1.0)
+            self.add(quality, self._measure(quality))
             return self._points[quality] * self._correction
         slope = math.log(_BYTES_OVER_RANGE) / self._range
         if len(near) > 1 and abs(near[0] - near[1]) <= _SAME_LINE * self._range:
             rise = math.log(self._points[near[1]] / self._points[near[0]]) / (near[1] - near[0])
             slope = rise if rise > 0 else slope
         return self._points[near[0]] * math.exp(slope * (quality - near[0])) * self._correction
+
+    def add(self, quality: float, estimated_bytes: float) -> None:
+        """Add a point as `measure` would give it."""
+        self._points[quality] = max(estimated_bytes, 1.0)
 
     def correct(self, quality: float, actual_bytes: float) -> None:
         """Scale the whole curve so that it agrees with what the whole really took at one quality."""
