@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,8 +44,8 @@ _GLASS_SAMPLE = 4
 _TISSUE_SHARE, _TISSUE_SAMPLES = 4, (6, 32)
 """An estimate codes one tissue tile in so many, and at least and at most so many."""
 
-_WEIGHING_QUALITY = 60
-"""Quality on libjpeg's scale at which tiles are weighed."""
+_WEIGHING_QUALITY = 20
+"""Quality on libjpeg's scale at which tiles are weighed: about as coarse as bases are."""
 
 _CACHE_BYTES = 64 << 20
 """Memory for the decoded tiles of a base."""
@@ -247,8 +247,17 @@ class BaseRate:
 
 
 def _weight(tile: Image) -> int:
-    """Return the bytes of a tile as JPEG: a twentieth of a coding's time tells what it takes beside other tiles."""
-    return len(encode_tile(tile, "jpeg", _WEIGHING_QUALITY))
+    """Return the bytes of a tile as JPEG, but for those that an empty one takes, and one.
+
+    In a twentieth of a coding's time they tell what it takes beside other tiles.
+    """
+    return 1 + max(0, len(encode_tile(tile, "jpeg", _WEIGHING_QUALITY)) - _empty_bytes(tile.shape))
+
+
+@functools.cache
+def _empty_bytes(shape: tuple[int, ...]) -> int:
+    """Return the bytes of a tile of one colour as JPEG."""
+    return len(encode_tile(np.full(shape, 240, np.uint8), "jpeg", _WEIGHING_QUALITY))
 
 
 def _coded_level(
@@ -275,4 +284,4 @@ def _coded_level(
 
 def _tile_coding(pixels: PixelSpool, coder: TileCoder, quality: float) -> Callable[[int], bytes]:
     """Return the function from a tile's index to its bytes."""
-    return partial(coded_tile, pixels.read, pixels.grid, coder, quality)
+    return functools.partial(coded_tile, pixels.read, pixels.grid, coder, quality)
