@@ -16,7 +16,7 @@ from ..format.entries import OVERVIEW_CODEC
 from ..format.pieces import image_crc32
 from ..geometry import Image
 from ..pixels.rate import SEARCH_RANGES, RateCurve, best_quality
-from ..pixels.tile_codecs import TileCodec, encode_tile
+from ..pixels.tile_codecs import QUALITY_SCALES, TileCodec, encode_tile
 from ..pixels.tile_coder import TileCoder, coded_tile
 from ..runtime.closing import Closing
 from ..runtime.resources import Resources
@@ -174,6 +174,8 @@ def code_within(
         quality = best_quality(rate.curve, aim * budget_bytes, coder.codec) or lowest
         if best is not None and not best.quality < quality < exceeds:
             return best
+        if quality >= exceeds:
+            quality = max(round(exceeds - QUALITY_SCALES[coder.codec].step, 6), lowest)
         try:
             coded = CodedPyramid(pyramid, overview, coder, quality, resources, rate.coded_at(quality))
         except BaseException:
