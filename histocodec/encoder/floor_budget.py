@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import BudgetError
+from ..errors import BudgetError, SettingsError
 from ..format.entries import ErrorSummary, Summary
 from ..pixels.rate import SEARCH_RANGES, best_quality
 from ..pixels.residual import HIGHEST_FLOOR_DB
@@ -171,7 +171,11 @@ def _raise_regions(job: Job, made: Bounded, floors: Floors, budget_bytes: int) -
     while high - low > _RAISED_STEP_DB and needed_bytes(job, made) < FULL * budget_bytes:
         middle = (low + high) / 2
         raised, kept = np.where(floors > 0, floors + middle, 0.0), made.enhancement
-        made.enhancement = CodedEnhancement(job, made.base, raised, kept.coder)
+        try:
+            made.enhancement = CodedEnhancement(job, made.base, raised, kept.coder)
+        except SettingsError:  # beyond the codec's highest quality
+            high = middle
+            continue
         if needed_bytes(job, made) <= budget_bytes:
             low, unused = middle, kept
         else:

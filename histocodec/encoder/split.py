@@ -21,7 +21,7 @@ from ..runtime.progress import Progress
 from ..runtime.resources import Resources
 from .block_floors import Floors
 from .blocks import Block, BlockReader
-from .coded_pyramid import CodedPyramid, coded_on_demand, estimated_bytes
+from .coded_pyramid import BaseRate, CodedPyramid, coded_on_demand
 from .job import Job
 from .overhead import overhead_bytes
 
@@ -87,7 +87,7 @@ class Estimate:
     def __init__(self, job: Job, floors: Floors) -> None:
         self.codec = job.coder.codec
         self._job, self._floors = job, floors
-        self._base = estimated_bytes(job.pyramid, job.overview, job.coder, job.resources)
+        self._base = BaseRate(job.pyramid, job.overview, job.coder, job.resources).curve
         self._fixed = overhead_bytes(job) + _INDEX_BYTES * floors.size
         self._groups = [
             (group, job.resources.sample(group, _SAMPLE))

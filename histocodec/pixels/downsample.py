@@ -75,8 +75,9 @@ def make_base(image: Image, downsampler: Downsampler, block: int = BLOCK) -> tup
     Returns (h, w, 3) uint8 RGB and (ceil(h / block), ceil(w / block)) uint8, 1 tissue, 0 glass.
 
     Glass, as the box average tells it, stays that average: a decoder interpolates it, and no network's time is spent on
-    it. Tissue is downsampled block by block: the order of a network's sums, and so a rounding, may depend on the shape
-    that it is given. So a pixel is exactly the same with whatever part it is made, if parts are cut along the grid.
+    it. Tissue is downsampled block by block, also at the edges, where whole blocks are made and cut: a network is
+    prepared for each shape that it is given. A pixel is exactly the same with whatever part it is made, if parts are
+    cut along the grid.
     """
     scale, halo = downsampler.scale, downsampler.halo
     margin = halo * scale
@@ -88,7 +89,10 @@ def make_base(image: Image, downsampler: Downsampler, block: int = BLOCK) -> tup
             part = base[row * block : (row + 1) * block, column * block : (column + 1) * block]
             y, x = row * block * scale, column * block * scale
             seen = image[y : y + part.shape[0] * scale + 2 * margin, x : x + part.shape[1] * scale + 2 * margin]
-            part[:] = downsampler(np.ascontiguousarray(seen))
+            whole = extended(
+                seen, block * scale + 2 * margin - seen.shape[0], block * scale + 2 * margin - seen.shape[1]
+            )
+            part[:] = downsampler(np.ascontiguousarray(whole))[: part.shape[0], : part.shape[1]]
     return base, tissue
 
 

@@ -19,11 +19,15 @@ from numpy.typing import NDArray
 from ..geometry import Image
 from .downsample import extended
 from .metrics import psnr_of_mse
+from .squares import by_square
 from .tile_codecs import QUALITY_SCALES, TileCodec
 from .tissue import FLAT_RANGE
 
 CELL = 16
 """Pixels a side of what is flat or has detail."""
+
+_SQUARE = 8
+"""Pixels a side of the squares of which libaom takes the variance."""
 
 _HIGHEST_DB = 60.0
 _CLOSE_DB = 0.1
@@ -47,13 +51,17 @@ _FADE = 6.0
 """Pixels in which what stands beyond the slide's edge comes e times closer to the tile's mean."""
 
 
+CodeAt = Callable[[float], bytes]
+"""Codes one tile at a quality."""
+
+
 @dataclass(frozen=True)
 class EvenCoder:
     """One codec, made to treat tissue and glass alike in every tile."""
 
     codec: TileCodec
-    code: Callable[[Image, float], bytes]
-    """Codes a tile at a quality, as the library does it."""
+    prepare: Callable[[Image], CodeAt]
+    """Gives what codes a tile, as the library does it; what all qualities share is done here, once."""
     decode: Callable[[bytes, tuple[int, int]], Image]
     """Turns a codestream back into a tile of so many rows and columns."""
 
@@ -73,21 +81,22 @@ class EvenCoder:
         else:
             part = _Part(np.ascontiguousarray(image[:height, :width]))
             tile = _faded(image, height, width) if self.codec == "jp2k" else _continued(image, height, width)
+        code = self.prepare(tile)
         if self.codec == "avif":
             quality = min(quality + _lost_to_flatness(part, tile), QUALITY_SCALES[self.codec].high)
         if self.codec != "jp2k":
-            data = self.code(tile, quality)
+            data = code(quality)
         elif tile is image and part.detailed.all():
-            return self.code(tile, quality)
+            return code(quality)
         else:
             if context is not None and part.detailed.any():
                 seen = self.decode(self.encode(context, quality), image.shape[:2])
                 last = np.s_[-max(height, _LEAST) :, -max(width, _LEAST) :]
                 quality = _Part(np.ascontiguousarray(context[last])).detail_db(seen[last])
-            quality, data = self._at_psnr(part, tile, quality)
-        return self._with_glass_as_it_is(part, tile, quality, data)
+            quality, data = self._at_psnr(part, tile, code, quality)
+        return self._with_glass_as_it_is(part, tile, code, quality, data)
 
-    def _at_psnr(self, part: _Part, tile: Image, psnr_db: float) -> tuple[float, bytes]:
+    def _at_psnr(self, part: _Part, tile: Image, code: CodeAt, psnr_db: float) -> tuple[float, bytes]:
         """Code a tile whose detail comes closest to a PSNR; return the quality that the whole took, and the bytes."""
         scale = QUALITY_SCALES[self.codec]
         lowest, share = max(_colour_db(tile), scale.low), part.share_of(tile)
@@ -95,7 +104,7 @@ class EvenCoder:
         closest: tuple[float, float, bytes] | None = None
         for _ in range(_MOST_TRIES):
             level = min(max(level, lowest), scale.high)
-            data = self.code(tile, level)
+            data = code(level)
             short_db = psnr_db - part.detail_db(self.decode(data, tile.shape[:2])) if share else 0.0
             if closest is None or abs(short_db) < abs(closest[0]):
                 closest = short_db, level, data
@@ -109,14 +118,14 @@ class EvenCoder:
         assert closest is not None
         return closest[1:]
 
-    def _with_glass_as_it_is(self, part: _Part, tile: Image, quality: float, data: bytes) -> bytes:
+    def _with_glass_as_it_is(self, part: _Part, tile: Image, code: CodeAt, quality: float, data: bytes) -> bytes:
         highest = QUALITY_SCALES[self.codec].high
         area = part.pixels.shape[0] * part.pixels.shape[1]
         while 8 * len(data) < _GLASS_BITS[self.codec] * area and quality < highest:
             if part.glass_keeps_its_colour(self.decode(data, tile.shape[:2])):
                 break
             quality = min(quality + _GLASS_RISE[self.codec], highest)
-            data = self.code(tile, quality)
+            data = code(quality)
         return data
 
 
@@ -127,33 +136,35 @@ class _Part:
     pixels: Image
 
     @cached_property
-    def cells(self) -> NDArray[np.uint8]:
-        """(rows, columns, CELL * CELL, 3); the last ones are filled up with the edge's pixels."""
-        return _in_cells(_whole_cells(self.pixels))
-
-    @cached_property
     def detailed(self) -> NDArray[np.bool_]:
-        """(rows, columns): whether a cell has detail."""
-        padded = _whole_cells(self.pixels)
-        spread = _by_cell(np.maximum, padded) - _by_cell(np.minimum, padded)
+        """(rows, columns): whether a cell has detail. The last cells are filled up with the edge's pixels."""
+        height, width = self.pixels.shape[:2]
+        padded = extended(self.pixels, -height % CELL, -width % CELL)
+        spread = by_square(np.maximum, padded, CELL) - by_square(np.minimum, padded, CELL)
         found: NDArray[np.bool_] = spread.max(-1) > FLAT_RANGE
         return found
 
     @cached_property
-    def _mask(self) -> NDArray[np.bool_]:
-        """(height, width): whether a pixel lies in a cell with detail."""
-        height, width = self.pixels.shape[:2]
-        return self.detailed.repeat(CELL, 0).repeat(CELL, 1)[:height, :width]
+    def _detailed_pixels(self) -> int:
+        """Number of pixels in cells with detail."""
+        heights, widths = (np.diff(np.append(np.arange(0, side, CELL), side)) for side in self.pixels.shape[:2])
+        return int((heights[:, None] * widths * self.detailed).sum())
 
     def share_of(self, tile: Image) -> float:
         """Return the share of the tile's pixels that lie in the part and have detail."""
-        return np.count_nonzero(self._mask) / float(tile.shape[0] * tile.shape[1])
+        return self._detailed_pixels / float(tile.shape[0] * tile.shape[1])
 
     def detail_db(self, decoded: Image) -> float:
         """Return the PSNR in dB of what has detail. decoded: the whole tile, or the part."""
+        if not self._detailed_pixels:
+            return _HIGHEST_DB
         height, width = self.pixels.shape[:2]
-        error = decoded[:height, :width][self._mask].astype(np.int32) - self.pixels[self._mask]
-        return min(_HIGHEST_DB, float(psnr_of_mse(float((error * error).mean())))) if error.size else _HIGHEST_DB
+        error = np.subtract(decoded[:height, :width], self.pixels, dtype=np.int32)
+        error *= error
+        if height % CELL or width % CELL:
+            error = np.pad(error, ((0, -height % CELL), (0, -width % CELL), (0, 0)))
+        total = int(by_square(np.add, error, CELL)[self.detailed].sum(dtype=np.int64))
+        return min(_HIGHEST_DB, float(psnr_of_mse(total / (3 * self._detailed_pixels))))
 
     def glass_keeps_its_colour(self, decoded: Image) -> bool:
         """Tell if the means of the flat cells that lie in the part entirely are what they were."""
@@ -161,35 +172,10 @@ class _Part:
         flat = ~self.detailed[: height // CELL, : width // CELL]
         if not flat.any():
             return True
-        sums, before = (_by_cell(np.add, image[:height, :width]) for image in (decoded, self.pixels))
-        moved = np.maximum(sums, before) - np.minimum(sums, before)
-        return bool((moved.max(-1)[flat] > _GLASS_STEPS * CELL * CELL).mean() <= 0.05)
-
-
-def _whole_cells(image: Image) -> Image:
-    """Fill up the last cells of an image with the edge's pixels."""
-    height, width = image.shape[:2]
-    return extended(image, -height % CELL, -width % CELL)
-
-
-def _by_cell(reduce: np.ufunc, image: Image) -> NDArray[np.uint16]:
-    """Return (rows, columns, 3): the maximum, the minimum or the sum of each cell of an image of whole cells."""
-    rows, columns = (side // CELL for side in image.shape[:2])
-    # Whole rows first, then halves: a core takes many samples at a time. The sum of a cell fits into 16 bits.
-    dtype = np.uint16 if reduce is np.add else np.uint8
-    across = reduce.reduce(image.reshape(rows, CELL, columns * CELL * 3), axis=1, dtype=dtype)
-    found: NDArray[np.uint16] = across.reshape(rows, columns, CELL, 3)
-    while half := found.shape[2] // 2:
-        found = reduce(found[:, :, :half], found[:, :, half:])
-    return found[:, :, 0]
-
-
-def _in_cells(image: Image) -> NDArray[np.uint8]:
-    """Return (rows, columns, CELL * CELL, 3) of an image whose sides are whole cells."""
-    rows, columns = (side // CELL for side in image.shape[:2])
-    cut = image.reshape(rows, CELL, columns, CELL, 3).transpose(0, 2, 1, 3, 4)
-    cells: NDArray[np.uint8] = cut.reshape(rows, columns, CELL * CELL, 3)
-    return cells
+        # Sums of CELL * CELL pixels of 8 bits, which 16 bits hold.
+        was, is_now = (by_square(np.add, image[:height, :width], CELL, np.uint16) for image in (self.pixels, decoded))
+        moved = np.abs(is_now.astype(np.int32) - was) / (CELL * CELL)
+        return bool((moved.max(-1)[flat] > _GLASS_STEPS).mean() <= 0.05)
 
 
 def _lost_to_flatness(part: _Part, tile: Image) -> int:
@@ -200,19 +186,21 @@ def _lost_to_flatness(part: _Part, tile: Image) -> int:
     among glass comes out up to 2.5 dB worse than in a tile of its own. Measured on tissue of two scanners, 5.5 steps
     compensate a difference of 1.
     """
-    log_variance = _log_variance(_Part(tile).cells)
+    log_variance = _log_variance(extended(tile, -tile.shape[0] % CELL, -tile.shape[1] % CELL))
     rows, columns = part.detailed.shape
     detailed = log_variance[:rows, :columns][part.detailed]
     return round(5.5 * float(detailed.mean() - log_variance.mean())) if detailed.size else 0
 
 
-def _log_variance(cells: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Return (rows, columns): libaom's logarithmic measure of the variance of each cell, as `_in_cells` makes them."""
-    rows, columns = cells.shape[:2]
-    eighths = cells.reshape(rows, columns, 2, 8, 2, 8, 3).astype(np.float32)
+def _log_variance(image: Image) -> NDArray[np.float64]:
+    """Return (rows, columns): libaom's logarithmic measure of the variance of each cell. The sides are whole cells."""
+    count = _SQUARE * _SQUARE
+    sums = by_square(np.add, image, _SQUARE, np.uint32).astype(np.float64)
+    squares = by_square(np.add, np.multiply(image, image, dtype=np.uint16), _SQUARE, np.uint32)
     # The first plane has about a third of the variance of RGB (`pixels.colour._STEPS`).
-    variance = eighths.var((3, 5)).sum(-1).mean((2, 3)) / 3
-    found: NDArray[np.float64] = np.log(67.035434 * (1 - np.exp(-0.0021489 * variance)) + 17.492222)
+    variance = (squares / count - (sums / count) ** 2).sum(-1, keepdims=True) / 3
+    mean = by_square(np.add, variance, CELL // _SQUARE)[..., 0] / (CELL // _SQUARE) ** 2
+    found: NDArray[np.float64] = np.log(67.035434 * (1 - np.exp(-0.0021489 * mean)) + 17.492222)
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from ..geometry import Image
@@ -15,6 +16,10 @@ _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 _GAUSSIAN = np.exp(-0.5 * (np.arange(-5, 6) / 1.5) ** 2)
 _WINDOW = (_GAUSSIAN / _GAUSSIAN.sum()).astype(np.float32)
 """Weights of SSIM's window along an axis: 11 of them, sum 1."""
+
+_REACH = _WINDOW.size // 2
+_STRIP = 48
+"""Rows of SSIM that are computed at a time."""
 
 _CODE = np.arange(256) / 255
 _LINEAR = np.where(_CODE <= 0.04045, _CODE / 12.92, ((_CODE + 0.055) / 1.055) ** 2.4).astype(np.float32)
@@ -27,8 +32,9 @@ _TO_XYZ = (_XYZ_OF_RGB / _XYZ_OF_RGB.sum(1, keepdims=True)).astype(np.float32)
 
 def mean_squared_error(a: Image, b: Image) -> float:
     """Return the mean of the squared differences over all pixels and channels, in squared 8-bit steps."""
-    difference = a.astype(np.int32) - b.astype(np.int32)
-    return float(np.mean(difference * difference, dtype=np.float64))
+    difference = np.maximum(a, b) - np.minimum(a, b)
+    squared = np.multiply(difference, difference, dtype=np.uint16)
+    return float(np.mean(squared, dtype=np.float64))
 
 
 def psnr(a: Image, b: Image) -> float:
@@ -60,35 +66,41 @@ def ssim(a: Image, b: Image) -> float:
     """
     if min(a.shape[:2]) < _WINDOW.size:
         raise ValueError(f"SSIM needs at least {_WINDOW.size} px on each side, found {a.shape[1]} x {a.shape[0]}")
+    height, channels = a.shape[0] - 2 * _REACH, a.shape[2]
     total = 0.0
-    for channel in range(a.shape[2]):
-        x = a[..., channel].astype(np.float32)
-        y = b[..., channel].astype(np.float32)
-        mean_x, mean_y = _blur(x), _blur(y)
-        # Centre before squaring would be exact; float32 of values up to 255^2 keeps seven digits, which is enough.
-        var_x = _blur(x * x) - mean_x * mean_x
-        var_y = _blur(y * y) - mean_y * mean_y
-        cov = _blur(x * y) - mean_x * mean_y
-        top = (2 * mean_x * mean_y + _C1) * (2 * cov + _C2)
-        bottom = (mean_x * mean_x + mean_y * mean_y + _C1) * (var_x + var_y + _C2)
-        total += float(np.mean(top / bottom, dtype=np.float64))
-    return total / int(a.shape[2])
+    for top in range(0, height, _STRIP):  # what is worked on stays in a core's cache
+        rows = slice(top, min(top + _STRIP, height) + 2 * _REACH)
+        x, y = (image[rows].astype(np.float32).reshape(rows.stop - top, -1) for image in (a, b))
+        total += float(_similarity(x, y, channels).sum(dtype=np.float64))
+    positions: int = height * (a.shape[1] - 2 * _REACH) * channels
+    return total / positions
 
 
-def _blur(x: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Blur by a separable Gaussian, at the positions where the window lies within the image."""
-    return _blur_rows(_blur_rows(x).T).T
+def _similarity(x: NDArray[np.float32], y: NDArray[np.float32], channels: int) -> NDArray[np.float32]:
+    """Return the structural similarity at every position where the window lies within (rows, columns * channels)."""
+    product = x * y
+    squares = x * x
+    squares += y * y
+    mean_x, mean_y, mean_product, mean_squares = (_blur(v, channels) for v in (x, y, product, squares))
+    both = mean_x * mean_y
+    of_means = mean_x * mean_x
+    of_means += mean_y * mean_y
+    # Centre before squaring would be exact; float32 of values up to 255^2 keeps seven digits, which is enough.
+    mean_product -= both
+    mean_squares -= of_means
+    similarity = (2 * both + _C1) * (2 * mean_product + _C2)
+    similarity /= (of_means + _C1) * (mean_squares + _C2)
+    return similarity
 
 
-def _blur_rows(x: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Blur along the first axis; the window is symmetric, so rows at the same distance share a product."""
-    reach, height = _WINDOW.size // 2, x.shape[0]
-    out: NDArray[np.float32] = _WINDOW[reach] * x[reach : height - reach]
-    for k in range(reach):
-        pair = x[k : height - 2 * reach + k] + x[2 * reach - k : height - k]
-        pair *= _WINDOW[k]
-        out += pair
-    return out
+def _blur(x: NDArray[np.float32], channels: int) -> NDArray[np.float32]:
+    """Blur (rows, columns * channels) by a separable Gaussian, at the positions where the window lies within."""
+    down = np.einsum("ijk,k->ij", sliding_window_view(x, _WINDOW.size, axis=0), _WINDOW)
+    reach = (_WINDOW.size - 1) * channels + 1
+    blurred: NDArray[np.float32] = np.einsum(
+        "ijk,k->ij", sliding_window_view(down, reach, axis=1)[..., ::channels], _WINDOW
+    )
+    return blurred
 
 
 def colour_error(a: Image, b: Image) -> float:
@@ -97,14 +109,20 @@ def colour_error(a: Image, b: Image) -> float:
     Pixels are taken as sRGB (IEC 61966-2-1), with the white of D65. About 1 can just be seen side by side; 0 for equal
     images. Of images at full resolution it is mostly detail; averaged down first, it says whether the stain shifted.
     """
-    difference = _lab(a) - _lab(b)
-    return float(np.mean(np.sqrt((difference * difference).sum(-1)), dtype=np.float64))
+    squared = sum((p - q) ** 2 for p, q in zip(_lab(a), _lab(b), strict=True))
+    return float(np.mean(np.sqrt(squared), dtype=np.float64))
 
 
-def _lab(image: Image) -> NDArray[np.float32]:
-    """Turn (..., 3) uint8 sRGB into CIE L*, a*, b* (ISO/CIE 11664-4)."""
-    t = _LINEAR[image] @ _TO_XYZ.T
-    root = np.where(t > (6 / 29) ** 3, np.cbrt(t), t * np.float32(841 / 108) + np.float32(4 / 29))
-    x, y, z = root[..., 0], root[..., 1], root[..., 2]
-    lab: NDArray[np.float32] = np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], -1)
-    return lab
+def _lab(image: Image) -> tuple[NDArray[np.float32], ...]:
+    """Turn (..., 3) uint8 sRGB into planes of CIE L*, a*, b* (ISO/CIE 11664-4)."""
+    red, green, blue = (_LINEAR[image[..., channel]] for channel in range(3))
+    # No matrix product: the library's threads would be in the way of those of the blocks.
+    x, y, z = (_lightness(of_red * red + of_green * green + of_blue * blue) for of_red, of_green, of_blue in _TO_XYZ)
+    return 116 * y - 16, 500 * (x - y), 200 * (y - z)
+
+
+def _lightness(t: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return f(t) of CIE L*a*b*."""
+    linear = t * np.float32(841 / 108) + np.float32(4 / 29)
+    lightness: NDArray[np.float32] = np.where(t > (6 / 29) ** 3, np.cbrt(t), linear)
+    return lightness

@@ -11,6 +11,9 @@ SEARCH_RANGES: dict[TileCodec, tuple[float, float]] = {"jp2k": (16.0, 50.0), "av
 """Qualities that rate control chooses from. Below them a base is no longer recognisable as tissue; above them bytes
 grow and nothing else does."""
 
+_USUAL: dict[TileCodec, float] = {"jp2k": 29.0, "avif": 36, "jpeg": 40}
+"""Qualities at which searches begin: about what a ratio of 16 leaves room for."""
+
 NEARLY_FULL = 0.99
 """A budget filled to this share is not worth another estimate."""
 
@@ -21,20 +24,44 @@ _LINES, _MAX_CALLS = 8, 24
 """The most calls that follow the line, and the most calls in all."""
 
 
-class RateCurve:
-    """Coded bytes as a function of quality, from the points known so far."""
+_NEAR = 0.03
+"""Share of a search range within which bytes follow the line through what is known: to one or two in a hundred."""
 
-    def __init__(self, measure: Callable[[float], float]) -> None:
+_SAME_LINE = 3 * _NEAR
+"""Share of a search range within which two points give the slope of that line."""
+
+
+class RateCurve:
+    """Coded bytes as a function of quality, from the points known so far.
+
+    Near a point the curve is a line, in the logarithm of the bytes, and nothing is measured.
+    """
+
+    def __init__(self, measure: Callable[[float], float], codec: TileCodec) -> None:
         """Begin without points. measure(quality): estimates the bytes of the whole; it is called once a quality."""
         self._measure = measure
+        bottom, top = SEARCH_RANGES[codec]
+        self._range = top - bottom
         self._points: dict[float, float] = {}
         self._correction = 1.0
 
     def __call__(self, quality: float) -> float:
         """Return the estimated bytes at a quality."""
-        if quality not in self._points:
-            self._points[quality] = self._measure(quality)
-        return self._points[quality] * self._correction
+        if quality in self._points:
+            return self._points[quality] * self._correction
+        near = sorted(self._points, key=lambda known: abs(known - quality))[:2]
+        if not near or abs(near[0] - quality) > _NEAR * self._range:
+            self.add(quality, self._measure(quality))
+            return self._points[quality] * self._correction
+        slope = math.log(_BYTES_OVER_RANGE) / self._range
+        if len(near) > 1 and abs(near[0] - near[1]) <= _SAME_LINE * self._range:
+            rise = math.log(self._points[near[1]] / self._points[near[0]]) / (near[1] - near[0])
+            slope = rise if rise > 0 else slope
+        return self._points[near[0]] * math.exp(slope * (quality - near[0])) * self._correction
+
+    def add(self, quality: float, estimated_bytes: float) -> None:
+        """Add a point as `measure` would give it."""
+        self._points[quality] = max(estimated_bytes, 1.0)
 
     def correct(self, quality: float, actual_bytes: float) -> None:
         """Scale the whole curve so that it agrees with what the whole really took at one quality."""
@@ -56,7 +83,7 @@ def best_quality(curve: Callable[[float], float], budget_bytes: float, codec: Ti
     bottom, top = SEARCH_RANGES[codec]
     fits, exceeds = -1, math.floor((top - bottom) / step + 1e-9) + 1
     slope = math.log(_BYTES_OVER_RANGE) / (exceeds - 1)
-    at, last = exceeds // 2, None
+    at, last = round((_USUAL[codec] - bottom) / step), None
     for call in range(_MAX_CALLS):
         size = max(curve(round(bottom + at * step, 6)), 1.0)
         gap = math.log(budget_bytes / size) if budget_bytes > 0 else -math.inf

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..geometry import Grid, Image, Region, Size
 from .colour import ColourTransform, fit_colours
 from .downsample import extended
-from .even_quality import EvenCoder
+from .even_quality import CodeAt, EvenCoder
 from .tile_codecs import Chroma, TileCodec, decode_planes, decode_tile, encode_tile
 
 TILES: dict[TileCodec, int] = {"jp2k": 256, "avif": 512, "jpeg": 256}
@@ -39,7 +39,7 @@ class TileCoder:
         self, tile: Image, quality: float, *, within: tuple[int, int] | None = None, context: Image | None = None
     ) -> bytes:
         """Code a tile, as `even_quality.EvenCoder.encode` does."""
-        return EvenCoder(self.codec, self._code, self._decode).encode(tile, quality, within, context)
+        return EvenCoder(self.codec, self._prepare, self._decode).encode(tile, quality, within, context)
 
     def decode(self, data: bytes, *, height: int, width: int) -> Image:
         """Decode a tile into (height, width, 3) uint8 RGB, the transform undone. Raises `tile_codecs.TileError`."""
@@ -47,9 +47,9 @@ class TileCoder:
             return self.colour.undo(decode_planes(data, height=height, width=width))
         return decode_tile(data, self.codec, height=height, width=width)
 
-    def _code(self, tile: Image, quality: float) -> bytes:
+    def _prepare(self, tile: Image) -> CodeAt:
         stored = self.colour.apply(tile) if self.colour else tile
-        return encode_tile(
+        return lambda quality: encode_tile(
             stored, self.codec, quality, jpeg_chroma=self.jpeg_chroma, jpeg_optimised=self.jpeg_optimised
         )
 

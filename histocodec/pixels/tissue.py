@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..geometry import Image
+from .squares import by_square
 
 FLAT_RANGE = 16
 """A block whose uncoded base varies by at most this much in every channel is glass. Glass in JPEG-born slides varies by
@@ -24,8 +25,6 @@ def tissue_blocks(base: Image, block: int) -> NDArray[np.uint8]:
         >>> tissue_blocks(base, 128).tolist()
         [[0, 1]]
     """
-    rows, columns = base.shape[0] // block, base.shape[1] // block
-    cut = base.reshape(rows, block, columns, block, 3)
-    spread = cut.max((1, 3)).astype(np.int16) - cut.min((1, 3))
+    spread = by_square(np.maximum, base, block) - by_square(np.minimum, base, block)
     tissue: NDArray[np.uint8] = (spread.max(-1) > FLAT_RANGE).astype(np.uint8)
     return tissue

@@ -14,12 +14,16 @@ import tifffile
 
 from histocodec.decoder import Decoder
 from histocodec.demo.synthetic import tissue, write_slide
-from histocodec.encoder import EncodeSettings, encode
+from histocodec.encoder import EncodeSettings, coded_pyramid, encode
+from histocodec.encoder.coded_pyramid import BaseRate, CodedOverview, CodedPyramid, code_within
+from histocodec.encoder.uncoded_pyramid import UncodedPyramid
 from histocodec.generators.bicubic import BicubicGenerator
-from histocodec.geometry import Image, Region, Size
-from histocodec.pixels.downsample import downsample
+from histocodec.geometry import Grid, Image, Region, Size
+from histocodec.pixels.downsample import BoxDownsampler, downsample
 from histocodec.pixels.metrics import psnr
 from histocodec.pixels.tile_codecs import TileCodec
+from histocodec.pixels.tile_coder import TILES, TileCoder, coded_tile
+from histocodec.runtime.resources import Resources
 from histocodec.source import open_source
 from histocodec.validation import validate
 
@@ -82,6 +86,70 @@ def test_a_small_budget_is_the_base_s_first(tmp_path: Path, ratio: float) -> Non
         report = encode(source, tmp_path / "x.hc.tif", BicubicGenerator(4), settings)
     lower = [note for note in report.notes if "reduced levels" in note]
     assert bool(lower) == (ratio == 60.0)
+
+
+@pytest.mark.parametrize(("codec", "ratio"), [("jp2k", 12.0), ("avif", 20.0), ("jpeg", 9.0)])
+def test_no_tile_is_coded_twice_at_a_quality(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, codec: TileCodec, ratio: float
+) -> None:
+    """Neither by an estimate and then by what it led to, nor by two attempts."""
+    write_slide(tmp_path / "slide.tif", tissue(Size(5000, 3000), seed=6))
+    calls: list[tuple[float, int]] = []
+
+    def counted(read: object, grid: Grid, coder: TileCoder, quality: float, index: int) -> bytes:
+        if grid.size == Size(1250, 750):  # the base
+            calls.append((quality, index))
+        return coded_tile(read, grid, coder, quality, index)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(coded_pyramid, "coded_tile", counted)
+    with (
+        open_source(tmp_path / "slide.tif") as source,
+        UncodedPyramid(source, BoxDownsampler(4), resources(tmp_path), tile=TILES[codec]) as pyramid,
+        CodedOverview(pyramid, codec, None, resources(tmp_path)) as overview,
+    ):
+        coder = TileCoder.fitted(codec, pyramid.pixels_all_over())
+        budget = int(source.size_bytes / ratio)
+        with code_within(pyramid, overview, coder, budget, resources(tmp_path)) as coded:
+            assert 0.9 * budget < coded.total_bytes <= budget
+            assert {index for quality, index in calls if quality == coded.quality} == set(range(coded.base.grid.count))
+            whole = [coder.encode(pyramid.levels[0].get(0), coded.quality), coded.base.get(0)]
+    assert len(calls) == len(set(calls))
+    assert whole[0] == whole[1]
+
+
+def test_a_sample_tells_of_tiles_that_differ_by_a_factor(tmp_path: Path) -> None:
+    """Its tiles are weighed against all of them: their plain mean is wrong by a fifth."""
+    image = tissue(Size(3584, 3584), seed=8)
+    rng = np.random.default_rng(1)
+    for row, column in np.ndindex(7, 7):  # from dense to nearly empty
+        part = image[512 * row : 512 * (row + 1), 512 * column : 512 * (column + 1)]
+        share = rng.uniform(0.1, 1)
+        part[:] = (share * part + (1 - share) * 240).astype(np.uint8)
+    write_slide(tmp_path / "slide.tif", image)
+    with (
+        open_source(tmp_path / "slide.tif") as source,
+        UncodedPyramid(source, BoxDownsampler(4), resources(tmp_path), tile=128) as pyramid,
+        CodedOverview(pyramid, "jp2k", None, resources(tmp_path)) as overview,
+    ):
+        coder = TileCoder("jp2k")
+        with CodedPyramid(pyramid, overview, coder, 30.0, resources(tmp_path)) as coded:
+            weighed, plain = [], []
+            for seed in range(8):
+                rate = BaseRate(pyramid, overview, coder, resources(tmp_path, seed))
+                weighed.append(rate.curve(30.0) / coded.total_bytes - 1)
+                sampled = rate.coded_at(30.0)
+                assert len(sampled) < coded.base.grid.count / 3
+                assert all(coded.base.get(index) == data for index, data in sampled.items())
+                mean = sum(map(len, sampled.values())) / len(sampled)
+                plain.append(mean * coded.base.grid.count / coded.base.total_bytes - 1)
+            assert np.std(weighed) < 0.1
+            assert np.std(weighed) < 0.6 * np.std(plain)
+            rate.correct(coded)
+            assert rate.curve(30.0) == pytest.approx(coded.total_bytes)
+
+
+def resources(folder: Path, seed: int = 0) -> Resources:
+    return Resources(folder, 2, seed, progress=lambda *_: None)
 
 
 # --------------------------------------------------------------------------------- other programs, right or refused

@@ -11,7 +11,7 @@ import pytest
 
 from histocodec.demo.synthetic import tissue, write_slide
 from histocodec.encoder.uncoded_pyramid import UncodedPyramid
-from histocodec.generators.torch_runner import build_downsampler
+from histocodec.generators.network_resampler import build_downsampler
 from histocodec.geometry import Image, Region, Size
 from histocodec.pixels.downsample import BoxDownsampler, downsample, shrink
 from histocodec.pixels.resampler import Downsampler

@@ -27,8 +27,12 @@ def base() -> Image:
     return downsample(tissue(Size(1024, 1024), seed=5), 4)
 
 
-def test_it_is_what_the_formula_says() -> None:
-    numbers = (17500, -1234, 567, 99 << 16, 3, 16384, -16384, 12345678, -100000, 8, 15, 16 << 16)
+@pytest.mark.parametrize("factor", [1, 1 << 8])
+def test_it_is_what_the_formula_says(factor: int) -> None:
+    """factor: with the larger one, sums do not fit into 32 bits."""
+    numbers = tuple(
+        factor * v for v in (17500, -1234, 567, 99 << 16, 3, 16384, -16384, 12345678, -100000, 8, 15, 16 << 16)
+    )
     rng = np.random.default_rng(0)
     stored = rng.integers(0, 1024, (9, 7, 3)).astype(np.uint16)
     undone = ColourTransform(numbers).undo(stored)
@@ -52,6 +56,16 @@ def test_every_colour_comes_back_whatever_the_slide_is_like(seed: int, spread: i
     assert stored.dtype == np.uint16
     assert stored.max() <= 1023
     assert np.array_equal(transform.undo(stored), image)
+
+
+def test_an_image_of_several_strips_is_transformed_as_a_whole() -> None:
+    image = np.random.default_rng(4).integers(0, 256, (310, 300, 3), np.uint8)
+    image[100:200] = 255
+    transform = fit_colours(image)
+    stored = transform.apply(image)
+    assert np.array_equal(transform.undo(stored), image)
+    assert np.array_equal(stored[250:], transform.apply(image[250:]))
+    assert (stored[100:200] == transform.apply(image[100:101, :1])).all()
 
 
 def test_the_first_plane_carries_the_axis_of_most_variance(base: Image) -> None:

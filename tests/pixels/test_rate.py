@@ -58,7 +58,33 @@ def test_a_curve_with_steps_ends_within_the_calls_allowed() -> None:
 
 
 def test_what_the_whole_took_corrects_the_curve() -> None:
-    curve = RateCurve(lambda quality: 100 * quality)
+    curve = RateCurve(lambda quality: 100 * quality, "avif")
     curve.correct(30, 4500)
     assert curve(30) == 4500
     assert curve(20) == pytest.approx(3000)
+
+
+def test_near_what_is_known_nothing_is_measured() -> None:
+    calls: list[float] = []
+
+    def measure(quality: float) -> float:
+        calls.append(quality)
+        return 1000 * math.exp(quality / 7 + (quality - 16) ** 2 / 900)
+
+    curve = RateCurve(measure, "jp2k")
+    known = [curve(quality) for quality in (29.0, 31.0)]
+    for quality in (28.4, 29.5, 30.0, 30.55, 31.9):
+        assert curve(quality) == pytest.approx(measure(quality), rel=0.02)
+        calls.pop()
+    assert calls == [29.0, 31.0]
+    assert [curve(29.0), curve(31.0)] == known
+    curve(35.0)
+    assert calls == [29.0, 31.0, 35.0]
+
+
+def test_a_point_that_was_added_is_not_measured() -> None:
+    curve = RateCurve(lambda quality: pytest.fail("measured"), "avif")
+    curve.add(35, 900)
+    curve.add(36, 990)
+    assert (curve(35), curve(36)) == (900, 990)
+    assert curve(37) == pytest.approx(990 * 1.1)
