@@ -19,6 +19,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from histocodec.generators.networks import RRDBNet
+from histocodec.generators.torch_runner import NetworkGenerator
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image as PILImage
@@ -32,10 +34,8 @@ from benchmarks.stlpips import PerceptualDistance
 from benchmarks.tissue_sites import organ
 from histocodec import load_generator
 from histocodec.generators.catalogue import find_package
-from histocodec.generators.networks import RRDBNet
 from histocodec.generators.package import PackageCard
 from histocodec.generators.predict import reconstruct
-from histocodec.generators.torch_runner import NetworkGenerator
 from histocodec.geometry import Image
 from histocodec.pixels.downsample import downsample
 from histocodec.pixels.metrics import psnr, ssim

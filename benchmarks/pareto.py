@@ -18,15 +18,15 @@ from typing import Any
 import msgspec
 import numpy as np
 import torch
+from histocodec.generators.networks import Network, PlainNet, RRDBNet, build_network
+from histocodec.generators.torch_runner import NetworkGenerator, build_generator
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.mosaic import default_data
 from histocodec.generators.catalogue import find_package
-from histocodec.generators.networks import Network, PlainNet, RRDBNet, build_network
 from histocodec.generators.package import Package, PackageCard
-from histocodec.generators.torch_runner import NetworkGenerator, build_generator
 from histocodec.training import load_config, run_training
 from histocodec.training.config import ScheduleConfig
 from histocodec.training.data.patches import TILE_SUFFIXES, read_image

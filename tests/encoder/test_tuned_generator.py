@@ -11,9 +11,8 @@ from histocodec.encoder import EncodeSettings, encode
 from histocodec.encoder.tuned_generator import TissueBlocks, TunedGenerator
 from histocodec.errors import SettingsError
 from histocodec.generators.catalogue import load_generator
-from histocodec.generators.networks import PlainNet
-from histocodec.generators.package import Package, PackageCard
-from histocodec.generators.torch_runner import package_bytes
+from histocodec.generators.integer_net import net_of
+from histocodec.generators.package import Package, PackageCard, package_of
 from histocodec.geometry import Size
 from histocodec.pixels.resampler import Generator
 from histocodec.runtime.progress import Progress
