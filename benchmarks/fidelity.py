@@ -19,8 +19,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from histocodec.generators.networks import RRDBNet
-from histocodec.generators.torch_runner import NetworkGenerator
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image as PILImage
@@ -34,14 +32,15 @@ from benchmarks.stlpips import PerceptualDistance
 from benchmarks.tissue_sites import organ
 from histocodec import load_generator
 from histocodec.generators.catalogue import find_package
-from histocodec.generators.package import PackageCard
 from histocodec.generators.predict import reconstruct
+from histocodec.generators.rrdb import RRDBNet
 from histocodec.geometry import Image
 from histocodec.pixels.downsample import downsample
 from histocodec.pixels.metrics import psnr, ssim
 from histocodec.pixels.tile_codecs import TileCodec
 from histocodec.training.data.patches import TILE_SUFFIXES, read_image
 from histocodec.training.evaluate import EvaluationTile, base_name, centre, evaluation_tile
+from histocodec.training.networks import FloatGenerator
 
 RESULTS = Path(__file__).parent / "results" / "fidelity.json"
 FOLDERS = {"dev/monuseg": 1, "foreign/tnbc": 9, "foreign/brecahad": 4}
@@ -100,8 +99,7 @@ def _rrdb(tensors: dict[str, torch.Tensor]) -> Method:
     """Return a method that runs published weights block by block, with the halo of perceptual-x4."""
     network = RRDBNet(23, 64, 32, 8)
     network.load_state_dict(tensors)
-    card = PackageCard("peer", "rrdb", {}, 4, 8, "")
-    peer = NetworkGenerator(card, network, digest="", package=None, device="cpu")
+    peer = FloatGenerator("peer", network)
     return lambda base: reconstruct(peer, base, block=max(base.shape[:2]))
 
 

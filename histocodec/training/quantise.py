@@ -19,6 +19,7 @@ from ..generators.integer_net import (
     LEAK_SHIFT,
     MAX_SHIFT,
     PAIR_LIMIT,
+    SUM_LIMIT,
     ZERO_POINT,
     IntegerNet,
     Layer,
@@ -131,19 +132,26 @@ def _fitted(
     error = ((targets - trained @ patches) @ patches.T).double() / count
     exact = trained.double() + torch.linalg.solve(power, error.T).T
     inverse = torch.linalg.cholesky(torch.linalg.inv(power), upper=True)
-    largest = exact.abs().amax(1).clamp_min(1e-12)
+    largest = exact.abs().amax(1).clamp_min(1e-12).float()
     shift = torch.floor(torch.log2(_LARGEST_WEIGHT / largest)).clamp(0, MAX_SHIFT)
     while True:
-        flat = _rounded(exact * torch.exp2(shift)[:, None], inverse)
-        weight = flat.reshape(convolution.weight.shape)
-        unsafe = torch.tensor([largest_pair(_array(w[None], np.int8)) > PAIR_LIMIT for w in weight])
+        unit = torch.exp2(shift)
+        flat = _rounded(exact * unit[:, None], inverse)
+        weight = flat.reshape(convolution.weight.shape).float()
+        bias = torch.round(target_mean * unit - (flat @ patch_mean.double()).float())
+        if stream is not None:
+            bias -= ZERO_POINT * unit
+        unsafe = (shift > 0) & ~_is_safe(weight, bias, shift)
         if not unsafe.any():
-            break
+            return weight, bias.clamp(-SUM_LIMIT, SUM_LIMIT), shift
         shift = torch.where(unsafe, shift - 1, shift)
-    bias = torch.round(target_mean.double() * torch.exp2(shift) - flat @ patch_mean.double())
-    if stream is not None:
-        bias -= ZERO_POINT * torch.exp2(shift)
-    return weight.float(), bias.float(), shift.float()
+
+
+def _is_safe(weight: Tensor, bias: Tensor, shift: Tensor) -> Tensor:
+    """Return whether every output keeps the bounds that `integer_net.check` proves, as if something was added to it."""
+    pairs = torch.tensor([largest_pair(_array(w[None], np.int8)) for w in weight])
+    reach = 255 * (weight.abs().sum((1, 2, 3)) + torch.exp2(shift)) + bias.abs()
+    return (pairs <= PAIR_LIMIT) & (reach < SUM_LIMIT)
 
 
 def _rounded(weight: Tensor, inverse: Tensor) -> Tensor:
