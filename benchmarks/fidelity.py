@@ -258,6 +258,7 @@ def main() -> int:
     parser.add_argument("--crop", type=int, default=320, help="full pixels a side of the middle that is compared")
     parser.add_argument("--most", type=int, help="tiles of each folder, for a quick look")
     parser.add_argument("--scale", type=int, choices=(2, 4), help="measure this scale alone, keep the other's rows")
+    parser.add_argument("--method", nargs="+", help="measure these methods alone, keep the others' rows")
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--tables", action="store_true", help="only derive the tables from --out")
     options = parser.parse_args()
@@ -268,7 +269,13 @@ def main() -> int:
         if options.scale:
             compared = {options.scale: compared[options.scale]}
             kept = [row for row in json.loads(options.out.read_text())["rows"] if row.get("scale") == 6 - options.scale]
+        if options.method:
+            compared = {k: {n: m for n, m in own.items() if n in options.method} for k, own in compared.items()}
+            old = json.loads(options.out.read_text())["rows"]
+            kept = [row for row in old if row["method"] not in options.method]
         rows, shown = measure(options.data, compared, Measurer(weights), options.crop, options.most)
+        if options.method:
+            rows, shown = [row for row in rows if row["method"] in options.method], {}
         rows = sorted([*rows, *kept], key=lambda row: (list(FOLDERS).index(row["folder"]), row["tile"]))
         environment = {"torch": torch.__version__, "numpy": np.__version__, "python": platform.python_version()}
         digests = {name: find_package(name).digest for name in ("fidelity-x4", "fidelity-x2", "perceptual-x4")}

@@ -166,7 +166,7 @@ def _trained(
     device: str,
     progress: StageProgress,
 ) -> tuple[PlainNet, int]:
-    """Train for as many steps as there is time for; return the averaged network and the number of steps."""
+    """Train for as many steps as there is time for, one at least; return the averaged network and their number."""
     rng = np.random.default_rng([settings.seed, 7])
     schedule = ScheduleConfig(
         steps=settings.steps or _TIMED_STEPS,
@@ -178,7 +178,7 @@ def _trained(
     rates = [(group, group["lr"]) for optimiser in optimisers for group in optimiser.param_groups]
     averaged: dict[str, Tensor] = {key: value.detach().clone() for key, value in network.named_parameters()}
     step, took = 0, []
-    while step < schedule.steps and time.monotonic() < deadline:
+    while step < schedule.steps and (step == 0 or time.monotonic() < deadline):
         began = time.monotonic()
         base, full = _batch(blocks, network, settings, rng)
         for group, rate in rates:

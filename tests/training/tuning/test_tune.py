@@ -37,7 +37,7 @@ def test_the_time_limit_holds() -> None:
 
     began = time.monotonic()
     tuned = tune(small_package(), pairs(3, 10), pairs(1, 30), TuneSettings(seconds=3, crop=16))
-    assert time.monotonic() - began < 8  # a busy machine may stretch a step
+    assert time.monotonic() - began < 12  # a busy machine may stretch a step
     assert tuned.steps >= 1
 
 
