@@ -132,18 +132,34 @@ def _tile(image: Image, scale: int, codec: TileCodec | None, rate: float, downsa
 
 
 def table(results: dict[str, Any]) -> str:
-    """Return the rows as a Markdown table."""
+    """Return the rows as Markdown tables: by generator, and what the downsampler in whole numbers changes."""
+    rows = results["rows"]
     lines = [
-        "| generator | tiles | base | in floats, dB | in whole numbers, dB | change, dB |",
-        "|---|---|---|---|---|---|",
+        "PSNR in whole numbers, dB, and the change to the network in floats.",
+        "",
+        "| generator | tiles | uncoded | " + " | ".join(f"{rate:.2f} bpp" for rate in RATES[1:]) + " |",
+        "|---|---|" + "---|" * len(RATES),
     ]
-    for row in results["rows"]:
-        change = row["integer_db"] - row["float_db"]
-        lines.append(
-            f"| {row['generator']} | {row['folder']} ({row['tiles']}) | {row['base']} | {row['float_db']:.3f} "
-            f"| {row['integer_db']:.3f} | {change:+.3f} |"
-        )
+    for name, folder, own in _grouped(rows):
+        cells = [f"{row['integer_db']:.2f} ({row['integer_db'] - row['float_db']:+.3f})" for row in own]
+        lines.append(f"| {name} | {folder} ({own[0]['tiles']}) | " + " | ".join(cells) + " |")
+    shrunk = [row for row in rows if "float_downsampler_db" in row]
+    if shrunk:
+        lines += [
+            "",
+            f"Bases by {DOWNSAMPLER} in whole numbers, and the change to those by it in floats.",
+            "",
+            *lines[2:4],
+        ]
+    for name, folder, own in _grouped(shrunk):
+        cells = [f"{row['integer_db']:.2f} ({row['integer_db'] - row['float_downsampler_db']:+.3f})" for row in own]
+        lines.append(f"| {name} | {folder} ({own[0]['tiles']}) | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _grouped(rows: list[dict[str, Any]]) -> list[tuple[str, str, list[dict[str, Any]]]]:
+    keys = dict.fromkeys((row["generator"], row["folder"]) for row in rows)
+    return [(*key, [row for row in rows if (row["generator"], row["folder"]) == key]) for key in keys]
 
 
 def main() -> int:

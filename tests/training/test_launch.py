@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -302,3 +304,12 @@ def test_the_log_of_a_resumed_run_has_each_step_once(data: Path, tmp_path: Path)
 def test_a_device_that_is_not_here_is_named(data: Path, tmp_path: Path) -> None:
     with pytest.raises(GeneratorError, match="no device"):
         run_training(config(), tmp_path / "p", data=data, folder=tmp_path, device="nonsense")
+
+
+def test_without_torch_one_sentence_says_what_is_missing() -> None:
+    without = "import sys; sys.modules['torch'] = None; from histocodec.cli import main; main()"
+    for arguments, code in ((["train", "--help"], 0), (["train", "x.toml"], 1)):
+        done = subprocess.run([sys.executable, "-c", without, *arguments], capture_output=True, text=True)
+        assert done.returncode == code, done.stderr
+    assert "histocodec[train]" in done.stderr
+    assert "Traceback" not in done.stderr

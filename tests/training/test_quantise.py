@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
 import torch
@@ -19,6 +21,7 @@ from histocodec.training.quantise import floats_of, quantise
 CPU = torch.device("cpu")
 
 
+@functools.cache
 def bases(count: int, side: int = 48, seed: int = 0) -> NDArray[np.uint8]:
     """Coded and uncoded bases of synthetic tissue."""
     return np.stack(
@@ -29,6 +32,7 @@ def bases(count: int, side: int = 48, seed: int = 0) -> NDArray[np.uint8]:
     )
 
 
+@functools.cache
 def fulls(count: int, side: int = 160, seed: int = 0) -> NDArray[np.uint8]:
     return np.stack([tissue(Size(side, side), seed=seed + k) for k in range(count)])
 
