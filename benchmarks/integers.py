@@ -99,8 +99,13 @@ def images(data: Path, folder: str) -> list[Image]:
     return [read_image(path) for path in sorted((data / folder).iterdir()) if path.suffix in TILE_SUFFIXES]
 
 
-def measure(folder: Path, data: Path, names: Sequence[str], known: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return a row for each generator, folder of tiles and base; those of other generators are kept."""
+def measure(
+    folder: Path, data: Path, names: Sequence[str], known: list[dict[str, Any]], step: int = 1
+) -> list[dict[str, Any]]:
+    """Return a row for each generator, folder of tiles and base, of every `step`-th tile.
+
+    known: rows of an earlier run; those of other generators are kept.
+    """
     rows = [row for row in known if row["generator"] not in names]
     for name in names:
         network = ancestor(folder, name)
@@ -112,7 +117,7 @@ def measure(folder: Path, data: Path, names: Sequence[str], known: list[dict[str
         for part in TILES:
             for rate in RATES:
                 kind = codec if rate else None
-                tiles = [_tile(image, generator.scale, kind, rate, downsampler) for image in images(data, part)]
+                tiles = [_tile(image, generator.scale, kind, rate, downsampler) for image in images(data, part)[::step]]
                 row: dict[str, Any] = {"generator": name, "folder": part, "base": base_name(kind, rate)}
                 row |= {"tiles": len(tiles), "bpp": float(np.mean([tile.bits_per_full_pixel for tile in tiles]))}
                 row |= {"float_db": mean_psnr(in_floats, tiles), "integer_db": mean_psnr(generator, tiles)}
@@ -120,7 +125,7 @@ def measure(folder: Path, data: Path, names: Sequence[str], known: list[dict[str
                     shrinking = ancestor(folder, own)
                     assert isinstance(shrinking, ResidualDownsampler)
                     other = FloatDownsampler(shrinking)
-                    tiles = [_tile(image, generator.scale, kind, rate, other) for image in images(data, part)]
+                    tiles = [_tile(image, generator.scale, kind, rate, other) for image in images(data, part)[::step]]
                     row["float_downsampler_db"] = mean_psnr(generator, tiles)
                 rows.append(row)
                 print(row, file=sys.stderr, flush=True)
@@ -169,6 +174,7 @@ def main() -> int:
     parser.add_argument("--data", type=Path, default=default_data())
     parser.add_argument("--convert", nargs="*", default=[], metavar="NAME", help="packages to make first")
     parser.add_argument("--only", nargs="*", default=GENERATORS_MEASURED, metavar="NAME", help="generators to measure")
+    parser.add_argument("--step", type=int, default=1, help="measure every so many tiles alone, for a quick look")
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--tables", action="store_true")
     options = parser.parse_args()
@@ -178,7 +184,7 @@ def main() -> int:
             parser.error("--floats is needed to measure")
         for name in options.convert:
             convert(options.floats, name, options.data)
-        results["rows"] = measure(options.floats, options.data, options.only, results["rows"])
+        results["rows"] = measure(options.floats, options.data, options.only, results["rows"], options.step)
         results["digests"] |= {name: find_package(name).digest for name in options.only}
         options.out.write_text(json.dumps(results, indent=1) + "\n")
     options.out.with_suffix(".md").write_text(table(results))

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
 from ..generators.catalogue import load_downsampler, load_generator
@@ -19,7 +20,7 @@ from ..pixels.resampler import Downsampler, Generator
 from ..pixels.tile_codecs import TileCodec
 from ..runtime.progress import StageProgress, silent
 from .calibration import calibration_pairs
-from .config import TrainConfig, as_tables
+from .config import BaseConfig, TrainConfig, as_tables
 from .data.downsampling import downsampled_by
 from .data.pairs import CropShape
 from .data.patches import Patches
@@ -71,7 +72,7 @@ def packages_of(
 
 
 def downsampler_package(config: TrainConfig, network: ResidualDownsampler, patches: Patches) -> Package:
-    """Make the package of the downsampler that a configuration trains, in whole numbers."""
+    """Make the package of the downsampler that a configuration trains, in whole numbers; `patches` calibrate."""
     assert config.downsampler is not None
     card = PackageCard(
         name=config.downsampler.name,
@@ -83,7 +84,8 @@ def downsampler_package(config: TrainConfig, network: ResidualDownsampler, patch
         training=as_tables(config),
     )
     shape = CropShape(network.scale, config.schedule.crop, network.halo, around=network.halo)
-    pairs = calibration_pairs(config, patches, shape, downsampled_by(None))
+    originals = msgspec.structs.replace(config, bases=[BaseConfig(codec="uncoded", share=1.0)])
+    pairs = calibration_pairs(originals, patches, shape, downsampled_by(None))
     return package_of(quantise(network, np.stack([pair.full for pair in pairs]), seed=config.seed), card)
 
 
