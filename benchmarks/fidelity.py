@@ -32,16 +32,15 @@ from benchmarks.stlpips import PerceptualDistance
 from benchmarks.tissue_sites import organ
 from histocodec import load_generator
 from histocodec.generators.catalogue import find_package
-from histocodec.generators.networks import RRDBNet
-from histocodec.generators.package import PackageCard
 from histocodec.generators.predict import reconstruct
-from histocodec.generators.torch_runner import NetworkGenerator
+from histocodec.generators.rrdb import RRDBNet
 from histocodec.geometry import Image
 from histocodec.pixels.downsample import downsample
 from histocodec.pixels.metrics import psnr, ssim
 from histocodec.pixels.tile_codecs import TileCodec
 from histocodec.training.data.patches import TILE_SUFFIXES, read_image
 from histocodec.training.evaluate import EvaluationTile, base_name, centre, evaluation_tile
+from histocodec.training.networks import FloatGenerator
 
 RESULTS = Path(__file__).parent / "results" / "fidelity.json"
 FOLDERS = {"dev/monuseg": 1, "foreign/tnbc": 9, "foreign/brecahad": 4}
@@ -100,8 +99,7 @@ def _rrdb(tensors: dict[str, torch.Tensor]) -> Method:
     """Return a method that runs published weights block by block, with the halo of perceptual-x4."""
     network = RRDBNet(23, 64, 32, 8)
     network.load_state_dict(tensors)
-    card = PackageCard("peer", "rrdb", {}, 4, 8, "")
-    peer = NetworkGenerator(card, network, digest="", package=None, device="cpu")
+    peer = FloatGenerator("peer", network)
     return lambda base: reconstruct(peer, base, block=max(base.shape[:2]))
 
 
@@ -260,6 +258,7 @@ def main() -> int:
     parser.add_argument("--crop", type=int, default=320, help="full pixels a side of the middle that is compared")
     parser.add_argument("--most", type=int, help="tiles of each folder, for a quick look")
     parser.add_argument("--scale", type=int, choices=(2, 4), help="measure this scale alone, keep the other's rows")
+    parser.add_argument("--method", nargs="+", help="measure these methods alone, keep the others' rows")
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--tables", action="store_true", help="only derive the tables from --out")
     options = parser.parse_args()
@@ -270,7 +269,13 @@ def main() -> int:
         if options.scale:
             compared = {options.scale: compared[options.scale]}
             kept = [row for row in json.loads(options.out.read_text())["rows"] if row.get("scale") == 6 - options.scale]
+        if options.method:
+            compared = {k: {n: m for n, m in own.items() if n in options.method} for k, own in compared.items()}
+            old = json.loads(options.out.read_text())["rows"]
+            kept = [row for row in old if row["method"] not in options.method]
         rows, shown = measure(options.data, compared, Measurer(weights), options.crop, options.most)
+        if options.method:
+            rows, shown = [row for row in rows if row["method"] in options.method], {}
         rows = sorted([*rows, *kept], key=lambda row: (list(FOLDERS).index(row["folder"]), row["tile"]))
         environment = {"torch": torch.__version__, "numpy": np.__version__, "python": platform.python_version()}
         digests = {name: find_package(name).digest for name in ("fidelity-x4", "fidelity-x2", "perceptual-x4")}

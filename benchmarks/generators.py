@@ -85,11 +85,17 @@ STOPPED = {"sharp-x4": "it was stopped at step 13,800, when the rate had fallen 
 STARTED = {
     "avif-x4": "the generator that configs/sharp-x4.toml trained on a GPU",
     "avif-x2": "the generator that configs/avif-x2.toml of commit b372d98 trained on a GPU",
+    "fidelity-x2": "the generator that configs/fidelity-x2.toml of commit 009bbd9 trained in floats from scratch",
 }
 """Generators whose weights a package's training went on from."""
 
-PURPOSES = {"fidelity-x2": "20x slides, and 40x slides that are stored as a 20x base. Trained with L1 alone."}
-"""Purposes for the card in place of the one that a package states, which compares it with an earlier `fidelity-x4`."""
+IN_FLOATS = {
+    "fidelity-x4": "sha256:f7f5ce8a8723b7017668fa8f5e34fe3e8963c3a4f3d2df04a655bb2b3a9e6762",
+    "avif-x4": "sha256:4be2698d99e62df8539ffe5aae385710cedbb3bb5298664cff6c992d7698ea20",
+    "avif-x2": "sha256:f2ce5622a01a19a4cbaef4934410df4ae7a1bc5b793751b40fcaa26792d6a63a",
+    "sharp-x4": "sha256:1c5f9a45744bb84018e9117564ff08e5ba4f9a128bb2ad51139e0e989c7b4c52",
+}
+"""Packages in floats that were quantised to those which ship (`benchmarks.integers --convert`)."""
 
 AVIF_ALONE = frozenset(FOR_AVIF.values())
 """Generators that are not meant for bases in another codec."""
@@ -131,13 +137,15 @@ def model_card(name: str, package: Package, results: dict[str, Any], wider: dict
 | | |
 |---|---|
 | digest | `{package.digest}` |
-| file | {len(package.data)} bytes, safetensors, half precision |
+| file | {len(package.data)} bytes, safetensors, {_numbers(package)} |
 | architecture | `{card.architecture}` {card.hyperparameters}, x{card.scale}, halo {card.halo} base pixels |
 | licence | {card.licence}: parts of the training data are for non-commercial use only |
 
-**What it is for.** {_filled(PURPOSES.get(name, card.training["purpose"]), start=22)}
+**What it is for.** {_filled(card.training["purpose"], start=22)}
 
 {_filled("**What it does.** " + _task(card, magnification))}
+
+{_filled("**The same bits everywhere.** " + _promise(package))}
 
 **What it is not for.** Primary diagnosis. Counting or grading what is smaller than two base pixels. Stains other than
 H&E, fluorescence, cytology, other magnifications: nothing of that was measured.
@@ -160,6 +168,20 @@ def _filled(text: str, start: int = 0) -> str:
     return "\n".join(lines)[start:]
 
 
+def _numbers(package: Package) -> str:
+    return "whole numbers: weights of 8 bits" if package.is_exact else "floats in half precision"
+
+
+def _promise(package: Package) -> str:
+    """Return whether every machine computes the same, in words."""
+    if package.is_exact:
+        return "Its pixels are defined to the bit: it computes in whole numbers, and every engine gives the same ones."
+    return (
+        "Not from this one. It is a network in floats, outside the promise: two machines may round otherwise, so a "
+        "file with it has no blocks that are corrected by differences."
+    )
+
+
 def _task(card: PackageCard, magnification: str) -> str:
     made = f"made by the downsampler {card.downsampler}" if card.downsampler else "box-averaged"
     coded = "coded as avif" if card.name in AVIF_ALONE else "coded as jp2k, avif or jpeg, or not at all"
@@ -174,7 +196,7 @@ def downsampler_card(package: Package) -> str:
 | | |
 |---|---|
 | digest | `{package.digest}` |
-| file | {len(package.data)} bytes, safetensors, half precision |
+| file | {len(package.data)} bytes, safetensors, {_numbers(package)} |
 | architecture | `{card.architecture}` {card.hyperparameters}, halo {card.halo} base pixels |
 | licence | {card.licence}: parts of the training data are for non-commercial use only |
 
@@ -201,6 +223,10 @@ def _training(card: PackageCard) -> str:
         how += f"; {STOPPED[card.name]}"
     if card.name in STARTED:
         how += f"; it went on from {STARTED[card.name]}"
+    if card.name in IN_FLOATS:
+        how += f". Quantised from {IN_FLOATS[card.name]}, the same in floats"
+    elif card.architecture != "rrdb":
+        how += ". Trained in floats, quantised at its end"
     beside = {f"downsampler's {key}": value for key, value in (card.training.get("downsampler") or {}).items()}
     stated = {**card.training["loss"], **beside, **card.training["schedule"]}
     folders = ", ".join(f"{folder} ({share:.0%})" for folder, share in card.training["data"]["train"].items())

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from histocodec.generators.networks import RRDBNet
+from histocodec.generators.rrdb import RRDBNet
 
 _HALF = 0x01306B47
 """ncnn's flag for weights in half precision."""

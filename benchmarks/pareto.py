@@ -23,14 +23,16 @@ from matplotlib.figure import Figure
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.mosaic import default_data
-from histocodec.generators.catalogue import find_package
-from histocodec.generators.networks import Network, PlainNet, RRDBNet, build_network
-from histocodec.generators.package import Package, PackageCard
-from histocodec.generators.torch_runner import NetworkGenerator, build_generator
+from histocodec.generators.catalogue import find_package, load_generator
+from histocodec.generators.package import Package
+from histocodec.generators.rrdb import RRDBNet
+from histocodec.pixels.resampler import Generator
 from histocodec.training import load_config, run_training
 from histocodec.training.config import ScheduleConfig
 from histocodec.training.data.patches import TILE_SUFFIXES, read_image
 from histocodec.training.evaluate import evaluation_tile, score
+from histocodec.training.networks import FloatGenerator, Network, PlainNet
+from histocodec.training.quantise import floats_of
 
 RESULTS = Path(__file__).parent / "results" / "pareto.json"
 CONFIG = Path(__file__).parents[1] / "configs" / "fidelity-x4.toml"
@@ -66,7 +68,7 @@ def train(data: Path, folder: Path, steps: int) -> dict[str, Path]:
     return packages
 
 
-def quality(generator: NetworkGenerator, data: Path) -> dict[str, float]:
+def quality(generator: Generator, data: Path) -> dict[str, float]:
     """Return mean gains over bicubic in dB, on whole tiles: every third of dev, every fifth of tnbc."""
     found = {}
     for folder, step in (("dev/monuseg", 3), ("foreign/tnbc", 5)):
@@ -79,16 +81,15 @@ def quality(generator: NetworkGenerator, data: Path) -> dict[str, float]:
     return found
 
 
-def speed(network: Network) -> dict[str, float]:
+def speed(network: Network, generator: Generator) -> dict[str, float]:
     """Return work and speed for each megapixel of output.
 
+    network: in floats. generator: the same as a decoder runs it.
     gflop_per_mpx: multiplications and additions of the convolutions, without halos. mpx_per_s: the best of several
-    passes over SIDE x SIDE base pixels at once. mpx_per_s_block: of canonical blocks of 128 base pixels, halo and
-    conversion to 8 bits included, as a decoder runs them.
+    passes in floats over SIDE x SIDE base pixels at once. mpx_per_s_block: of canonical blocks of 128 base pixels, halo
+    and conversion to 8 bits included, as a decoder runs them.
     """
     heavy = isinstance(network, RRDBNet)
-    card = PackageCard("timed", "", {}, 4, network.halo, "")
-    generator = NetworkGenerator(card, network, digest="", package=None, device="cpu")
     # A pass of a padded network needs no halo.
     whole = RRDBNet(23, 64, 32, 0).eval().to(memory_format=torch.channels_last) if heavy else network  # type: ignore[call-overload]
     side = SIDE + 2 * whole.halo
@@ -111,7 +112,7 @@ def _flop_per_base_pixel(network: Network) -> float:
     counter = FlopCounterMode(display=False)
     with torch.inference_mode(), counter:
         network(torch.rand(1, 3, 32, 32))
-    return counter.get_total_flops() / 32**2
+    return float(counter.get_total_flops()) / 32**2
 
 
 def _best(call: Any, repeats: int) -> float:
@@ -135,13 +136,17 @@ def measure(packages: dict[str, Path], data: Path, old: dict[str, Any]) -> list[
         row["parameters"] = sum(p.numel() for p in _network(package).parameters())
         before = known.get(name, {})
         gains = before.get("gain_db") if before.get("digest") == package.digest else None
-        row["gain_db"] = gains or quality(build_generator(package), data)
+        row["gain_db"] = gains or quality(load_generator(package), data)
         rows.append(row)
         print(row, file=sys.stderr, flush=True)
     rows.append({"network": RRDB, "parameters": sum(p.numel() for p in RRDBNet(23, 64, 32, 8).parameters())})
     for row in rows:  # all in one go: their ratios are what counts
-        is_rrdb = row["network"] == RRDB
-        row |= speed(RRDBNet(23, 64, 32, 8) if is_rrdb else _network(found[row["network"]]))
+        if row["network"] == RRDB:
+            network = RRDBNet(23, 64, 32, 8)
+            row |= speed(network, FloatGenerator(RRDB, network))
+        else:
+            package = found[row["network"]]
+            row |= speed(_network(package), load_generator(package))
     for row in rows:
         row["times_rrdb"] = round(row["mpx_per_s"] / rows[-1]["mpx_per_s"], 1)
         row["times_rrdb_block"] = round(row["mpx_per_s_block"] / rows[-1]["mpx_per_s_block"], 1)
@@ -149,7 +154,9 @@ def measure(packages: dict[str, Path], data: Path, old: dict[str, Any]) -> list[
 
 
 def _network(package: Package) -> Network:
-    return build_network(package.card.architecture, package.card.hyperparameters)
+    network = floats_of(package.net)
+    assert isinstance(network, PlainNet)
+    return network
 
 
 def table(results: dict[str, Any]) -> str:

@@ -63,7 +63,7 @@ TOGETHER = {
     "runtime/test_resources.py": ("runtime/progress",),
     "runtime/test_scratch.py": ("runtime/closing",),
     "training/data/test_entropy.py": ("training/figures",),
-    "training/test_launch.py": ("training/trainer",),
+    "training/test_launch.py": ("training/trainer", "training/packaging", "training/calibration"),
 }
 """Test file -> modules that have none of their own."""
 

@@ -35,7 +35,7 @@ SLIDE_TISSUE_PIXELS = 1e9
 GENERATORS = ("fidelity-x4", "fidelity-x2", "avif-x4", "avif-x2")
 SHIPPED_MODULES = (
     *("pixels/colour", "pixels/downsample", "pixels/even_quality", "pixels/tile_codecs", "pixels/tile_coder"),
-    *("generators/bicubic", "generators/networks", "generators/predict", "generators/torch_runner"),
+    *("generators/bicubic", "generators/integer_net", "generators/predict"),
 )
 """Modules of the package on which a measurement depends: a change of one is measured anew."""
 

@@ -27,7 +27,7 @@ class NetworkConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The network, and the weights that it starts from."""
 
     architecture: Literal["plain", "rrdb"]
-    """Network class, see `generators.networks`."""
+    """Network class, see `training.networks`."""
     hyperparameters: dict[str, int]
     """Arguments of that class."""
     while_training: dict[str, int] = {}

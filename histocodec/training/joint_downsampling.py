@@ -15,12 +15,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..errors import SettingsError
-from ..generators.networks import Network, ResidualDownsampler
 from ..runtime.files import replace_whole
 from .avif_surrogate import BITS, DCT_SIDE, SLOPES, STEPS, AvifSurrogate, interpolated
 from .checkpoint import Stateful
 from .config import DownsamplerConfig
 from .data.pool import Batch
+from .networks import Network, ResidualDownsampler
 from .optim.schedule import ADAM_BETAS
 
 _LEAST_ERROR = 1e-5

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import platform
 from collections.abc import Callable
@@ -13,25 +12,23 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 
-from ..errors import SettingsError, UnreadableSource
+from ..errors import InvalidPackage, SettingsError, UnreadableSource
 from ..generators.bicubic import BicubicGenerator
 from ..generators.catalogue import load_downsampler, shipped_packages
-from ..generators.networks import Network, ResidualDownsampler
-from ..generators.package import Package, PackageCard
-from ..generators.predict import reconstruct
-from ..generators.torch_runner import NetworkGenerator, build_downsampler, build_generator, package_bytes
+from ..generators.package import Package
 from ..geometry import Image
-from ..pixels.metrics import psnr
-from ..pixels.resampler import Downsampler, Generator
-from ..pixels.tile_codecs import TileCodec
+from ..pixels.resampler import Downsampler
 from ..runtime.files import atomic_output, check_output
-from ..runtime.progress import StageProgress, silent, stage
+from ..runtime.progress import silent, stage
 from ..version import __version__
 from .config import TrainConfig, as_tables
 from .data.patches import TILE_SUFFIXES, collect_patches, read_image
-from .evaluate import MEASURED_RATES, EvaluationTile, base_name, centre, evaluation_tile, score
+from .evaluate import EvaluationTile, base_name, centre, evaluation_tile
 from .figures import entropy_figure, training_figure
 from .metrics_log import Row
+from .networks import FloatGenerator, Network
+from .packaging import coded_as, mean_psnr, measured_bases, packages_of
+from .quantise import floats_of
 from .trainer import TrainingRun, Weights, build_configured
 
 TrainingProgress = Callable[[str, int, int, Row], None]
@@ -54,6 +51,8 @@ def run_training(
 ) -> Package:
     """Train as `config` says and write the package `output`, atomically.
 
+    Training, and what is watched of it, is in floats; in the end the network becomes one in whole numbers, but for an
+    `rrdb`, and is measured as that.
     A downsampler that is trained as well is written beside it, under its own name.
 
     data: the folder that the configuration's paths are relative to.
@@ -85,74 +84,47 @@ def run_training(
     entropy_figure(patches, config.data.entropy_bits, folder / "entropy.png")
     watched = _watched(config, measured_tiles, shipping.scale, fixed)
     bicubic = BicubicGenerator(shipping.scale)
-    bicubic_db = {f"{name} dB": _mean_psnr(bicubic, tiles) for name, tiles in watched.items()}
+    bicubic_db = {f"{name} dB": mean_psnr(bicubic, tiles) for name, tiles in watched.items()}
 
     def watch(network: Network) -> Row:
         shipping.load_state_dict(network.state_dict())
-        generator = NetworkGenerator(_card(config, shipping), shipping, digest="", package=None, device=device)
-        return {f"{name} dB": round(_mean_psnr(generator, tiles), 3) for name, tiles in watched.items()}
+        generator = FloatGenerator(config.name, shipping, device)
+        # In floats, as it trains: to make it whole numbers takes longer than to watch it.
+        return {f"{name} dB": round(mean_psnr(generator, tiles), 3) for name, tiles in watched.items()}
 
     def log(row: Row) -> None:
         training_figure(run.log.rows(), folder / "training.png", config.name, bicubic_db)
         progress("training", int(row["step"]), config.schedule.steps, row)
 
     shipping.load_state_dict(run.train(patches, watch=watch, progress=log).state_dict())
-    second = None if run.downsampling is None else downsampler_package(config, run.downsampling.averaged)
-    downsampler = fixed if second is None else build_downsampler(second, device)
-    package = measured_package(
-        config, shipping, measured_tiles, downsampler, device, stage(without_numbers, "measuring")
+    second = None if run.downsampling is None else run.downsampling.averaged
+    packages = packages_of(
+        config, shipping, second, patches, measured_tiles, device, stage(without_numbers, "measuring")
     )
-    if second is not None and beside is not None:
+    if packages.downsampler is not None and beside is not None:
         with atomic_output(beside, overwrite=overwrite) as file:
-            file.write(second.data)
+            file.write(packages.downsampler.data)
     with atomic_output(output, overwrite=overwrite) as file:
-        file.write(package.data)
-    return package
-
-
-def measured_package(
-    config: TrainConfig,
-    network: Network,
-    tiles: dict[str, list[Image]],
-    downsampler: Downsampler | None = None,
-    device: str = "cpu",
-    progress: StageProgress = silent,
-) -> Package:
-    """Measure a trained network on tiles, by folder, and return the package that states the measures.
-
-    It is measured with the half-precision weights as packaged. downsampler: makes its bases; None for the box average.
-    """
-    card = _card(config, network)
-    generator = build_generator(Package(package_bytes(network, card)), device)
-    measured = _measured(tiles, generator, _coded_as(config), downsampler, progress)
-    return Package(package_bytes(network, dataclasses.replace(card, measured=measured)))
-
-
-def downsampler_package(config: TrainConfig, network: ResidualDownsampler) -> Package:
-    """Return the package of the downsampler that a configuration trains."""
-    assert config.downsampler is not None
-    card = PackageCard(
-        name=config.downsampler.name,
-        architecture="residual-downsampler",
-        hyperparameters={"scale": network.scale, "features": config.downsampler.features},
-        scale=network.scale,
-        halo=network.halo,
-        licence=config.licence,
-        training=as_tables(config),
-    )
-    return Package(package_bytes(network, card))
+        file.write(packages.generator.data)
+    return packages.generator
 
 
 def _start(config: TrainConfig, data: Path) -> Weights | None:
-    """Read the weights that training starts from; None for random ones. Raises SettingsError."""
+    """Read the weights that training starts from; None for random ones. Raises SettingsError.
+
+    Those of a network in whole numbers become floats again.
+    """
     name = config.network.start
     if name is None:
         return None
     shipped = shipped_packages().get(name)
     path = data / name
     try:
-        tensors = load_tensors(path.read_bytes() if shipped is None else shipped.data)
-    except (OSError, SafetensorError) as error:
+        package = Package(path.read_bytes()) if shipped is None else shipped
+        tensors = load_tensors(package.data)
+        if any(value.dtype == torch.int8 for value in tensors.values()):
+            tensors = floats_of(package.net).state_dict()
+    except (OSError, SafetensorError, InvalidPackage) as error:
         raise SettingsError(f"network.start: {path}: neither a shipped generator nor safetensors: {error}") from error
     return {key: value.float() for key, value in tensors.items()}
 
@@ -201,61 +173,6 @@ def _watched(
         base_name(codec, rate): [
             evaluation_tile(image, scale, codec, rate, downsampler=downsampler) for image in images
         ]
-        for codec, rate in _measured_bases(scale, _coded_as(config))[:2]
+        for codec, rate in measured_bases(scale, coded_as(config))[:2]
         if images
     }
-
-
-def _mean_psnr(generator: Generator, tiles: list[EvaluationTile]) -> float:
-    """Return the mean PSNR over tiles, in dB."""
-    return float(np.mean([psnr(tile.full, reconstruct(generator, tile.base)) for tile in tiles]))
-
-
-def _coded_as(config: TrainConfig) -> TileCodec:
-    """Return the codec that a generator is measured with: the one it was trained for, `jp2k` if there were several."""
-    codecs = [codec for codec in {base.tile_codec for base in config.bases if base.share} if codec is not None]
-    return codecs[0] if len(codecs) == 1 else "jp2k"
-
-
-def _measured_bases(scale: int, codec: TileCodec) -> list[tuple[TileCodec | None, float]]:
-    """Return the bases that a generator is measured on: codec and bits per full pixel of each."""
-    return [(None, 0.0), *((codec, rate) for rate in MEASURED_RATES[scale])]
-
-
-def _measured(
-    tiles: dict[str, list[Image]],
-    generator: Generator,
-    codec: TileCodec,
-    downsampler: Downsampler | None,
-    progress: StageProgress,
-) -> dict[str, object]:
-    """Return a `Score` by folder and base, as JSON values."""
-    bases = _measured_bases(generator.scale, codec)
-    found: dict[str, dict[str, object]] = {}
-    for number, (name, images) in enumerate(tiles.items()):
-        for k, (kind, rate) in enumerate(bases):
-            coded = [evaluation_tile(image, generator.scale, kind, rate, downsampler=downsampler) for image in images]
-            found.setdefault(name, {})[base_name(kind, rate)] = dataclasses.asdict(score(generator, coded))
-            progress(number * len(bases) + k + 1, len(tiles) * len(bases))
-    return dict(found)
-
-
-def _downsampler_name(config: TrainConfig, scale: int) -> str | None:
-    """Return the name of the downsampler that makes the bases; None for the box average."""
-    if config.data.downsampler is not None:
-        return load_downsampler(config.data.downsampler, scale).name
-    return None if config.downsampler is None else config.downsampler.name
-
-
-def _card(config: TrainConfig, network: Network) -> PackageCard:
-    """Return the card of a network, without measures."""
-    return PackageCard(
-        name=config.name,
-        architecture=config.network.architecture,
-        hyperparameters=dict(config.network.hyperparameters),
-        scale=network.scale,
-        halo=network.halo,
-        licence=config.licence,
-        training=as_tables(config),
-        downsampler=_downsampler_name(config, network.scale),
-    )

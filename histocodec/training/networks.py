@@ -15,8 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..errors import GeneratorError
 from ..generators.integer_net import LEAK_SHIFT
-from ..generators.rrdb import RRDBNet
+from ..generators.rrdb import RRDBNet, run_in_floats
+from ..geometry import Image
 
 LEAK = 2.0**-LEAK_SHIFT
 """Slope of negative values, that of the network in whole numbers which this one becomes."""
@@ -90,6 +92,28 @@ class ResidualDownsampler(nn.Module):
 
 Network = PlainNet | RRDBNet
 """A network of a generator."""
+
+
+class FloatGenerator:
+    """A `Generator` that runs a network in floats: to watch one that trains, and to compare with."""
+
+    is_exact = False
+    digest = ""
+    package = None
+
+    def __init__(self, name: str, network: Network, device: str = "cpu") -> None:
+        """Take a network. device: as torch names it. Raises GeneratorError if there is no such device."""
+        self.name, self.scale, self.halo = name, network.scale, network.halo
+        try:
+            self._device = torch.device(device)
+            self._network = network.to(self._device).eval()
+        except (RuntimeError, AssertionError) as error:
+            raise GeneratorError(f"no device {device} here: {str(error).splitlines()[0]}") from error
+
+    def __call__(self, base: Image) -> Image:
+        """Enlarge a base as `Generator` defines it."""
+        return run_in_floats(self._network, base, self._device)
+
 
 N = TypeVar("N", Network, ResidualDownsampler)
 Architectures = Mapping[str, Callable[..., N]]

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import GeneratorError, SettingsError, TrainingDiverged
-from ..generators.networks import Network, build_network
 from .checkpoint import Standing, Stateful, load_checkpoint, save_checkpoint
 from .config import NetworkConfig, TrainConfig
 from .data.downsampling import fixed_downsampling
@@ -26,6 +25,7 @@ from .discriminator import UNetDiscriminator
 from .joint_downsampling import DownsamplerTraining
 from .losses import PerceptualLoss, discriminator_loss, generator_loss, pixel_loss
 from .metrics_log import MetricsLog, Row
+from .networks import Network, build_network
 from .optim.expansion import effective, expand
 from .optim.schedule import ADAM_BETAS, optimisers_for, rate_share
 

@@ -16,7 +16,7 @@ from benchmarks.nuclei import WEIGHTS, Mask, NucleiJudge, read_mask, score_nucle
 from benchmarks.stlpips import PerceptualDistance
 from benchmarks.tissue_sites import organ
 from histocodec.demo.synthetic import tissue
-from histocodec.generators.networks import RRDBNet
+from histocodec.generators.rrdb import RRDBNet
 from histocodec.geometry import Size
 from histocodec.training.data.patches import read_image
 from tests.places import FindData

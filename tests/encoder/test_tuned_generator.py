@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from histocodec.demo.synthetic import tissue, write_slide
@@ -11,9 +13,8 @@ from histocodec.encoder import EncodeSettings, encode
 from histocodec.encoder.tuned_generator import TissueBlocks, TunedGenerator
 from histocodec.errors import SettingsError
 from histocodec.generators.catalogue import load_generator
-from histocodec.generators.networks import PlainNet
-from histocodec.generators.package import Package, PackageCard
-from histocodec.generators.torch_runner import package_bytes
+from histocodec.generators.integer_net import IntegerNet, Layer
+from histocodec.generators.package import Package, PackageCard, package_of
 from histocodec.geometry import Size
 from histocodec.pixels.resampler import Generator
 from histocodec.runtime.progress import Progress
@@ -72,10 +73,20 @@ def test_under_a_budget_both_files_are_measured(slide_to_tune_to: Path, tmp_path
 
 
 def test_no_room_for_a_tuned_decoder(slide_to_tune_to: Path, tmp_path: Path) -> None:
-    large = PlainNet(4, 200, 2)
+    rng = np.random.default_rng(0)
+    widths = [3, *[200] * 5, 48]
+    layers = tuple(
+        Layer(
+            rng.integers(-60, 61, (outputs, inputs, 3, 3)).astype(np.int8),
+            np.zeros(outputs, np.int32),
+            np.full(outputs, 12, np.uint8),
+        )
+        for inputs, outputs in itertools.pairwise(widths)
+    )
     card = PackageCard("large-x4", "plain", {"scale": 4, "channels": 200, "pairs": 2}, 4, 6, "CC0-1.0")
+    large = package_of(IntegerNet("plain", 4, layers), card)
     with open_source(slide_to_tune_to) as source:
-        tuner = Pretended(Package(package_bytes(large, card)), 0.5)
+        tuner = Pretended(large, 0.5)
         report = encode(source, tmp_path / "x.hc.tif", load_generator(small_package()), tuner=tuner)
         assert "there is no room for it" in report.notes[0]
         assert report.size_bytes <= source.size_bytes / 16

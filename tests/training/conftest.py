@@ -17,6 +17,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
+def few_calibration_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calibrate on few crops: small networks need no more."""
+    monkeypatch.setattr("histocodec.training.calibration.PAIRS", 4)
+
+
+@pytest.fixture(autouse=True)
 def without_figures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw no figures of runs, which take longer than their few steps, unless the test is marked `figures`."""
     if request.node.get_closest_marker("figures") is None:

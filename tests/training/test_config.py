@@ -11,6 +11,7 @@ from histocodec.errors import (
     SettingsError,
 )
 from histocodec.training.config import load_config
+from tests.places import REPOSITORY
 from tests.training.inputs import config
 
 
@@ -45,3 +46,11 @@ def test_a_configuration_that_is_no_toml_is_named(tmp_path: Path) -> None:
     for path in (tmp_path / "a.toml", tmp_path / "missing.toml"):
         with pytest.raises(SettingsError, match=path.name):
             load_config(path)
+
+
+@pytest.mark.parametrize("path", sorted((REPOSITORY / "configs").glob("*.toml")), ids=lambda path: path.stem)
+def test_the_configurations_at_hand_are_right(path: Path) -> None:
+    settings = load_config(path)
+    assert settings.name in {path.stem, "avif-x4"}  # sharp-x4 is a downsampler, trained with that
+    if path.stem.startswith("free"):
+        assert all(not name.startswith(("train/mon", "train/gbm")) for name in settings.data.train)

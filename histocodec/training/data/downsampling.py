@@ -10,11 +10,12 @@ import torch
 from safetensors.torch import load_file
 
 from ...generators.catalogue import load_downsampler
-from ...generators.networks import ResidualDownsampler
-from ...generators.torch_runner import run_network
+from ...generators.rrdb import run_in_floats
 from ...geometry import Image
 from ...pixels.degrade import degrade
 from ...pixels.downsample import downsample, with_margin
+from ...pixels.resampler import Downsampler
+from ..networks import ResidualDownsampler
 
 Downsample = Callable[[Image, int], Image]
 """A function from an image at full resolution and a scale to its uncoded base."""
@@ -22,7 +23,12 @@ Downsample = Callable[[Image, int], Image]
 
 def fixed_downsampling(name: str | None, scale: int) -> Downsample:
     """Return the way of a downsampler that is not trained; None for the box average."""
-    return partial(degrade, codec=None, downsampler=None if name is None else load_downsampler(name, scale))
+    return downsampled_by(None if name is None else load_downsampler(name, scale))
+
+
+def downsampled_by(downsampler: Downsampler | None) -> Downsample:
+    """Return the way of a downsampler; None for the box average."""
+    return partial(degrade, codec=None, downsampler=downsampler)
 
 
 class LatestDownsampler:
@@ -58,4 +64,4 @@ def run_downsampler(network: ResidualDownsampler, image: Image) -> Image:
     An encoder (`pixels.downsample.shrink`) does so block by block, and leaves blocks of glass to the box average; here
     the network shrinks glass as well.
     """
-    return run_network(network, with_margin(image, network.scale, network.halo), torch.device("cpu"))
+    return run_in_floats(network, with_margin(image, network.scale, network.halo), torch.device("cpu"))

@@ -12,9 +12,9 @@ from ...encoder import EncodeSettings
 from ...encoder.pipeline import coded_tissue
 from ...encoder.tuned_generator import TissueBlocks, TunedGenerator
 from ...errors import SettingsError
+from ...generators.catalogue import load_generator
 from ...generators.package import Package
 from ...generators.predict import read_with_halo
-from ...generators.torch_runner import build_generator
 from ...pixels.resampler import Generator
 from ...runtime.progress import Progress, silent, stage
 from ...runtime.sampling import spread_sample
@@ -69,7 +69,7 @@ class SlideTuner:
         collector = Collector(MOST_BLOCKS, self.settings.seed)
         held_back = collector.collect(generator, tissue, progress)
         tuned = _tuned(start, collector, self.settings, self.device, progress)
-        return TunedGenerator(build_generator(tuned.package, self.device), held_back, tuned.gain_db)
+        return TunedGenerator(load_generator(tuned.package, device=self.device), held_back, tuned.gain_db)
 
 
 def tune_to_slides(

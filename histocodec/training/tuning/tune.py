@@ -14,14 +14,14 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from ...errors import SettingsError, TrainingDiverged
 from ...format.entries import NAME
-from ...generators.networks import Network, PlainNet
-from ...generators.package import Package
-from ...generators.torch_runner import build_generator, network_of, package_bytes, round_weights
+from ...generators.catalogue import load_generator
+from ...generators.package import Package, package_of
 from ...geometry import Image
 from ...pixels.metrics import psnr
 from ...pixels.resampler import Generator
@@ -29,7 +29,9 @@ from ...pixels.score import PSNR_CAP_DB
 from ...runtime.progress import StageProgress, silent
 from ..config import ScheduleConfig
 from ..data.augment import symmetry
+from ..networks import PlainNet
 from ..optim.schedule import optimisers_for, rate_share
+from ..quantise import floats_of, quantise
 
 _TIMED_STEPS = 6
 """Steps of the warm-up, whose duration says how many more there is time for."""
@@ -37,8 +39,10 @@ _CAUTION = 0.95
 """Share of the time left that is planned to be used."""
 _AVERAGED = 15.0
 """Part of the steps, as 1 / this, over whose last weights the average reaches."""
-_MEASURING_AGAIN = 1.5
-"""Time kept for measuring the tuned generator, over the time that measuring the first one took."""
+_AGAIN = 1.5
+"""Time kept for what follows the training, over the time that the same took before it."""
+_CALIBRATING = 32
+"""Crops on which the tuned network becomes one in whole numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +74,12 @@ class TuneSettings:
     """Learning rate of Muon, see `ScheduleConfig`."""
     adam_learning_rate: float = 5e-5
     """Learning rate of Adam, see `ScheduleConfig`."""
-    weight_bits: int = 8
-    """Bits of a weight as it is stored, 2 to 11; see `round_weights`. Eight take a third off an embedded package for
-    0.01 dB (benchmarks/NOTES.md)."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.seconds <= 7 * 86400:
             raise SettingsError(f"tuning takes 1 second to a week, found {self.seconds:g} s")
         if self.steps is not None and self.steps < 1:
             raise SettingsError(f"at least one step expected, found {self.steps}")
-        if not 2 <= self.weight_bits <= 11:
-            raise SettingsError(f"weights have 2 to 11 bits, found {self.weight_bits}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +115,7 @@ def tune(
 ) -> Tuned:
     """Train the generator `start` on with the blocks `learn`, by squared error: for the highest PSNR.
 
+    It trains in floats, then becomes a network in whole numbers again, fitted to some of the blocks it learned from.
     The steps are planned from the time that the first ones take, and fixed from then on: the card states them, and the
     same steps with the same seed, blocks and machine give the same package.
 
@@ -126,19 +126,20 @@ def tune(
     name = name or _tuned_name(start.card.name)
     if not NAME.fullmatch(name):
         raise SettingsError(f"a generator's name has 1 to 64 letters, digits, spaces and ._+-, found {name!a:.80}")
-    network = network_of(start).to(device)
-    if not isinstance(network, PlainNet):
+    if start.card.architecture != "plain":
         raise SettingsError(
             f"{start.card.name} cannot be tuned: squared error would take away the texture that it was trained for"
         )
     if not learn or not held_back:
         raise SettingsError(f"nothing to tune on: {len(learn)} blocks to learn from, {len(held_back)} held back")
-    before_db = _mean_psnr(build_generator(start, device), held_back)
-    measuring_s = time.monotonic() - began
-    averaged, steps = _trained(
-        network, learn, settings, began + settings.seconds - _MEASURING_AGAIN * measuring_s, device, progress
-    )
-    round_weights(averaged, settings.weight_bits)
+    network = floats_of(start.net)
+    assert isinstance(network, PlainNet)
+    calibrating = _calibration(learn, network, settings)
+    before_db = _mean_psnr(load_generator(start, device=device), held_back)
+    quantise(network, calibrating)  # for its duration
+    deadline = began + settings.seconds - _AGAIN * (time.monotonic() - began)
+    averaged, steps = _trained(network.to(device), learn, settings, deadline, device, progress)
+    net = quantise(averaged, calibrating)
     training = {
         "purpose": f"{start.card.name}, tuned to what it was encoded with.",
         "tuned_from": start.digest,
@@ -147,10 +148,9 @@ def tune(
         **{key: value for key, value in dataclasses.asdict(settings).items() if key not in ("seconds", "steps")},
     }
     card = dataclasses.replace(start.card, name=name, training=training, measured={})
-    unmeasured = Package(package_bytes(averaged, card))
-    after_db = _mean_psnr(build_generator(unmeasured, device), held_back)
+    after_db = _mean_psnr(load_generator(package_of(net, card), device=device), held_back)
     measured = {"held_back": {"blocks": len(held_back), "psnr_db": after_db, "started_from_psnr_db": before_db}}
-    package = Package(package_bytes(averaged, dataclasses.replace(card, measured=measured)))
+    package = package_of(net, dataclasses.replace(card, measured=measured))
     return Tuned(package, steps, len(held_back), before_db, after_db)
 
 
@@ -159,14 +159,14 @@ def _tuned_name(name: str) -> str:
 
 
 def _trained(
-    network: Network,
+    network: PlainNet,
     blocks: Sequence[TuningBlock],
     settings: TuneSettings,
     deadline: float,
     device: str,
     progress: StageProgress,
-) -> tuple[Network, int]:
-    """Train for as many steps as there is time for; return the averaged network and the number of steps."""
+) -> tuple[PlainNet, int]:
+    """Train for as many steps as there is time for, one at least; return the averaged network and their number."""
     rng = np.random.default_rng([settings.seed, 7])
     schedule = ScheduleConfig(
         steps=settings.steps or _TIMED_STEPS,
@@ -178,7 +178,7 @@ def _trained(
     rates = [(group, group["lr"]) for optimiser in optimisers for group in optimiser.param_groups]
     averaged: dict[str, Tensor] = {key: value.detach().clone() for key, value in network.named_parameters()}
     step, took = 0, []
-    while step < schedule.steps and time.monotonic() < deadline:
+    while step < schedule.steps and (step == 0 or time.monotonic() < deadline):
         began = time.monotonic()
         base, full = _batch(blocks, network, settings, rng)
         for group, rate in rates:
@@ -205,8 +205,21 @@ def _trained(
     return network, step
 
 
+def _calibration(blocks: Sequence[TuningBlock], network: PlainNet, settings: TuneSettings) -> NDArray[np.uint8]:
+    """Return crops of the bases of blocks, spread over them: (n, h, w, 3)."""
+    rng = np.random.default_rng([settings.seed, 11])
+    crops = []
+    for index in np.linspace(0, len(blocks) - 1, _CALIBRATING).round().astype(int):
+        block = blocks[index]
+        room = block.full.shape[0] // network.scale
+        side = min(settings.crop, room)
+        y, x = (int(v) for v in rng.integers(0, room - side + 1, 2))
+        crops.append(block.base[y : y + side + 2 * network.halo, x : x + side + 2 * network.halo])
+    return np.stack(crops)
+
+
 def _batch(
-    blocks: Sequence[TuningBlock], network: Network, settings: TuneSettings, rng: np.random.Generator
+    blocks: Sequence[TuningBlock], network: PlainNet, settings: TuneSettings, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
     """Draw crops of random blocks, turned and mirrored at random: (n, 3, h, w) float32 in 0..1."""
     bases, fulls = [], []

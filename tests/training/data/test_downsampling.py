@@ -9,13 +9,13 @@ import torch
 from safetensors.torch import save_file
 
 from histocodec.demo.synthetic import tissue
-from histocodec.generators.networks import ResidualDownsampler
 from histocodec.geometry import Size
 from histocodec.pixels.downsample import downsample
 from histocodec.training.data.downsampling import load_downsampler_weights, run_downsampler
 from histocodec.training.data.pairs import CropShape
 from histocodec.training.data.patches import collect_patches
 from histocodec.training.data.pool import PairMaker
+from histocodec.training.networks import ResidualDownsampler
 from tests.training.inputs import AVIF, config
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from histocodec.generators.networks import build_network
+from histocodec.training.networks import build_network
 from histocodec.training.optim.expansion import effective, expand
 
 

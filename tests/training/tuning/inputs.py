@@ -6,11 +6,11 @@ import numpy as np
 import torch
 
 from histocodec.demo.synthetic import tissue
-from histocodec.generators.networks import PlainNet
-from histocodec.generators.package import Package, PackageCard
-from histocodec.generators.torch_runner import package_bytes
+from histocodec.generators.package import Package, PackageCard, package_of
 from histocodec.geometry import Size
 from histocodec.pixels.degrade import degrade
+from histocodec.training.networks import PlainNet
+from histocodec.training.quantise import quantise
 from histocodec.training.tuning.tune import TuneSettings, TuningBlock
 
 
@@ -20,11 +20,11 @@ def small_package(**card: object) -> Package:
     network = PlainNet(4, 16, 1)
     for parameter in network.tail.parameters():
         parameter.data.zero_()
-    return Package(
-        package_bytes(
-            network,
-            PackageCard("small-x4", "plain", {"scale": 4, "channels": 16, "pairs": 1}, 4, 4, "CC0-1.0", **card),  # type: ignore[arg-type]
-        )
+    images = np.stack([degrade(tissue(Size(160, 160), seed=k), 4, None) for k in (1, 2)])
+    sizes = {"scale": 4, "channels": 16, "pairs": 1}
+    return package_of(
+        quantise(network, images),
+        PackageCard("small-x4", "plain", sizes, 4, 4, "CC0-1.0", **card),  # type: ignore[arg-type]
     )
 
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import pytest
-import torch
 
 from histocodec.errors import SettingsError
-from histocodec.format.zstd import compressed
 from histocodec.generators.bicubic import BicubicGenerator
-from histocodec.generators.networks import RRDBNet
-from histocodec.generators.package import Package, PackageCard
-from histocodec.generators.torch_runner import network_of, package_bytes, round_weights
+from histocodec.generators.package import PackageCard
+from histocodec.generators.rrdb import RRDBNet, rrdb_package
 from histocodec.training.tuning.slides import SlideTuner
 from histocodec.training.tuning.tune import TuneSettings, tune
 from tests.training.tuning.inputs import fast, pairs, small_package
@@ -38,9 +35,10 @@ def test_the_same_seed_and_steps_give_the_same_package() -> None:
 def test_the_time_limit_holds() -> None:
     import time
 
+    start, learn, held_back = small_package(), pairs(3, 10), pairs(1, 30)
     began = time.monotonic()
-    tuned = tune(small_package(), pairs(3, 10), pairs(1, 30), TuneSettings(seconds=3, crop=16))
-    assert time.monotonic() - began < 8  # a busy machine may stretch a step
+    tuned = tune(start, learn, held_back, TuneSettings(seconds=3, crop=16))
+    assert time.monotonic() - began < 12  # a busy machine may stretch a step
     assert tuned.steps >= 1
 
 
@@ -53,7 +51,7 @@ def test_what_cannot_be_tuned() -> None:
     rrdb = RRDBNet(1, 4, 4, 2)
     card = PackageCard("crisp-x4", "rrdb", {"blocks": 1, "features": 4, "growth": 4, "halo": 2}, 4, 2, "CC0-1.0")
     with pytest.raises(SettingsError, match="texture"):
-        tune(Package(package_bytes(rrdb, card)), pairs(1, 1), pairs(1, 2), TuneSettings())
+        tune(rrdb_package(rrdb, card), pairs(1, 1), pairs(1, 2), TuneSettings())
     with pytest.raises(SettingsError, match="nothing to tune on: 0 blocks"):
         tune(small_package(), [], pairs(1, 2), TuneSettings())
     with pytest.raises(SettingsError, match="name has 1 to 64 letters"):
@@ -62,29 +60,7 @@ def test_what_cannot_be_tuned() -> None:
         SlideTuner()(BicubicGenerator(4), *[None] * 2)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("bits", [3, 7, 11])
-def test_rounded_weights_are_few_and_held_exactly(bits: int) -> None:
-    network = network_of(small_package())
-    network.get_parameter("body.0.bias").data.fill_(0.12345)
-    before = {name: value.clone() for name, value in network.named_parameters()}
-    round_weights(network, bits)
-    again = network_of(Package(package_bytes(network, small_package().card)))
-    for name, value in network.named_parameters():
-        if value.dim() == 4:
-            assert torch.equal(value, dict(again.named_parameters())[name])  # half precision loses nothing more
-            for channel, original in zip(value, before[name], strict=True):
-                assert len(channel.unique()) < 2**bits
-                assert (channel - original).abs().max() <= original.abs().max() / (2 ** (bits - 1) - 1) + 2.0**-24
-        else:
-            assert torch.equal(value, before[name])
-    sizes = [len(compressed(package_bytes(network_of(small_package()), small_package().card)))]
-    sizes.append(len(compressed(package_bytes(network, small_package().card))))
-    assert sizes[1] < sizes[0]
-
-
-@pytest.mark.parametrize(
-    "values", [{"weight_bits": 1}, {"weight_bits": 12}, {"seconds": 0.0}, {"seconds": float("nan")}, {"steps": 0}]
-)
+@pytest.mark.parametrize("values", [{"seconds": 0.0}, {"seconds": float("nan")}, {"steps": 0}])
 def test_settings_out_of_range(values: dict[str, float]) -> None:
     with pytest.raises(SettingsError):
         TuneSettings(**values)  # type: ignore[arg-type]
