@@ -132,8 +132,8 @@ def _layer(image: Image, prediction: Image, floor_db: float, codec: TileCodec, s
     plain = EnhancementCoder(codec)
     coders = [plain]
     if codec == "avif":
-        colours = (fit_colours(pixels.reshape(-1, 3)) for pixels in (residual(image, prediction), image))
-        coders = [EnhancementCoder(codec, *colours), *([plain] if floor_db > HIGH_FLOOR else [])]
+        of_residual, of_native = (fit_colours(part.reshape(-1, 3)) for part in (residual(image, prediction), image))
+        coders = [EnhancementCoder(codec, of_residual, of_native), *([plain] if floor_db > HIGH_FLOOR else [])]
     found = []
     for coder in coders:
         total, squares = 0, 0.0

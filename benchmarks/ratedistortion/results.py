@@ -12,7 +12,7 @@ import imagecodecs
 import numpy as np
 import torch
 
-from benchmarks.speed import _cpu_model
+from benchmarks.speed.machine import cpu_model
 from histocodec import load_generator
 from histocodec.version import __version__
 
@@ -34,7 +34,7 @@ def environment(plan: Plan, seconds: float) -> dict[str, Any]:
         "torch": torch.__version__,
         "numpy": np.__version__,
         "python": platform.python_version(),
-        "processor": _cpu_model(),
+        "processor": cpu_model(),
         "cores": os.cpu_count(),
         "generators": {choice.label: load_generator(choice.package).digest for choice in plan.generators},
         "run_s": round(seconds),

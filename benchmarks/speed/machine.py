@@ -24,7 +24,7 @@ def environment(vips: str | None) -> dict[str, Any]:
     """Describe the machine and the software, without names or places."""
     packages = ("imagecodecs", "numpy", "openslide-bin", "openslide-python", "openvino", "tifffile", "torch")
     return {
-        "cpu": _cpu_model(),
+        "cpu": cpu_model(),
         "isa": isa(),
         "cores": core_count(),
         "memory_bytes": psutil.virtual_memory().total,
@@ -37,7 +37,8 @@ def environment(vips: str | None) -> dict[str, Any]:
     }
 
 
-def _cpu_model() -> str:
+def cpu_model() -> str:
+    """Return the name of the processor."""
     with contextlib.suppress(OSError):
         found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
         if found:

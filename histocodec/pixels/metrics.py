@@ -93,7 +93,7 @@ def _similarity(x: NDArray[np.float32], y: NDArray[np.float32], channels: int) -
     return similarity
 
 
-def _blur(x: NDArray[np.float32], channels: int) -> NDArray[np.float32]:
+def _blur(x: NDArray[np.float32], channels: int = 1) -> NDArray[np.float32]:
     """Blur (rows, columns * channels) by a separable Gaussian, at the positions where the window lies within."""
     down = np.einsum("ijk,k->ij", sliding_window_view(x, _WINDOW.size, axis=0), _WINDOW)
     reach = (_WINDOW.size - 1) * channels + 1

@@ -37,7 +37,7 @@ from tests.encoder.inputs import BICUBIC, QUICK, ArraySource, names
 class PackagedGenerator:
     """Bicubic under another name, with a package: what embedding looks at, without a network."""
 
-    name, scale, halo = "packaged-x4", 4, 2
+    name, scale, halo, is_exact = "packaged-x4", 4, 2, True
 
     def __init__(self, size_bytes: int) -> None:
         self.package: bytes | None = np.random.default_rng(1).bytes(size_bytes)

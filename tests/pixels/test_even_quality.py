@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from histocodec.geometry import Grid, Image, Region, Size
-from histocodec.pixels.even_quality import CELL, _Part
 from histocodec.pixels import tile_coder
+from histocodec.pixels.even_quality import CELL, _Part
 from histocodec.pixels.metrics import psnr
 from histocodec.pixels.tile_codecs import TileCodec
 from histocodec.pixels.tile_coder import TileCoder, coded_tile
