@@ -49,7 +49,8 @@ def by_table(base: NDArray[np.uint8], scale: int) -> NDArray[np.int64]:
     total = np.einsum("pa,qb,yxcab->ypxqc", table, table, windows)
     height, width = windows.shape[:2]
     rounded = (total + (1 << (2 * shift - 1))) >> (2 * shift)
-    return np.clip(rounded, 0, 255).reshape(height * scale, width * scale, 3)
+    levels: NDArray[np.int64] = np.clip(rounded, 0, 255).reshape(height * scale, width * scale, 3)
+    return levels
 
 
 @pytest.mark.parametrize("scale", [2, 4])
