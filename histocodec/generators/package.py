@@ -19,7 +19,7 @@ from ..format.entries import NAME
 from ..format.tags import MAX_PACKAGE_BYTES
 from .engines.numpy_engine import NumpyEngine
 from .integer_net import Architecture, IntegerNet, net_of, tensors_of
-from .self_test import test_block_crc32
+from .self_test import crc32_of_test_block
 
 METADATA_KEY = "histocodec"
 """Key of the card in a safetensors file's metadata."""
@@ -122,5 +122,5 @@ class Package:
 
 def package_of(net: IntegerNet, card: PackageCard) -> Package:
     """Make the package of a network in whole numbers. The checksum of the card is computed here."""
-    card = dataclasses.replace(card, test_block_crc32=test_block_crc32(net, NumpyEngine(net)))
+    card = dataclasses.replace(card, test_block_crc32=crc32_of_test_block(net, NumpyEngine(net)))
     return Package(save_tensors(tensors_of(net), metadata={METADATA_KEY: card.to_json()}))

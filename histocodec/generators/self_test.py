@@ -18,7 +18,7 @@ SIDE = 64
 """Base pixels a side of the test block, without its halo."""
 
 
-def test_block(net: IntegerNet) -> Image:
+def build_test_block(net: IntegerNet) -> Image:
     """Make the input of the self-test: a third each of noise, of noise of 0 and 255 alone, and of ramps.
 
     Returns (side, side, 3) uint8, side = 64 + 2 halo base pixels; for a downsampler, so many of scale full pixels.
@@ -35,6 +35,6 @@ def test_block(net: IntegerNet) -> Image:
     return np.choose(third, (image & 255, (image & 1) * 255, ramps & 255)).astype(np.uint8)
 
 
-def test_block_crc32(net: IntegerNet, compute: Compute) -> int:
+def crc32_of_test_block(net: IntegerNet, compute: Compute) -> int:
     """Return the CRC-32 of what an engine makes of the test block, sample by sample as it lies in memory."""
-    return zlib.crc32(np.ascontiguousarray(compute(test_block(net)[None])).data)
+    return zlib.crc32(np.ascontiguousarray(compute(build_test_block(net)[None])).data)

@@ -26,6 +26,7 @@ def test_a_file_keeps_the_mean_colour_of_its_tissue(tmp_path: Path, codec: TileC
         made = decoder.read(Region(0, 0, *decoder.levels[0]))
         map_ = decoder.container.tissue_map.repeat(512, 0).repeat(512, 1)[: made.shape[0], : made.shape[1]] > 0
     shifts = [made[part].astype(float).mean(0) - original[part].mean(0) for part in (map_, ~map_)]
-    # What the network shifts and what it does not see are shared out between them.
-    assert np.abs(shifts[0] + shifts[1]).max() <= 0.25
+    # What the network shifts and what it does not see are shared out between them; glass of one colour moves by whole
+    # steps. Without the stage the sum is up to 0.57.
+    assert np.abs(shifts[0] + shifts[1]).max() <= 0.3
     assert np.abs(shifts).max() <= 0.5

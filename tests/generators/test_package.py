@@ -16,8 +16,8 @@ from histocodec.generators.catalogue import find_package, load_generator, shippe
 from histocodec.generators.integer_net import tensors_of
 from histocodec.generators.network_resampler import build_downsampler, build_generator
 from histocodec.generators.package import METADATA_KEY, Package, package_of
-from histocodec.generators.self_test import test_block as block_of
-from histocodec.generators.self_test import test_block_crc32 as crc32_of
+from histocodec.generators.self_test import build_test_block as block_of
+from histocodec.generators.self_test import crc32_of_test_block as crc32_of
 from tests.generators.inputs import (
     by_definition,
     card_of,

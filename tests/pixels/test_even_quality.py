@@ -14,7 +14,7 @@ from histocodec.geometry import Grid, Image, Region, Size
 from histocodec.pixels import tile_coder
 from histocodec.pixels.even_quality import CELL, _Part
 from histocodec.pixels.metrics import psnr
-from histocodec.pixels.tile_codecs import TileCodec
+from histocodec.pixels.tile_codecs import TileCodec, encode_tile
 from histocodec.pixels.tile_coder import TileCoder, coded_tile
 from histocodec.pixels.tissue import FLAT_RANGE
 
@@ -117,7 +117,7 @@ def test_flat_glass_stays_what_it_is(codec: TileCodec, level: int) -> None:
 def test_a_whole_tile_of_tissue_is_coded_once(base: Image, monkeypatch: pytest.MonkeyPatch) -> None:
     """Looking again costs time, which only mixed tiles are worth."""
     calls = []
-    code = tile_coder.encode_tile
+    code = encode_tile
     monkeypatch.setattr(tile_coder, "encode_tile", lambda *a, **k: calls.append(1) or code(*a, **k))  # type: ignore[func-returns-value]
     TileCoder("jp2k").encode(np.ascontiguousarray(base[:256, :256]), 27.0)
     assert len(calls) == 1

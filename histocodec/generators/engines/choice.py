@@ -15,7 +15,7 @@ from ...errors import GeneratorError, InvalidPackage, SettingsError
 from ...runtime.parallel import core_count
 from ..integer_net import IntegerNet
 from ..package import Package
-from ..self_test import test_block_crc32
+from ..self_test import crc32_of_test_block
 
 ENGINE_VARIABLE = "HISTOCODEC_ENGINE"
 """The environment variable that names one engine, and so forbids the others: for tests and benchmarks."""
@@ -83,7 +83,7 @@ def engine_for(package: Package, device: str = "cpu") -> Engine:
             continue
         try:
             engine = build_engine(name, net, device)
-            proven = test_block_crc32(net, engine) == package.card.test_block_crc32
+            proven = crc32_of_test_block(net, engine) == package.card.test_block_crc32
         except GeneratorError:  # of the device, in a sentence of its own
             raise
         except Exception as error:  # whatever a library, of another version say, has to complain of

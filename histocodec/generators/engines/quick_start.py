@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ...runtime.by_process import ByProcess
 from ..package import Package
-from ..self_test import SIDE, test_block_crc32
+from ..self_test import SIDE, crc32_of_test_block
 from .choice import Engine, contradicted
 from .numpy_engine import NumpyEngine
 
@@ -31,7 +31,7 @@ class QuickStart:
         """
         self._net, self._choose = package.net, choose
         self._numpy = NumpyEngine(self._net)
-        if test_block_crc32(self._net, self._numpy) != package.card.test_block_crc32:
+        if crc32_of_test_block(self._net, self._numpy) != package.card.test_block_crc32:
             raise contradicted(package)
         self._here = ByProcess(_Progress)
 

@@ -15,7 +15,7 @@ from ...geometry import Image
 from ...runtime.parallel import core_count
 from ..integer_net import IntegerNet
 from ..package import Package
-from ..self_test import test_block_crc32
+from ..self_test import crc32_of_test_block
 from .choice import Engine, build_engine, engine_names, is_cpu
 from .numpy_engine import NumpyEngine
 
@@ -83,7 +83,7 @@ def _tried(
     net, network = package.net, package.card.name
     try:
         engine = build_engine(name, net, device)
-        proven = test_block_crc32(net, engine) == package.card.test_block_crc32
+        proven = crc32_of_test_block(net, engine) == package.card.test_block_crc32
         samples = differ = 0
         for given, expected in [*pairs, *(_batch(*pairs[0], count) for count in BATCHES)]:
             if name == "numpy":  # is what the others are compared with

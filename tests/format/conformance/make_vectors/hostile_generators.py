@@ -10,7 +10,7 @@ import numpy as np
 
 from histocodec.generators.engines.numpy_engine import NumpyEngine
 from histocodec.generators.integer_net import MAX_SHIFT, PAIR_LIMIT, SUM_LIMIT, tensors_of
-from histocodec.generators.self_test import test_block_crc32 as block_crc32
+from histocodec.generators.self_test import crc32_of_test_block as block_crc32
 from tests.format.conformance.make_vectors.editing import change_manifest, compress, replaced, sha256
 from tests.format.conformance.make_vectors.hostile_files import HostileFiles
 from tests.format.conformance.make_vectors.networks import Tensors, network_package, packed, plain_card, random_net
