@@ -35,7 +35,7 @@ FIDELITY_SIZE = 16384
 """Side of the mosaic on which fidelity is measured, px; the largest if it is not among those asked for."""
 COLD_TILES = 25
 """Tiles of 256 px whose reading is compared with an earlier commit's."""
-ROUNDS = 3
+ROUNDS = 2
 """Turns of this commit and the earlier one."""
 BLOCK = 512
 """Full pixels a side of a block of the canonical grid, x4."""
