@@ -43,7 +43,7 @@ class ReconstructedSlide(openslide.AbstractSlide):
         self._decoder = decoder
         self._filename = os.fspath(decoder.path)
         self._profile = decoder.container.icc_profile
-        self._properties = MappingProxyType(_properties(decoder))
+        self._properties: Mapping[str, str] | None = None
 
     def __reduce__(self) -> tuple[type[ReconstructedSlide], tuple[Decoder]]:
         return ReconstructedSlide, (self.decoder,)
@@ -89,7 +89,9 @@ class ReconstructedSlide(openslide.AbstractSlide):
     @property
     def properties(self) -> Mapping[str, str]:
         """OpenSlide's standard properties, the source's own, and `histocodec.*`."""
-        assert self.decoder
+        decoder = self.decoder
+        if self._properties is None:  # a label says whether the base is the encoder's: a tile of it has to be decoded
+            self._properties = MappingProxyType(_properties(decoder))
         return self._properties
 
     @property
