@@ -157,7 +157,7 @@ def table(results: dict[str, Any]) -> str:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.bits", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, default=None, help="folder that holds dev/*/*.jxl")
-    parser.add_argument("--samples", type=int, default=100_000_000, help="for each network and variant, at least")
+    parser.add_argument("--samples", type=int, default=22_000_000, help="for each network and variant, at least")
     parser.add_argument("--out", type=Path, default=None, help="where the results go, as JSON")
     parser.add_argument("--table", type=Path, default=None, metavar="JSON", help="print these results as Markdown")
     parser.add_argument("--child", nargs=5, default=None, help=argparse.SUPPRESS)

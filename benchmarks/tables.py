@@ -14,6 +14,7 @@ from typing import Any
 from histocodec.generators.catalogue import DEFAULTS, FOR_AVIF, shipped_packages
 
 from . import fidelity, fields, generators
+from .bits import table as table_of_bits
 from .ratedistortion import tables as ratedistortion
 from .ratedistortion.contest import GROUPS, OURS, RATIOS, Table, contest
 from .ratedistortion.results import RESULTS as RATE_DISTORTION
@@ -21,8 +22,9 @@ from .speed.report import table as table_of_speed
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
-DOCUMENTS = (README, ROOT / "docs" / "measurements.md", ROOT / "docs" / "what-16x-keeps.md")
+DOCUMENTS = (README, *(ROOT / "docs" / name for name in ("measurements.md", "what-16x-keeps.md", "engines.md")))
 SPEED = Path(__file__).parent / "results" / "speed.json"
+BITS = Path(__file__).parent / "results" / "bits.json"
 
 LABS = {"foreign/tnbc": "tnbc", "foreign/brecahad": "brecahad", "dev/monuseg": "dev"}
 """Folders of tiles by the words for them, in the order in which numbers stand side by side."""
@@ -67,7 +69,7 @@ def generator_summary(results: dict[str, Any]) -> str:
         gain = row["psnr_db"] - row["bicubic_psnr_db"]
         cell = f"{row['psnr_db']:.2f} dB (**{gain:+.2f}**), SSIM {row['ssim']:.3f} ({row['bicubic_ssim']:.3f})"
         groups.setdefault(f"{row['generator']}, {base}", {})[row["folder"]] = cell
-    lines += [f"| {name} | " + " | ".join(cells[folder] for folder in folders) + " |" for name, cells in groups.items()]
+    lines += [f"| {name} | " + " | ".join(cells.get(folder, "-") for folder in folders) + " |" for name, cells in groups.items()]
     return "\n".join([*lines, "", "In brackets: the gain over bicubic in dB, and bicubic's SSIM."])
 
 
@@ -145,12 +147,6 @@ def contest_of_default(results: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def speed_table(results: dict[str, Any]) -> str:
-    """Return time and memory alone: what it says of quality is of a generator that no longer ships."""
-    bars = [bar for bar in results["bars"] if "bicubic" not in bar["bar"]]
-    return table_of_speed({**results, "fidelity": None, "bars": bars}).strip()
-
-
 def makers(digests: dict[str, str]) -> str:
     """Return the packages that results were made with, each as shipped or as an earlier one."""
     shipped = {name: package.digest for name, package in shipped_packages().items()}
@@ -190,7 +186,8 @@ TABLES: dict[str, tuple[Path, Callable[[dict[str, Any]], str]]] = {
     "ratedistortion": (RATE_DISTORTION, ratedistortion.summary),
     "contest of the default": (RATE_DISTORTION, contest_of_default),
     "ratedistortion made with": (RATE_DISTORTION, lambda results: makers(results["environment"]["generators"])),
-    "speed": (SPEED, speed_table),
+    "speed": (SPEED, lambda results: table_of_speed(results).strip()),
+    "bits": (BITS, lambda results: table_of_bits(results).strip()),
 }
 """By name: the committed results of a table, and what makes it of them."""
 
