@@ -17,7 +17,15 @@ DOORS = {"__init__.py", "__main__.py", "version.py"}
 """What a package shows of its modules; `test_front_door.py` looks at them."""
 TOGETHER = {
     # A command is what is typed: its options, its sentences and its exit code.
-    "cli/test_commands.py": ("cli/encode", "cli/decode", "cli/inspect", "cli/info", "cli/options", "cli/root"),
+    "cli/test_commands.py": (
+        "cli/encode",
+        "cli/preview",
+        "cli/decode",
+        "cli/inspect",
+        "cli/info",
+        "cli/options",
+        "cli/root",
+    ),
     "cli/test_console.py": ("cli/running", "cli/demo", "cli/engines", "cli/learn"),
     "cli/test_files.py": ("cli/tiers",),
     # Parts of a picture, or of a page.

@@ -19,11 +19,13 @@ from .engines import engines_command
 from .info import printable
 from .inspect import compare_command, info_command, quality_command, regions_command, validate_command
 from .learn import models_command, train_command, tune_command
+from .preview import preview_command
 from .running import Interrupted
 from .tiers import enhance_command, strip_command
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "encode": encode_command,
+    "preview": preview_command,
     "decode": decode_command,
     "tune": tune_command,
     "info": info_command,

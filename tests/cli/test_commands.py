@@ -458,3 +458,32 @@ def test_a_file_that_may_not_be_read_is_one_line_too(run: Run, slide: Path, monk
         encode, "open_source", fail(ModuleNotFoundError("No module named 'openslide'", name="openslide"))
     )
     assert "needs the package openslide, which is not installed" in run("encode", slide).sentence()
+
+
+# preview
+
+
+def test_a_preview_is_a_picture_and_numbers(run: Run, slide: Path) -> None:
+    sheet = slide.with_name("sheet.png")
+    options = "--generator", "bicubic-x4", "--ratio", "8", "--ratio", "900", "--json"
+    facts = run("preview", slide, "-o", sheet, *options).value()
+    assert facts["output"] == str(sheet)
+    assert facts["8x"]["size_bytes"] <= slide.stat().st_size / 8
+    assert facts["8x"]["minutes"] > 0
+    assert 15 < facts["8x"]["psnr_db"] < 50
+    assert "a ratio of 900" in facts["900x"]["refused"]
+    with PILImage.open(sheet) as picture:
+        assert picture.format == "PNG"
+    assert names(slide.parent) == {"case.tif", "sheet.png"}
+    assert "exists already" in run("preview", slide, "-o", sheet, *options).sentence()
+
+
+def test_previews_that_cannot_be_made(run: Run, slide: Path) -> None:
+    assert "must end in .png" in run("preview", slide, "-o", slide.with_name("sheet.jpg")).usage()
+    assert "--region takes" in run("preview", slide, "--region", "1,2,3").usage()
+    bicubic = "--generator", "bicubic-x4"
+    assert "lie within" in run("preview", slide, *bicubic, "--region", "1000,0,200,200").sentence()
+    assert "px a side" in run("preview", slide, *bicubic, "--region", "0,0,5,200").sentence()
+    assert "ratio must be 1 to 1000" in run("preview", slide, *bicubic, "--ratio", "0.5").sentence()
+    assert "no such file" in run("preview", slide.with_name("none.svs")).sentence()
+    assert names(slide.parent) == {"case.tif"}
