@@ -218,7 +218,7 @@ class _Sample(Closing):
             coded = with_source_colours(coded)
             measured = measure_prediction(coded.job, base)
             seconds += time.monotonic() - began
-            field, field_bytes = self._field_of(coded.job, base.quality)
+            field, field_bytes = self._field_of(job, base)
             size_bytes = round(base.total_bytes / self.share) + overhead
         return Previewed(
             ratio,
@@ -269,8 +269,11 @@ class _Sample(Closing):
             pass
         return (time.monotonic() - began) / len(tiles)
 
-    def _field_of(self, job: Job, quality: float) -> tuple[Image, int]:
-        """Code the field as the job's base is coded; return it as it decodes, and its share of the tiles' bytes."""
+    def _field_of(self, job: Job, base: CodedPyramid) -> tuple[Image, int]:
+        """Return the field as it decodes from a base like the sample's, and its share of the tiles' bytes.
+
+        job: its coder has the colours in which tiles are coded; the base's has those in which they are decoded.
+        """
         around, place = self._around, self.place
         codes: dict[int, bytes] = {}
         pixels = around.levels[0]
@@ -279,8 +282,8 @@ class _Sample(Closing):
         def tile(column: int, row: int) -> Image:
             index = pixels.grid.index(column, row)
             if index not in codes:
-                codes[index] = coded_tile(pixels.read, pixels.grid, job.coder, quality, index)
-            return job.coder.decode(codes[index], height=side, width=side)
+                codes[index] = coded_tile(pixels.read, pixels.grid, job.coder, base.quality, index)
+            return base.coder.decode(codes[index], height=side, width=side)
 
         within = Region(place.x - self._cut.x, place.y - self._cut.y, place.width, place.height)
         read = BlockReader(self._around_source, job.generator, around, TiledImage(pixels.grid, tile).read)
