@@ -20,6 +20,7 @@ from ..errors import BudgetError, SettingsError
 from ..format.entries import QualityEntry
 from ..geometry import Grid, Image, Region
 from ..pixels.metrics import ssim
+from ..pixels.rate import SEARCH_RANGES
 from ..pixels.resampler import Generator
 from ..pixels.score import SSIM_SIDE, capped_psnr
 from ..pixels.tile_coder import TILES, coded_tile
@@ -31,7 +32,7 @@ from ..runtime.tiled_image import TiledImage
 from ..source import Source
 from .base_coding import code_base_within
 from .blocks import BlockReader
-from .coded_pyramid import GOOD_FILL, CodedOverview, CodedPyramid, code_within
+from .coded_pyramid import CodedOverview, CodedPyramid, code_within
 from .coded_slide import CodedSlide
 from .job import Job
 from .measure import measure_prediction
@@ -88,7 +89,7 @@ class Previewed:
     ssim: float
     """SSIM of the field."""
     is_full: bool
-    """False if the best quality leaves a part of the budget empty."""
+    """False at the best quality that there is, which leaves a part of the budget empty as a rule."""
 
 
 @dataclass(frozen=True)
@@ -231,7 +232,7 @@ class _Sample(Closing):
             field_bytes,
             capped_psnr(self._original, field),
             ssim(self._original, field),
-            is_full=size_bytes >= GOOD_FILL * budget_bytes,
+            is_full=base.quality < SEARCH_RANGES[base.coder.codec][1],
         )
 
     def _overhead(self, job: Job) -> int:
