@@ -69,7 +69,8 @@ def generator_summary(results: dict[str, Any]) -> str:
         gain = row["psnr_db"] - row["bicubic_psnr_db"]
         cell = f"{row['psnr_db']:.2f} dB (**{gain:+.2f}**), SSIM {row['ssim']:.3f} ({row['bicubic_ssim']:.3f})"
         groups.setdefault(f"{row['generator']}, {base}", {})[row["folder"]] = cell
-    lines += [f"| {name} | " + " | ".join(cells.get(folder, "-") for folder in folders) + " |" for name, cells in groups.items()]
+    for name, cells in groups.items():
+        lines.append(f"| {name} | " + " | ".join(cells.get(folder, "-") for folder in folders) + " |")
     return "\n".join([*lines, "", "In brackets: the gain over bicubic in dB, and bicubic's SSIM."])
 
 

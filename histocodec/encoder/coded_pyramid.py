@@ -15,8 +15,8 @@ from ..errors import BudgetError
 from ..format.entries import OVERVIEW_CODEC
 from ..format.pieces import image_crc32
 from ..geometry import Image
-from ..pixels.rate import SEARCH_RANGES, RateCurve, best_quality
-from ..pixels.tile_codecs import QUALITY_SCALES, TileCodec, encode_tile
+from ..pixels.rate import SEARCH_RANGES, Coding, RateCurve, best_quality, between
+from ..pixels.tile_codecs import TileCodec, encode_tile
 from ..pixels.tile_coder import TileCoder, coded_tile
 from ..runtime.closing import Closing
 from ..runtime.resources import Resources
@@ -37,6 +37,9 @@ OVERVIEW_SHARE = 0.1
 _AIM, _FIRST_AIM = 0.995, 0.985
 """Share of the budget that estimates aim at, and that the first one does, which is less sure: a coding that exceeds the
 budget by a hair has to be made again."""
+
+_MOST_CODINGS = 8
+"""Codings of the whole base in search of the one that fills the budget; one or two as a rule."""
 
 _GLASS_SAMPLE = 4
 """Glass tiles that an estimate of the whole codes."""
@@ -167,40 +170,44 @@ def code_within(
     fits. Raises BudgetError if the lowest quality does not; its `needed_bytes` are what that really took.
     """
     rate = BaseRate(pyramid, overview, coder, resources)
-    lowest, aim = SEARCH_RANGES[coder.codec][0], _FIRST_AIM
+    lowest, highest = SEARCH_RANGES[coder.codec]
     best: CodedPyramid | None = None
-    exceeds = math.inf
-    while True:
-        quality = best_quality(rate.curve, aim * budget_bytes, coder.codec) or lowest
-        if best is not None and not best.quality < quality < exceeds:
-            return best
-        if quality >= exceeds:
-            quality = max(round(exceeds - QUALITY_SCALES[coder.codec].step, 6), lowest)
+    below: Coding | None = None
+    above: Coding | None = None
+    quality = best_quality(rate.curve, _FIRST_AIM * budget_bytes, coder.codec) or lowest
+    for left in reversed(range(_MOST_CODINGS)):
         try:
             coded = CodedPyramid(pyramid, overview, coder, quality, resources, rate.coded_at(quality))
         except BaseException:
             if best is not None:
                 best.close()
             raise
-        # A coding that is too large raises the curve above the budget at its quality, so the next one is lower.
+        found = Coding(quality, coded.total_bytes)
         rate.correct(coded)
-        aim = _AIM
-        if coded.total_bytes > budget_bytes:
+        if found.total_bytes > budget_bytes:
             coded.close()
-            exceeds = quality
-            if best is not None:
-                return best
+            above = found
             if quality == lowest:
-                needed = coded.total_bytes
+                needed = found.total_bytes
                 raise BudgetError(
                     budget_bytes, needed, f"the tiles need {needed} bytes, {budget_bytes} are left for them"
                 )
-        elif best is not None or coded.total_bytes >= GOOD_FILL * budget_bytes:
+        else:
             if best is not None:
                 best.close()
-            return coded
-        else:
-            best = coded
+            best, below = coded, found
+            if found.total_bytes >= GOOD_FILL * budget_bytes or quality == highest:
+                break
+        # A curve that was wrong twice is not asked again.
+        trusted = left == _MOST_CODINGS - 1
+        wish = best_quality(rate.curve, _AIM * budget_bytes, coder.codec) if trusted else None
+        quality = between(below, above, wish, _AIM * budget_bytes, coder.codec)
+        if below is None and left == 1:
+            quality = lowest
+        if below is not None and quality == below.quality:
+            break
+    assert best is not None
+    return best
 
 
 class BaseRate:

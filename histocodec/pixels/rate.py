@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 from .tile_codecs import QUALITY_SCALES, TileCodec
 
@@ -66,6 +67,40 @@ class RateCurve:
     def correct(self, quality: float, actual_bytes: float) -> None:
         """Scale the whole curve so that it agrees with what the whole really took at one quality."""
         self._correction *= actual_bytes / self(quality)
+
+
+class Coding(NamedTuple):
+    """What the whole took at a quality."""
+
+    quality: float
+    total_bytes: int
+
+
+def between(
+    below: Coding | None, above: Coding | None, wish: float | None, budget_bytes: float, codec: TileCodec
+) -> float:
+    """Return the quality to code the whole at next, between the best that fits and the lowest that does not.
+
+    wish: the quality that a curve tells, if any. It is taken if only one of both is known and it does not contradict
+    that. With both, the line through them, in the logarithm of the bytes, is surer. Returns the quality of `below` if
+    nothing lies between, or the lowest of all.
+    """
+    step = QUALITY_SCALES[codec].step
+    bottom, top = SEARCH_RANGES[codec]
+    low = below.quality if below else bottom - step
+    high = above.quality if above else top + step
+    known = below or above
+    if below and above:
+        share = math.log(budget_bytes / below.total_bytes) / math.log(above.total_bytes / below.total_bytes)
+        wish = low + share * (high - low)
+    elif known and (wish is None or not low < wish < high):
+        slope = math.log(_BYTES_OVER_RANGE) / (top - bottom)
+        wish = known.quality + math.log(budget_bytes / known.total_bytes) / slope
+    first, last = (round((end - bottom) / step) for end in (low + step, high - step))
+    if first > last:
+        return below.quality if below else bottom
+    wished = first if wish is None else math.floor((wish - bottom) / step)
+    return round(bottom + min(max(wished, first), last) * step, 6)
 
 
 def best_quality(curve: Callable[[float], float], budget_bytes: float, codec: TileCodec) -> float | None:

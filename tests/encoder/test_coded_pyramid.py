@@ -15,7 +15,7 @@ import tifffile
 from histocodec.decoder import Decoder
 from histocodec.demo.synthetic import tissue, write_slide
 from histocodec.encoder import EncodeSettings, coded_pyramid, encode
-from histocodec.encoder.coded_pyramid import BaseRate, CodedOverview, CodedPyramid, code_within
+from histocodec.encoder.coded_pyramid import GOOD_FILL, BaseRate, CodedOverview, CodedPyramid, code_within
 from histocodec.encoder.uncoded_pyramid import UncodedPyramid
 from histocodec.generators.bicubic import BicubicGenerator
 from histocodec.geometry import Grid, Image, Region, Size
@@ -115,6 +115,29 @@ def test_no_tile_is_coded_twice_at_a_quality(
             whole = [coder.encode(pyramid.levels[0].get(0), coded.quality), coded.base.get(0)]
     assert len(calls) == len(set(calls))
     assert whole[0] == whole[1]
+
+
+@pytest.mark.parametrize("factor", [0.6, 1.5, -1.0])
+def test_a_budget_is_filled_though_estimates_are_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, factor: float
+) -> None:
+    """All too low, all too high, or now this, now that (-1): codings of the whole tell better, until one fills it."""
+    write_slide(tmp_path / "slide.tif", tissue(Size(2048, 2048), seed=6))
+    estimate, turn = BaseRate._estimate, iter(range(1000))
+
+    def misled(self: BaseRate, quality: float) -> float:
+        wrong = factor if factor > 0 else (0.7, 1.4)[next(turn) % 2]
+        return wrong * estimate(self, quality)
+
+    monkeypatch.setattr(BaseRate, "_estimate", misled)
+    with (
+        open_source(tmp_path / "slide.tif") as source,
+        UncodedPyramid(source, BoxDownsampler(4), resources(tmp_path), tile=256) as pyramid,
+        CodedOverview(pyramid, "jp2k", None, resources(tmp_path)) as overview,
+    ):
+        budget = int(source.size_bytes / 12)
+        with code_within(pyramid, overview, TileCoder("jp2k"), budget, resources(tmp_path)) as coded:
+            assert GOOD_FILL * budget <= coded.total_bytes <= budget
 
 
 def test_a_sample_tells_of_tiles_that_differ_by_a_factor(tmp_path: Path) -> None:

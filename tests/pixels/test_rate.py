@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from histocodec.pixels.rate import NEARLY_FULL, SEARCH_RANGES, RateCurve, best_quality
+from histocodec.pixels.rate import NEARLY_FULL, SEARCH_RANGES, Coding, RateCurve, best_quality, between
 from histocodec.pixels.tile_codecs import TILE_CODECS, TileCodec
 
 
@@ -88,3 +88,21 @@ def test_a_point_that_was_added_is_not_measured() -> None:
     curve.add(36, 990)
     assert (curve(35), curve(36)) == (900, 990)
     assert curve(37) == pytest.approx(990 * 1.1)
+
+
+def test_between_two_codings_the_line_through_both_is_followed() -> None:
+    below, above = Coding(30.0, 10_000), Coding(34.0, 40_000)
+    assert between(below, above, 50.0, 20_000, "jp2k") == 32.0
+    assert between(below, above, 16.0, 39_999, "jp2k") < 34.0
+    assert between(below, above, 16.0, 10_001, "jp2k") > 30.0
+
+
+def test_what_contradicts_a_coding_is_not_believed() -> None:
+    assert 30.0 < between(Coding(30.0, 10_000), None, 25.0, 12_000, "jp2k") < 34.0
+    assert between(Coding(30.0, 10_000), None, 31.0, 12_000, "jp2k") == 31.0
+    assert 26.0 < between(None, Coding(30.0, 12_000), 35.0, 10_000, "jp2k") < 30.0
+
+
+def test_nothing_lies_between_neighbours() -> None:
+    assert between(Coding(40, 9_000), Coding(41, 11_000), 50, 10_000, "jpeg") == 40
+    assert between(None, Coding(4, 11_000), 50, 10_000, "jpeg") == 4
