@@ -3,7 +3,7 @@
 #
 #   bash configs/campaign.sh SECONDS DEVICE PARCEL RESULTS CONFIG...
 #
-# PARCEL: a folder with tiles.tar (benchmarks/training_tiles.py), wheels to install in whl/, if any, and in runs/ what
+# PARCEL: a folder with tiles.tar (benchmarks/training_tiles.py), wheels to unpack in whl/, if any, and in runs/ what
 # came back from an earlier machine: then training goes on from there. RESULTS: gets checkpoint.pt, metrics.jsonl and,
 # of a run that is through, its packages, in a folder for each run. Same call again: it goes on.
 set -u
@@ -13,19 +13,17 @@ shift 4
 : "${PYTHON:=python3}" "${WORKERS:=$(nproc)}"
 spare=40 # seconds to make a package, once a run is through: `train` without a limit makes it anywhere, later
 
-if compgen -G "$parcel/whl/*.whl" >/dev/null; then
-    $PYTHON -m pip install -q --no-index --no-deps --no-compile --no-cache-dir --upgrade --target /tmp/site \
-        "$parcel"/whl/*.whl || exit 1
-    export PYTHONPATH=/tmp/site
-fi
-export PYTHONPATH=$PWD${PYTHONPATH:+:$PYTHONPATH} PYTHONUNBUFFERED=1
-# Made here, so that every call reads the same: a run's crops are fixed by its tiles.
 scratch=runs/campaign
+site=$PWD/$scratch/site
+for wheel in "$parcel"/whl/*; do # unpacked, not installed: they may lack what is not used here
+    [ ! -f "$wheel" ] || $PYTHON -m zipfile -e "$wheel" "$site" || exit 1
+done
+export PYTHONPATH=$PWD:$site PYTHONUNBUFFERED=1
 mkdir -p $scratch/data "$results"
 tar -xf "$parcel/tiles.tar" -C $scratch/data || exit 1
 
 keep() {
-    for folder in $scratch/*/; do
+    for folder in "$scratch"/*/; do
         name=$(basename "$folder")
         [ -f "$folder/checkpoint.pt" ] || continue
         mkdir -p "$results/$name"

@@ -69,7 +69,10 @@ def _exit_code(error: Exception) -> int:
 
 
 def main() -> None:
-    """Run the command line and exit: 0 done, 1 an error in one line on stderr, 2 a usage error, 75 to be called again, 130 Ctrl-C."""
+    """Run the command line and exit.
+
+    0 done, 1 an error in one line on stderr, 2 a usage error, 75 to be called again, 130 Ctrl-C.
+    """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A character that the console lacks is no reason to lose the rest.
