@@ -25,6 +25,7 @@
     │   ├── UnsupportedVersion    written by a later version of the format
     │   └── CorruptContainer      its parts contradict each other, or are damaged
     ├── TrainingDiverged          the loss of a training run is no longer a number
+    ├── TrainingPaused            the time that a call was given is over; the next call goes on
     └── GeneratorError            the generator
         ├── UnknownGenerator      no generator of that name or digest at hand
         ├── GeneratorMismatch     a generator, but not the one that the file names
@@ -218,6 +219,10 @@ class CorruptContainer(ContainerError):
 
 class TrainingDiverged(HistocodecError):
     """The loss of a training run is no longer a number."""
+
+
+class TrainingPaused(HistocodecError):
+    """The time that a call was given is over before the last step; the same call goes on from its checkpoint."""
 
 
 class GeneratorError(HistocodecError):

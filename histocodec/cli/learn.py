@@ -50,6 +50,10 @@ def train_command(
             min=1, help="Processes that make crops, where the configuration has a pool of them. [default: the cores]"
         ),
     ] = None,
+    seconds: Annotated[
+        float | None,
+        typer.Option(min=0, help="Stop after so long with a checkpoint, exit code 75; the same command goes on."),
+    ] = None,
     overwrite: Overwrite = False,
     verbose: Verbose = False,
     log: Log = None,
@@ -76,6 +80,7 @@ def train_command(
             device=device,
             workers=workers or core_count(),
             overwrite=overwrite,
+            seconds=seconds,
             progress=say,
         )
     facts = {"output": str(target), **package_summary(package), "digest": package.digest}

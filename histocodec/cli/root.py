@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from ..errors import HistocodecError
+from ..errors import HistocodecError, TrainingPaused
 from ..generators.engines.choice import TRAIN_EXTRA
 from ..version import __version__
 from .decode import decode_command
@@ -64,8 +64,17 @@ def _version(
         raise typer.Exit
 
 
+def _exit_code(error: Exception) -> int:
+    if isinstance(error, TrainingPaused):
+        return 75  # EX_TEMPFAIL of sysexits.h: what failed for now, and can be called again
+    return 130 if isinstance(error, Interrupted) else 1
+
+
 def main() -> None:
-    """Run the command line and exit: 0 done, 1 an error in one line on stderr, 2 a usage error, 130 Ctrl-C."""
+    """Run the command line and exit.
+
+    0 done, 1 an error in one line on stderr, 2 a usage error, 75 to be called again, 130 Ctrl-C.
+    """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A character that the console lacks is no reason to lose the rest.
@@ -74,7 +83,7 @@ def main() -> None:
         app(prog_name="histocodec")
     except (HistocodecError, OSError) as error:
         typer.echo("histocodec: " + printable(" ".join(str(error).splitlines())), err=True)
-        raise SystemExit(130 if isinstance(error, Interrupted) else 1) from None
+        raise SystemExit(_exit_code(error)) from None
     except ModuleNotFoundError as error:
         remedy = f": {TRAIN_EXTRA}" if error.name == "torch" else ""
         typer.echo(f"histocodec: this command needs the package {error.name}, which is not installed{remedy}", err=True)

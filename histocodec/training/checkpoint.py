@@ -32,12 +32,14 @@ class Standing(NamedTuple):
     """Number of steps done."""
     spent_s: float
     """Seconds spent on them."""
+    planned_steps: int | None = None
+    """Steps of the whole run where `schedule.seconds` decides, once they are planned."""
 
 
 def save_checkpoint(path: Path, config: TrainConfig, standing: Standing, parts: Mapping[str, Stateful]) -> None:
     """Write the state of every part, with the configuration that it belongs to, atomically."""
     state: dict[str, Any] = {name: part.state_dict() for name, part in parts.items()}
-    state |= {"config": as_tables(config), "step": standing.step, "spent_s": standing.spent_s}
+    state |= {"config": as_tables(config), "standing": standing._asdict()}
     replace_whole(path, lambda beside: torch.save(state, beside))
 
 
@@ -62,4 +64,4 @@ def load_checkpoint(path: Path, config: TrainConfig, parts: Mapping[str, Statefu
         )
     for name, part in parts.items():
         part.load_state_dict(state[name])
-    return Standing(state["step"], state["spent_s"])
+    return Standing(**state["standing"])

@@ -150,7 +150,10 @@ class ScheduleConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Steps, batches and rates."""
 
     steps: Count
-    """Steps of the whole run."""
+    """Steps of the whole run; the most that it can have where `seconds` decides."""
+    seconds: Annotated[float, Meta(ge=0)] = 0.0
+    """Time for the steps of the whole run, over all the calls that it takes; 0: `steps` decides. At the end of the
+    warm-up, the steps are planned from what its steps took, and kept: the learning rate ends with them."""
     batch: Count = 8
     """Crops of a step."""
     crop: Annotated[int, Meta(ge=8, le=256)] = 64
@@ -281,6 +284,8 @@ def _problems(config: TrainConfig) -> list[str]:
     ends = [0, *config.schedule.restarts, config.schedule.steps]
     if sorted(set(ends)) != ends:
         found.append(f"schedule.restarts: ascending steps between 0 and {config.schedule.steps} expected")
+    if config.schedule.seconds and (config.schedule.restarts or not config.schedule.warmup_steps):
+        found.append("schedule.seconds: a warm-up, to be timed, and no restarts expected with it")
     loss = config.loss
     if not loss.pixel + loss.perceptual + loss.adversarial:
         found.append("loss: all three weights are 0")

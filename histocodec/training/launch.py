@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import platform
+import time
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import torch
 from safetensors import SafetensorError
@@ -47,6 +50,7 @@ def run_training(
     device: str = "cpu",
     workers: int = 1,
     overwrite: bool = False,
+    seconds: float | None = None,
     progress: TrainingProgress = silent,
 ) -> Package:
     """Train as `config` says and write the package `output`, atomically.
@@ -59,10 +63,13 @@ def run_training(
     workers: processes that fill the pool of crops, if the configuration has one.
     folder: keeps what is needed to resume, the log and the figures: config.json, metrics.jsonl, checkpoint.pt,
     entropy.png, training.png. The same call resumes a run that was interrupted.
+    seconds: time for this call, reading the data included; the package, if it comes to that, is made after it.
 
     Raises SettingsError (the configuration, the weights to start from, a checkpoint of something else, no tissue),
-    UnreadableSource, UnsupportedResolution, TrainingDiverged, GeneratorError (the device), OutputError.
+    UnreadableSource, UnsupportedResolution, TrainingDiverged, TrainingPaused (`seconds` are over), GeneratorError (the
+    device), OutputError.
     """
+    deadline = math.inf if seconds is None else time.monotonic() + seconds
 
     def without_numbers(name: str, done: int, total: int) -> None:
         progress(name, done, total, {})
@@ -94,13 +101,13 @@ def run_training(
 
     def log(row: Row) -> None:
         training_figure(run.log.rows(), folder / "training.png", config.name, bicubic_db)
-        progress("training", int(row["step"]), config.schedule.steps, row)
+        progress("training", int(row["step"]), run.schedule.steps, row)
 
-    shipping.load_state_dict(run.train(patches, watch=watch, progress=log).state_dict())
+    trained = run.train(patches, watch=watch, progress=log, deadline=deadline)
+    shipping.load_state_dict(trained.state_dict())
     second = None if run.downsampling is None else run.downsampling.averaged
-    packages = packages_of(
-        config, shipping, second, patches, measured_tiles, device, stage(without_numbers, "measuring")
-    )
+    done = msgspec.structs.replace(config, schedule=run.schedule)  # with the steps that it really had
+    packages = packages_of(done, shipping, second, patches, measured_tiles, device, stage(without_numbers, "measuring"))
     if packages.downsampler is not None and beside is not None:
         with atomic_output(beside, overwrite=overwrite) as file:
             file.write(packages.downsampler.data)

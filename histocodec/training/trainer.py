@@ -9,13 +9,14 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..errors import GeneratorError, SettingsError, TrainingDiverged
+from ..errors import GeneratorError, SettingsError, TrainingDiverged, TrainingPaused
 from .checkpoint import Standing, Stateful, load_checkpoint, save_checkpoint
-from .config import NetworkConfig, TrainConfig
+from .config import NetworkConfig, ScheduleConfig, TrainConfig
 from .data.downsampling import fixed_downsampling
 from .data.pairs import CropShape, training_pairs
 from .data.patches import Patches
@@ -27,7 +28,7 @@ from .losses import PerceptualLoss, discriminator_loss, generator_loss, pixel_lo
 from .metrics_log import MetricsLog, Row
 from .networks import Network, build_network
 from .optim.expansion import effective, expand
-from .optim.schedule import ADAM_BETAS, optimisers_for, rate_share
+from .optim.schedule import ADAM_BETAS, optimisers_for, rate_share, steps_in_time
 
 Weights = dict[str, Tensor]
 
@@ -93,18 +94,33 @@ class TrainingRun:
         if config.downsampler is not None:
             self.downsampling = DownsamplerTraining(config.downsampler, self.network, config.schedule.crop, self.device)
         self._rates = [group["lr"] for group in self._groups()]
-        self.step, self.spent_s = load_checkpoint(self._checkpoint, config, self._parts(), self.device)
+        standing = load_checkpoint(self._checkpoint, config, self._parts(), self.device)
+        self.step, self.spent_s, self.planned_steps = standing
+        self._took: list[float] = []
         self.log.drop_after(self.step)
 
-    def train(self, patches: Patches, *, watch: Callable[[Network], Row], progress: Callable[[Row], None]) -> Network:
+    @property
+    def schedule(self) -> ScheduleConfig:
+        """Schedule of the configuration, with the steps that were planned if time decides."""
+        return msgspec.structs.replace(self.config.schedule, steps=self.planned_steps or self.config.schedule.steps)
+
+    def train(
+        self,
+        patches: Patches,
+        *,
+        watch: Callable[[Network], Row],
+        progress: Callable[[Row], None],
+        deadline: float = math.inf,
+    ) -> Network:
         """Train to the last step and return the network with averaged weights.
 
         The network is as it trained: with the hyperparameters of `while_training`.
-        watch: measures the averaged network. progress: is given each row that is logged.
+        watch: measures the averaged network. progress: is given each row that is logged. deadline: `time.monotonic()`
+        after which no further step begins; a checkpoint is saved and TrainingPaused raised.
         Raises TrainingDiverged if a loss or a gradient is no longer a number, before it reaches the weights, and
         GeneratorError if the device fails, for want of memory for instance. The last checkpoint stays as it was.
         """
-        schedule = self.config.schedule
+        schedule = self.schedule
         since: list[dict[str, Tensor]] = []
         if self.step >= schedule.steps:
             return self.averaged
@@ -115,13 +131,23 @@ class TrainingRun:
                 else stack.enter_context(closing(prefetched(lambda: self._batches(patches))))
             )
             while self.step < schedule.steps:
+                if time.monotonic() >= deadline:
+                    self._save()
+                    raise TrainingPaused(
+                        f"the time is over after step {self.step} of {schedule.steps}; the same command goes on from "
+                        f"the checkpoint in {self.folder}"
+                    )
                 batch = next(batches)
                 started = time.monotonic()
                 try:
                     since.append(self._advance(Batch(*(part.to(self.device) for part in batch))))
                 except RuntimeError as error:
                     raise GeneratorError(f"step {self.step} failed on {self.device}: {str(error)[:300]}") from error
-                self.spent_s += time.monotonic() - started
+                self._took.append(time.monotonic() - started)
+                self.spent_s += self._took[-1]
+                if schedule.seconds and self.planned_steps is None and self.step >= schedule.warmup_steps:
+                    self.planned_steps = steps_in_time(schedule, self.step, self.spent_s, self._took)
+                    schedule = self.schedule
                 last = self.step == schedule.steps
                 watched = self.step % schedule.watch_every == 0 or last
                 if self.step % schedule.log_every == 0 or watched:
@@ -132,9 +158,12 @@ class TrainingRun:
                     self.log.append(row)
                     progress(row)
                 if self.step % schedule.save_every == 0 or last:
-                    standing = Standing(self.step, self.spent_s)
-                    save_checkpoint(self._checkpoint, self.config, standing, self._parts())
+                    self._save()
         return self.averaged
+
+    def _save(self) -> None:
+        standing = Standing(self.step, self.spent_s, self.planned_steps)
+        save_checkpoint(self._checkpoint, self.config, standing, self._parts())
 
     @property
     def _checkpoint(self) -> Path:
@@ -182,7 +211,7 @@ class TrainingRun:
     def _advance(self, batch: Batch) -> dict[str, Tensor]:
         """Take one step on one batch and return the losses by name."""
         loss = self.config.loss
-        share = rate_share(self.config.schedule, self.step)
+        share = rate_share(self.schedule, self.step)
         for group, rate in zip(self._groups(), self._rates, strict=True):
             group["lr"] = rate * share
         adversarial = self.discriminator is not None and self.step >= loss.adversarial_from_step

@@ -39,7 +39,7 @@ def test_a_joint_run_writes_both_packages(data: Path, tmp_path: Path) -> None:
     assert bargains
     assert np.isfinite(bargains).all()
     state = torch.load(output.parent / "checkpoint.pt", weights_only=True)
-    assert state["step"] == 6
+    assert state["standing"]["step"] == 6
     assert state["averaged_downsampler"]["tail.weight"].abs().max() > 1e-4  # it began as zeros
     whole, averaged = floats_of(beside.net), ResidualDownsampler(4, 4)
     assert isinstance(whole, ResidualDownsampler)
@@ -62,7 +62,7 @@ def test_an_interrupted_joint_run_goes_on(data: Path, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         run_training(config(**JOINT), output, data=data, folder=output.parent, progress=interrupted)
     assert not output.with_name("tiny-down.safetensors").exists()
-    assert torch.load(output.parent / "checkpoint.pt", weights_only=True)["step"] == 3
+    assert torch.load(output.parent / "checkpoint.pt", weights_only=True)["standing"]["step"] == 3
     run_training(config(**JOINT), output, data=data, folder=output.parent)
     rows = [json.loads(line) for line in (output.parent / "metrics.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == [2, 4, 6]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -27,6 +29,7 @@ from histocodec.errors import (
     OutputExists,
     SettingsError,
     TrainingDiverged,
+    TrainingPaused,
     UnreadableSource,
     UnsupportedResolution,
 )
@@ -40,6 +43,7 @@ from histocodec.training.metrics_log import Row
 from histocodec.training.networks import build_network
 from histocodec.training.quantise import floats_of
 from histocodec.training.trainer import TrainingRun
+from tests.places import REPOSITORY
 from tests.training.inputs import config, vgg_weights, write_data, write_tiles
 
 RRDB = {
@@ -57,6 +61,14 @@ GAN = {
         "discriminator_features": 4,
     },
 }
+TINY = """\
+name = "tiny-x4"
+licence = "CC0-1.0"
+network = { architecture = "plain", hyperparameters = { scale = 4, channels = 8, pairs = 1 } }
+data = { train = { train = 1.0 }, patch = 400, entropy_bits = 3.0 }
+schedule = { steps = 6, batch = 2, crop = 16 }
+bases = [{ codec = "uncoded", share = 1.0 }]
+"""
 
 
 @pytest.fixture(scope="module")
@@ -300,6 +312,52 @@ def test_the_log_of_a_resumed_run_has_each_step_once(data: Path, tmp_path: Path)
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6]
     assert [row["step"] for row in rows if "uncoded dB" in row] == [4, 6]
+
+
+def test_a_call_that_is_given_seconds_stops_with_a_checkpoint_and_goes_on(data: Path, tmp_path: Path) -> None:
+    def call(seconds: float | None) -> Package:
+        return run_training(config(), output, data=data, folder=output.parent, seconds=seconds)
+
+    output = tmp_path / "run" / "out.safetensors"
+    with pytest.raises(TrainingPaused, match="after step 0 of 6; the same command goes on"):
+        call(0)
+    run = TrainingRun(config(), output.parent)
+    patches = collect_patches(config().data, data, 1)
+    over: list[Row] = []
+
+    def progress(row: Row) -> None:
+        over.append(row)
+        monkey.setattr("histocodec.training.trainer.time.monotonic", lambda: 1e12)
+
+    with pytest.MonkeyPatch.context() as monkey, pytest.raises(TrainingPaused, match="after step 2 of 6"):
+        run.train(patches, watch=lambda network: {}, progress=progress, deadline=1e11)
+    assert len(over) == 1
+    shutil.copytree(output.parent, tmp_path / "elsewhere")  # as files that came back from another machine
+    paused, whole = call(None), train(data, tmp_path / "whole")
+    assert paused.data == Package(whole.read_bytes()).data
+    output = tmp_path / "elsewhere" / "out.safetensors"
+    assert call(3600).data == paused.data
+
+
+def test_steps_are_planned_from_the_time_that_a_run_is_given(data: Path, tmp_path: Path) -> None:
+    changes: dict[str, Any] = {"schedule__seconds": 5.0, "schedule__steps": 100_000, "schedule__save_every": 1}
+    with pytest.raises(TrainingPaused):
+        run_training(config(**changes), tmp_path / "p", data=data, folder=tmp_path, seconds=0)
+    assert TrainingRun(config(**changes), tmp_path).planned_steps is None
+    package = run_training(config(**changes), tmp_path / "p", data=data, folder=tmp_path)
+    run = TrainingRun(config(**changes), tmp_path)
+    assert run.planned_steps == run.step == package.card.training["schedule"]["steps"]
+    assert 2 < run.step < 100_000
+
+
+def test_a_paused_run_has_an_exit_code_of_its_own(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "tiny.toml").write_text(TINY)
+    command = [sys.executable, "-m", "histocodec", "train", "tiny.toml", "--data", str(data), "--seconds", "0"]
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment)
+    assert done.returncode == 75, done.stderr
+    assert "the same command goes on" in done.stderr
+    assert (tmp_path / "runs" / "tiny-x4" / "checkpoint.pt").exists()
 
 
 def test_a_device_that_is_not_here_is_named(data: Path, tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from statistics import median
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +13,8 @@ from ..config import ScheduleConfig
 from .muon import Muon
 
 ADAM_BETAS = (0.9, 0.99)
+_CAUTION = 0.97
+"""Share of the time left that is planned to be used."""
 
 
 def optimisers_for(schedule: ScheduleConfig, network: nn.Module) -> list[torch.optim.Optimizer]:
@@ -27,6 +31,16 @@ def optimisers_for(schedule: ScheduleConfig, network: nn.Module) -> list[torch.o
         (matrices if parameter.dim() > 1 and not last else others).append(parameter)
     adam = torch.optim.Adam(others, schedule.adam_learning_rate, betas=ADAM_BETAS)
     return [Muon(matrices, schedule.learning_rate, weight_decay=schedule.weight_decay), adam]
+
+
+def steps_in_time(schedule: ScheduleConfig, step: int, spent_s: float, took: Sequence[float]) -> int:
+    """Plan the steps of a run that `schedule.seconds` decides: at least those done, at most `schedule.steps`.
+
+    step: steps done. spent_s: seconds spent on them. took: seconds of single steps; their median counts, since
+    the first ones of a call are slow.
+    """
+    left = _CAUTION * (schedule.seconds - spent_s) / median(took)
+    return min(schedule.steps, step + max(0, int(left)))
 
 
 def rate_share(schedule: ScheduleConfig, step: int) -> float:
