@@ -15,6 +15,7 @@ from ..format.origin import Origin, check_origin, chosen_origin
 from ..format.regions import RegionsOfInterest
 from ..generators.catalogue import default_package, load_generator
 from ..generators.package import Package
+from ..pixels.resampler import Generator
 from ..pixels.tile_codecs import TileCodec
 from ..source import OnDamage, Source, open_source
 from .info import encode_info
@@ -157,15 +158,20 @@ def encode_command(
             deidentify=deidentify,
             seed=seed,
         )
-        wanted: str | Package | None = generator
-        if generator is None and device != "cpu" and settings.base != "auto":
-            wanted = default_package(base_scale(source, settings.base), settings.codec)
-        chosen = None if wanted is None else load_generator(wanted, device=device)
+        chosen = generator_for(source, settings, generator, device)
         report = encode(source, target, chosen, settings, tuner=tuner, overwrite=overwrite, progress=progress)
         LOG.debug("%s: %d bytes of %d", target, report.size_bytes, report.source_bytes)
         for note in report.notes:
             LOG.debug("note: %s", note)
     print_facts(encode_info(report), as_json)
+
+
+def generator_for(source: Source, settings: EncodeSettings, name: str | None, device: str) -> Generator | None:
+    """Return the generator that is named, or the default one if it has to run elsewhere than on the CPU."""
+    wanted: str | Package | None = name
+    if name is None and device != "cpu" and settings.base != "auto":
+        wanted = default_package(base_scale(source, settings.base), settings.codec)
+    return None if wanted is None else load_generator(wanted, device=device)
 
 
 def _slide_tuner(seconds: float, seed: int, device: str) -> Tuner:

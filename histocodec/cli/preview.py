@@ -11,14 +11,12 @@ from typing import Annotated, Literal
 import typer
 
 from ..encoder import EncodeSettings
-from ..encoder.base_choice import base_scale
 from ..encoder.preview import RATIOS, Preview, Refused, preview
 from ..encoder.settings import Magnification
-from ..generators.catalogue import default_package, load_generator
-from ..generators.package import Package
 from ..pixels.tile_codecs import TileCodec
 from ..runtime.files import atomic_output, check_output
 from ..source import OnDamage, open_source
+from .encode import generator_for
 from .options import (
     Device,
     Json,
@@ -82,10 +80,7 @@ def preview_command(
         tempfile.TemporaryDirectory(prefix="histocodec-preview-") as folder,
     ):
         settings = EncodeSettings(base=base, codec=codec, downsampling=downsampling, seed=seed)
-        wanted: str | Package | None = generator
-        if generator is None and device != "cpu" and settings.base != "auto":
-            wanted = default_package(base_scale(source, settings.base), settings.codec)
-        chosen = None if wanted is None else load_generator(wanted, device=device)
+        chosen = generator_for(source, settings, generator, device)
         found = preview(source, Path(folder), chosen, settings, ratios=ratio or RATIOS, region=place, progress=progress)
         if output is not None:
             from ..comparison.preview_sheet import preview_sheet  # imports matplotlib
