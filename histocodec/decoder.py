@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -21,6 +20,7 @@ from .generators.predict import BlockPredictor
 from .geometry import Grid, Image, Region, Size
 from .pixels.resampler import Generator
 from .pixels.residual import Mode, add_residual
+from .runtime.by_process import ByProcess
 from .runtime.closing import Closing
 from .runtime.divided_image import DividedImage, Parts
 from .runtime.parallel import core_count, ordered_map, thread_count
@@ -29,18 +29,8 @@ from .runtime.tiled_image import TileCache, TiledImage
 BICUBIC = "bicubic"
 """The generator's name that asks for enlargement without a network; what comes out is then labelled so."""
 
-_loading = threading.Lock()
+_loading = ByProcess(threading.Lock)
 """Held while a generator is loaded: threads that begin together must not each build one."""
-
-
-def _renew_lock() -> None:
-    """Begin anew after a fork: the thread that held the lock is not there."""
-    global _loading
-    _loading = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_lock)
 
 
 class Decoder(Closing):
@@ -145,7 +135,7 @@ class Decoder(Closing):
         Raises UnknownGenerator, GeneratorMismatch, InvalidPackage, CorruptContainer.
         """
         if self._loaded is None:
-            with _loading:
+            with _loading():
                 if self._loaded is None:
                     self._loaded = _find_generator(self.container, self._wanted, self._device)
         return self._loaded
