@@ -19,7 +19,7 @@ from typing import Any
 from benchmarks import fidelity
 from benchmarks.mosaic import default_data
 from histocodec import load_generator
-from histocodec.generators.catalogue import FOR_AVIF, MODELS_FOLDER, downsampler_for, shipped_packages
+from histocodec.generators.catalogue import FOR_AV1, MODELS_FOLDER, downsampler_for, shipped_packages
 from histocodec.generators.package import Package, PackageCard
 from histocodec.pixels.downsample import downsample
 from histocodec.pixels.tile_codecs import TileCodec
@@ -31,8 +31,8 @@ FOLDERS = ("dev/monuseg", "foreign/tnbc", "foreign/brecahad")
 AT_20X = " at 20x"
 """Suffix of a folder's name for its tiles averaged 2 x 2 first, as a 20x scanner would give them."""
 BASES: dict[int, tuple[tuple[TileCodec | None, float], ...]] = {
-    4: ((None, 0.0), ("jp2k", 0.10), ("jp2k", 0.15), ("avif", 0.10), ("avif", 0.15), ("jpeg", 0.15)),
-    2: ((None, 0.0), ("jp2k", 0.10), ("jp2k", 0.20), ("avif", 0.10), ("avif", 0.20)),
+    4: ((None, 0.0), ("jp2k", 0.10), ("jp2k", 0.15), ("av1", 0.10), ("av1", 0.15), ("jpeg", 0.15)),
+    2: ((None, 0.0), ("jp2k", 0.10), ("jp2k", 0.20), ("av1", 0.10), ("av1", 0.20)),
 }
 """Base codec and bits per full pixel, by scale; each tile takes the highest quality that fits."""
 
@@ -56,7 +56,7 @@ def measure(data: Path, names: Sequence[str], known: dict[str, Any]) -> dict[str
                 for codec, rate in bases:
                     tiles: list[EvaluationTile] = []
                     for generator in generators:
-                        if generator.scale != scale or (codec != "avif" and generator.name in AVIF_ALONE):
+                        if generator.scale != scale or (codec != "av1" and generator.name in AV1_ALONE):
                             continue
                         row: dict[str, Any] = {"generator": generator.name, "folder": folder + suffix, "codec": codec}
                         row["asked_bpp"] = rate
@@ -97,7 +97,7 @@ IN_FLOATS = {
 }
 """Packages in floats that were quantised to those which ship (`benchmarks.integers --convert`)."""
 
-AVIF_ALONE = frozenset(FOR_AVIF.values())
+AV1_ALONE = frozenset(FOR_AV1.values())
 """Generators that are not meant for bases in another codec."""
 
 
@@ -184,7 +184,7 @@ def _promise(package: Package) -> str:
 
 def _task(card: PackageCard, magnification: str) -> str:
     made = f"made by the downsampler {card.downsampler}" if card.downsampler else "box-averaged"
-    coded = "coded as avif" if card.name in AVIF_ALONE else "coded as jp2k, avif or jpeg, or not at all"
+    coded = "coded as av1" if card.name in AV1_ALONE else "coded as jp2k, av1 or jpeg, or not at all"
     return f"Predicts {magnification} that was {made}, and {coded}."
 
 
@@ -204,7 +204,7 @@ def downsampler_card(package: Package) -> str:
 it. A decoder does not need it.
 
 **What it does.** Adds to the box average what three convolutions make of the full pixels. It was trained together with
-the generator that names it in its card, AVIF between them, for the most decibels at equal bytes. Colours and contrast
+the generator that names it in its card, AV1 between them, for the most decibels at equal bytes. Colours and contrast
 stay (means of 4 x 4 base pixels are 43 dB from the box average's), while single pixels carry more of the fine structure
 than an average does: a base is 25 to 29 dB from the box average, and looks sharpened, a little speckled.
 

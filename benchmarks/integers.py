@@ -22,7 +22,7 @@ from safetensors.torch import load as load_tensors
 from benchmarks.mosaic import default_data
 from histocodec.generators.catalogue import (
     FOLDERS,
-    FOR_AVIF,
+    FOR_AV1,
     MODELS_FOLDER,
     downsampler_for,
     find_package,
@@ -111,7 +111,7 @@ def measure(
         network = ancestor(folder, name)
         assert isinstance(network, PlainNet)
         in_floats, generator = FloatGenerator(name, network), load_generator(name)
-        codec: TileCodec = "avif" if name in FOR_AVIF.values() else "jp2k"
+        codec: TileCodec = "av1" if name in FOR_AV1.values() else "jp2k"
         downsampler = downsampler_for(generator, generator.scale)
         own = find_package(name).card.downsampler
         for part in TILES:

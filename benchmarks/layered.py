@@ -81,9 +81,9 @@ class Setting:
 
 
 SETTINGS = (
-    Setting("avif", "avif-x2", "avif", (15, 40, 65)),
-    Setting("avif", "avif-x4", "avif", (35, 60)),
-    Setting("avif", "avif-x2", "jp2k", (15, 30, 45, 60)),
+    Setting("av1", "avif-x2", "av1", (15, 40, 65)),
+    Setting("av1", "avif-x4", "av1", (35, 60)),
+    Setting("av1", "avif-x2", "jp2k", (15, 30, 45, 60)),
     Setting("jp2k", "fidelity-x2", "jp2k", (22, 25, 28, 31)),
     Setting("jp2k", "fidelity-x4", "jp2k", (20, 24, 28)),
 )
@@ -131,7 +131,7 @@ def _layer(image: Image, prediction: Image, floor_db: float, codec: TileCodec, s
     """Return the bytes of the layer, and the PSNR that it leads to."""
     plain = EnhancementCoder(codec)
     coders = [plain]
-    if codec == "avif":
+    if codec == "av1":
         of_residual, of_native = (fit_colours(part.reshape(-1, 3)) for part in (residual(image, prediction), image))
         coders = [EnhancementCoder(codec, of_residual, of_native), *([plain] if floor_db > HIGH_FLOOR else [])]
     found = []

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from histocodec.generators.catalogue import DEFAULTS, FOR_AVIF, shipped_packages
+from histocodec.generators.catalogue import DEFAULTS, FOR_AV1, shipped_packages
 
 from . import fidelity, fields, generators
 from .bits import table as table_of_bits
@@ -50,9 +50,7 @@ JUDGED = (
 def generator_summary(results: dict[str, Any]) -> str:
     """Return one row a base, one column a folder: PSNR, gain over bicubic, SSIM."""
     rows = [
-        row
-        for row in results["rows"]
-        if row["generator"] in (FOR_AVIF if row["codec"] == "avif" else DEFAULTS).values()
+        row for row in results["rows"] if row["generator"] in (FOR_AV1 if row["codec"] == "av1" else DEFAULTS).values()
     ]
     folders = [
         folder for folder in dict.fromkeys(row["folder"] for row in rows) if not folder.endswith(generators.AT_20X)
@@ -163,7 +161,7 @@ def makers(digests: dict[str, str]) -> str:
 
 
 def _of_defaults(digests: dict[str, str]) -> dict[str, str]:
-    names = {*DEFAULTS.values(), *FOR_AVIF.values()}
+    names = {*DEFAULTS.values(), *FOR_AV1.values()}
     return {name: digest for name, digest in digests.items() if name in names}
 
 

@@ -15,7 +15,7 @@ RATIOS = (8.0, 12.0, 16.0, 24.0)
 MEASURES = ("psnr_db", "ssim", "stlpips", "nuclei_f1")
 OURS = "histocodec "
 SLOWER = "AVIF s3"
-"""Peers of more effort than histocodec's own AVIF, speed 6: compared apart."""
+"""Peers of more effort than histocodec's own AV1, speed 6: compared apart."""
 REFERENCE = "AVIF s6"
 
 Row = Mapping[str, Any]

@@ -14,7 +14,7 @@ from .ladder import TARGET_RATIOS
 from .measures import LOWER_IS_BETTER, SLOW, TITLES
 from .tables import mean_at
 
-_OURS_STYLES = {"avif 10x": ("#d55e00", "-"), "avif 20x": ("#e69f00", "-"), "jp2k 10x": ("#d55e00", "--")}
+_OURS_STYLES = {"av1 10x": ("#d55e00", "-"), "av1 20x": ("#e69f00", "-"), "jp2k 10x": ("#d55e00", "--")}
 """Okabe and Ito's colours, which the colour-blind can tell apart; histocodec is warm, the others cold or grey."""
 _PEER_STYLES = {
     "AVIF s6 /2 bicubic": ("#0072b2", "-"),

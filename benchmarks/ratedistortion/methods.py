@@ -16,7 +16,7 @@ from PIL import Image as PILImage
 
 import histocodec
 from histocodec import BicubicGenerator, Generator, load_generator
-from histocodec.generators.catalogue import DEFAULTS, FOR_AVIF, downsampler_for, find_package, load_downsampler
+from histocodec.generators.catalogue import DEFAULTS, FOR_AV1, downsampler_for, find_package, load_downsampler
 from histocodec.generators.predict import reconstruct
 from histocodec.geometry import Image
 from histocodec.pixels.downsample import downsample, shrink
@@ -163,7 +163,7 @@ class GeneratorChoice:
 
     def suits(self, codec: TileCodec) -> bool:
         """Tell if bases of this codec are measured with it: defaults are, with the codecs that they are defaults of."""
-        others = DEFAULTS if codec == "avif" else FOR_AVIF
+        others = DEFAULTS if codec == "av1" else FOR_AV1
         return self.name not in others.values()
 
     @property

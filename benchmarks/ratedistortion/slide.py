@@ -34,11 +34,11 @@ RATIOS = (8.0, 16.0, 24.0)
 TILE = 512
 """Full pixels a side of the peers' tiles, and of the tissue tiles that are compared."""
 PEERS = ("AVIF s6", "JPEG 2000", "AVIF s6 /2 bicubic", "AVIF s6 /4 bicubic")
-OURS: tuple[tuple[Literal["jp2k", "avif"], Literal["10x", "20x"]], ...] = (
+OURS: tuple[tuple[Literal["jp2k", "av1"], Literal["10x", "20x"]], ...] = (
     ("jp2k", "10x"),
     ("jp2k", "20x"),
-    ("avif", "10x"),
-    ("avif", "20x"),
+    ("av1", "10x"),
+    ("av1", "20x"),
 )
 
 
@@ -104,7 +104,7 @@ def _grid(size: int = SIZE) -> list[Region]:
 def ours(
     plan: Plan,
     slide: Slide,
-    codec: Literal["jp2k", "avif"],
+    codec: Literal["jp2k", "av1"],
     base: Literal["10x", "20x"],
     ratio: float,
     originals: Sequence[Image],

@@ -2,7 +2,7 @@
 
     python -m benchmarks.ratedistortion.tuned --data DATA
 
-As `histocodec tune` would: the generator for AVIF trained on with blocks of one source, here at the bytes of ratios 8
+As `histocodec tune` would: the generator for AV1 trained on with blocks of one source, here at the bytes of ratios 8
 to 24. Patients are shared with the measured tiles, as a slide shares its patient with itself. Writes the packages, and
 for each scale the file that `python -m benchmarks.ratedistortion --generator NAME@FILE` takes. A run states its steps,
 so it can be repeated; packages that are there are kept. A source whose blocks held back gain nothing keeps the
@@ -20,7 +20,7 @@ import numpy as np
 
 from benchmarks.mosaic import default_data
 from histocodec import Region, Size
-from histocodec.generators.catalogue import FOR_AVIF, downsampler_for, find_package
+from histocodec.generators.catalogue import FOR_AV1, downsampler_for, find_package
 from histocodec.generators.predict import read_with_halo
 from histocodec.geometry import Grid, Image
 from histocodec.pixels.downsample import shrink
@@ -46,7 +46,7 @@ def pairs(image: Image, downsampler: Downsampler, halo: int, ratio: float) -> li
     """Return the whole blocks of a tile whose base is coded to a ratio."""
     scale = downsampler.scale
     image = image[: image.shape[0] // scale * scale, : image.shape[1] // scale * scale]
-    base = code_at_rate(shrink(image, downsampler), "avif", scanner_bytes(image) / ratio).decoded
+    base = code_at_rate(shrink(image, downsampler), "av1", scanner_bytes(image) / ratio).decoded
     blocks = Grid(Size(base.shape[1], base.shape[0]), BLOCK)
 
     def read_base(region: Region) -> Image:
@@ -64,7 +64,7 @@ def pairs(image: Image, downsampler: Downsampler, halo: int, ratio: float) -> li
 
 def tuned_package(data: Path, source: str, scale: int, path: Path) -> None:
     """Tune the generator of a scale to a source, and write the package."""
-    start = find_package(FOR_AVIF[scale])
+    start = find_package(FOR_AV1[scale])
     paths = sorted(p for p in (data / source).iterdir() if p.suffix in TILE_SUFFIXES)
     learn: list[TuningBlock] = []
     held_back: list[TuningBlock] = []
@@ -90,7 +90,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=FOLDER)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    for scale, name in FOR_AVIF.items():
+    for scale, name in FOR_AV1.items():
         by_source = {}
         for source in TUNED:
             path = options.out / f"{name}-{Path(source).name}.safetensors"

@@ -49,7 +49,7 @@ def encode_command(
     ] = "10x",
     codec: Annotated[
         TileCodec,
-        typer.Option(help="Codec of the base: jp2k opens in OpenSlide and QuPath, avif is smallest, jpeg oldest."),
+        typer.Option(help="Codec of the base: jp2k opens in OpenSlide and QuPath, av1 is smallest, jpeg oldest."),
     ] = "jp2k",
     downsampling: Annotated[
         str | None,
@@ -111,7 +111,7 @@ def encode_command(
     ] = EncodeSettings.rest_loss_db,
     enhancement: Annotated[
         TileCodec | None,
-        typer.Option(help="Codec of the enhancement layer. Default: avif for an avif base, else jp2k."),
+        typer.Option(help="Codec of the enhancement layer. Default: av1 for an av1 base, else jp2k."),
     ] = None,
     deidentify: Annotated[
         bool, typer.Option("--deidentify", help="Drop label, macro and every property that can carry identity.")

@@ -103,7 +103,7 @@ def container_info(container: Container) -> dict[str, object]:
         "source_properties": len(slide.properties),
         "damaged": damaged_places(manifest),
         "opens_in": "histocodec; other TIFF readers show its reduced levels"
-        if manifest.base.codec == "avif"
+        if manifest.base.codec == "av1"
         else "OpenSlide, QuPath, tifffile, at the base's resolution",
         "notice": NOTICE,
     }

@@ -29,7 +29,7 @@ GOOD_FILL = 0.97
 
 OVERVIEW_QUALITY: dict[TileCodec, tuple[float, ...]] = {"jp2k": (33.5, 31.0, 28.0, 24.0), "jpeg": (90, 80, 65, 50)}
 """Qualities of the reduced levels on their codec's scale, the first choice first. They are what a recipient sees first,
-and all that other programs show of an AVIF file."""
+and all that other programs show of a file with an AV1 base."""
 
 OVERVIEW_SHARE = 0.1
 """Share of a budget that the reduced levels may take before they are coded at the next lower quality."""

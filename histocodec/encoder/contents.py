@@ -40,7 +40,7 @@ from .enhance import CodedEnhancement
 from .job import Job
 from .measure import Measured
 
-_DICOM_METHOD: dict[TileCodec, str] = {"jp2k": "ISO_15444_1", "avif": "ISO_23000_22", "jpeg": "ISO_10918_1"}
+_DICOM_METHOD: dict[TileCodec, str] = {"jp2k": "ISO_15444_1", "av1": "ISO_23000_22", "jpeg": "ISO_10918_1"}
 """DICOM's terms for the codecs, by which a manifest states its own lossy step."""
 
 

@@ -43,7 +43,7 @@ def _on_pixels(job: Job, manifest: Manifest) -> Iterator[str]:
     wanted = OVERVIEW_QUALITY[OVERVIEW_CODEC[codec]][0]
     if overview.quality != wanted:
         yield f"reduced levels coded at quality {overview.quality:g} in place of {wanted:g}, to fit the budget"
-    if manifest.base.downsampling and codec != "avif":
+    if manifest.base.downsampling and codec != "av1":
         yield (
             f"the base, which other readers open, was made by {manifest.base.downsampling.name}: "
             "they show its pixels sharpened (without that: --downsampling box, the box average)"

@@ -58,7 +58,7 @@ class EncodeSettings:
     """With regions and a ratio: the most that a block of tissue outside the regions may lose against the same file
     without regions. What would cost more is refused."""
     enhancement_codec: TileCodec | None = None
-    """Codec of the enhancement layer. None: `avif` for an AVIF base, else `jp2k`."""
+    """Codec of the enhancement layer. None: `av1` for an AV1 base, else `jp2k`."""
     deidentify: bool = False
     """True keeps of the source's metadata what is known to identify nobody."""
     seed: int = 0
@@ -101,7 +101,7 @@ class EncodeSettings:
     @property
     def codec_of_enhancement(self) -> TileCodec:
         """The codec of the enhancement layer that is used."""
-        return self.enhancement_codec or ("avif" if self.codec == "avif" else "jp2k")
+        return self.enhancement_codec or ("av1" if self.codec == "av1" else "jp2k")
 
     def _check_floors(self) -> None:
         for name, floor_db in (("min_psnr_db", self.min_psnr_db), ("roi_psnr_db", self.roi_psnr_db)):

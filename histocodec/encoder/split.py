@@ -25,7 +25,7 @@ from .coded_pyramid import BaseRate, CodedPyramid, coded_on_demand
 from .job import Job
 from .overhead import overhead_bytes
 
-LOWEST_QUALITY: dict[TileCodec, float] = {"jp2k": 26.0, "avif": 30.0, "jpeg": 30.0}
+LOWEST_QUALITY: dict[TileCodec, float] = {"jp2k": 26.0, "av1": 30.0, "jpeg": 30.0}
 """The lowest quality of a base whose quality a floor alone decides. A high floor would make do with less; but the base
 is what every coarser level shows, and what is left when the layer is taken off. A ratio may ask for less."""
 
@@ -130,17 +130,17 @@ class Estimate:
 
     def _coder(self, blocks: Sequence[Block], floor_db: float) -> EnhancementCoder:
         unturned = _unturned(self._job)
-        turns = bool(blocks) and unturned.codec == "avif" and floor_db <= _TURNED_UP_TO_DB
+        turns = bool(blocks) and unturned.codec == "av1" and floor_db <= _TURNED_UP_TO_DB
         return _turning(unturned, blocks) if turns else unturned
 
 
 def choose_coder(job: Job, base: CodedPyramid, floors: Floors) -> EnhancementCoder:
-    """Return how to code the layer: for `avif` with its colours turned, if a few blocks then take fewer bytes.
+    """Return how to code the layer: for `av1` with its colours turned, if a few blocks then take fewer bytes.
 
     High floors gain nothing: the turned colours have 8 bits as well.
     """
     unturned = _unturned(job)
-    if unturned.codec != "avif":
+    if unturned.codec != "av1":
         return unturned
     read = job.blocks(base.decoded_base().read)
     groups: list[tuple[float, float, list[Block]]] = []

@@ -14,7 +14,7 @@ from ..pixels.tile_codecs import TileCodec
 from .strict_json import MAX_WHOLE, Above, OneOf, Pattern, Range
 from .tags import MAX_COLOUR, MAX_HALO, MAX_SIDE, MAX_SUBIFDS
 
-OVERVIEW_CODEC: dict[TileCodec, TileCodec] = {"jp2k": "jp2k", "avif": "jp2k", "jpeg": "jpeg"}
+OVERVIEW_CODEC: dict[TileCodec, TileCodec] = {"jp2k": "jp2k", "av1": "jp2k", "jpeg": "jpeg"}
 """Codec of the reduced levels, by that of the base."""
 
 LEVEL_STEP = 8
@@ -296,11 +296,11 @@ class SubIfds:
 def number_subifds(
     codec: TileCodec, *, tissue_map: bool = True, quality_map: bool = False, enhancement: bool = False
 ) -> SubIfds:
-    """Return where a writer puts an AVIF base, which other readers cannot show, and the layers that are there.
+    """Return where a writer puts an AV1 base, which other readers cannot show, and the layers that are there.
 
     codec: that of the base.
     """
-    present = (codec == "avif", tissue_map, quality_map, enhancement)
+    present = (codec == "av1", tissue_map, quality_map, enhancement)
     return SubIfds(*(sum(present[:place]) if there else None for place, there in enumerate(present)))
 
 

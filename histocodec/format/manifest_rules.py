@@ -38,10 +38,10 @@ def base_problems(slide: SlideEntry, base: BaseEntry) -> Problems:
     if base.levels != expected:
         yield "base.levels", f"expected {len(expected)} levels from {expected[0].size}, found other sizes"
     colours = len(base.colour or ())
-    if colours != (BASE_COLOURS if base.codec == "avif" else 0):
-        yield "base.colour", f"expected twelve numbers for avif, else none, found {colours}"
-    if (base.subifd is not None) != (base.codec == "avif"):
-        yield "base.subifd", "an avif base lies in a SubIFD, and no other"
+    if colours != (BASE_COLOURS if base.codec == "av1" else 0):
+        yield "base.colour", f"expected twelve numbers for av1, else none, found {colours}"
+    if (base.subifd is not None) != (base.codec == "av1"):
+        yield "base.subifd", "an av1 base lies in a SubIFD, and no other"
 
 
 def prediction_problems(base: BaseEntry, prediction: PredictionEntry) -> Problems:
@@ -75,8 +75,8 @@ def layer_problems(
             sentence = f"expected squares that make up a block of {side} px, found {enhancement.square}"
             yield "layers.enhancement.square", sentence
         colours, codec = enhancement.colour, enhancement.codec
-        if colours is not None and (len(colours) != LAYER_COLOURS or codec != "avif"):
-            yield "layers.enhancement.colour", f"expected 24 numbers and avif, found {len(colours)} and {codec}"
+        if colours is not None and (len(colours) != LAYER_COLOURS or codec != "av1"):
+            yield "layers.enhancement.colour", f"expected 24 numbers and av1, found {len(colours)} and {codec}"
     subifds = [layer.subifd for layer in layers.present] + ([] if base.subifd is None else [base.subifd])
     if len(set(subifds)) != len(subifds):
         yield "layers", "two of base and layers in one SubIFD"

@@ -44,8 +44,8 @@ RGB, YCBCR = 2, 6
 CENTIMETRE = 3
 """Value of ResolutionUnit."""
 
-COMPRESSION: dict[TileCodec, int] = {"jp2k": 33005, "avif": 65310, "jpeg": 7}
-"""TIFF compression of the base tiles. 33005: JPEG 2000 as Aperio writes it; TIFF has no number for AVIF."""
+COMPRESSION: dict[TileCodec, int] = {"jp2k": 33005, "av1": 65310, "jpeg": 7}
+"""TIFF compression of the base tiles. 33005: JPEG 2000 as Aperio writes it; TIFF has no number for AV1."""
 COMPRESSION_ZSTD = 50000
 COMPRESSION_JPEG = COMPRESSION["jpeg"]
 

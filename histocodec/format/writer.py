@@ -184,16 +184,16 @@ class _Images:
 
 
 def _tifffile_compression(codec: TileCodec) -> int:
-    """Return the number to give to tifffile, which refuses AVIF's: JPEG 2000's, until `_correct_compression`."""
-    return COMPRESSION["jp2k" if codec == "avif" else codec]
+    """Return the number to give to tifffile, which refuses AV1's: JPEG 2000's, until `_correct_compression`."""
+    return COMPRESSION["jp2k" if codec == "av1" else codec]
 
 
 def _correct_compression(file: IO[bytes], manifest: Manifest) -> None:
-    """Set the compression of the SubIFDs that hold AVIF, which tifffile has written as JPEG 2000."""
+    """Set the compression of the SubIFDs that hold AV1, which tifffile has written as JPEG 2000."""
     places = [(manifest.base.codec, manifest.base.subifd)]
     if manifest.layers.enhancement is not None:
         places.append((manifest.layers.enhancement.codec, manifest.layers.enhancement.subifd))
-    wrong = [subifd for codec, subifd in places if codec == "avif" and subifd is not None]
+    wrong = [subifd for codec, subifd in places if codec == "av1" and subifd is not None]
     if not wrong:
         return
     file.seek(0)  # tifffile takes the position for the file's beginning
@@ -203,5 +203,5 @@ def _correct_compression(file: IO[bytes], manifest: Manifest) -> None:
         for subifd in wrong:
             page = pages[subifd]
             assert isinstance(page, tifffile.TiffPage)
-            page.tags["Compression"].overwrite(COMPRESSION["avif"])
+            page.tags["Compression"].overwrite(COMPRESSION["av1"])
     file.seek(0, 2)

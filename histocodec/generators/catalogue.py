@@ -32,8 +32,8 @@ FOLDERS: dict[Kind, str] = {"generator": ".", "downsampler": "downsamplers"}
 DEFAULTS = {4: "fidelity-x4", 2: "fidelity-x2"}
 """Generators by scale that a slide is encoded with unless told otherwise."""
 
-FOR_AVIF = {4: "avif-x4", 2: "avif-x2"}
-"""Generators by scale that take the place of `DEFAULTS` where the base is in AVIF."""
+FOR_AV1 = {4: "avif-x4", 2: "avif-x2"}
+"""Generators by scale that take the place of `DEFAULTS` where the base is in AV1."""
 
 SCALES = (2, 4)
 
@@ -78,7 +78,7 @@ def default_generator(scale: int, codec: TileCodec = "jp2k") -> Generator:
 
 def default_package(scale: int, codec: TileCodec = "jp2k") -> Package:
     """Return the package of `default_generator`, without building its network."""
-    return find_package((FOR_AVIF if codec == "avif" else DEFAULTS)[scale])
+    return find_package((FOR_AV1 if codec == "av1" else DEFAULTS)[scale])
 
 
 def downsampler_for(generator: Generator | Package, scale: int, wish: str | None = None) -> Downsampler:

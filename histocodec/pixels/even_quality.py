@@ -36,12 +36,12 @@ _CLOSE_DB = 0.1
 _MOST_TRIES = 6
 
 _GLASS_STEPS = 0.8
-_GLASS_BITS: dict[TileCodec, float] = {"jp2k": 0.05, "avif": 0.05, "jpeg": 0.3}
+_GLASS_BITS: dict[TileCodec, float] = {"jp2k": 0.05, "av1": 0.05, "jpeg": 0.3}
 """The most that the mean of a flat cell may move, in 8-bit steps (nineteen in twenty have to keep to it), and the bits
 a pixel up to which a tile is coded better for its sake. Where there is much tissue as well, the glass would cost more
 than it is worth."""
 
-_GLASS_RISE: dict[TileCodec, float] = {"jp2k": 2.0, "avif": 8, "jpeg": 10}
+_GLASS_RISE: dict[TileCodec, float] = {"jp2k": 2.0, "av1": 8, "jpeg": 10}
 """Steps on the codec's quality scale by which a tile is coded better at a time."""
 
 _LEAST = 64
@@ -82,7 +82,7 @@ class EvenCoder:
             part = _Part(np.ascontiguousarray(image[:height, :width]))
             tile = _faded(image, height, width) if self.codec == "jp2k" else _continued(image, height, width)
         code = self.prepare(tile)
-        if self.codec == "avif":
+        if self.codec == "av1":
             quality = min(quality + _lost_to_flatness(part, tile), QUALITY_SCALES[self.codec].high)
         if self.codec != "jp2k":
             data = code(quality)

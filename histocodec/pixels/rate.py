@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 from .tile_codecs import QUALITY_SCALES, TileCodec
 
-SEARCH_RANGES: dict[TileCodec, tuple[float, float]] = {"jp2k": (16.0, 50.0), "avif": (4, 98), "jpeg": (4, 98)}
+SEARCH_RANGES: dict[TileCodec, tuple[float, float]] = {"jp2k": (16.0, 50.0), "av1": (4, 98), "jpeg": (4, 98)}
 """Qualities that rate control chooses from. Below them a base is no longer recognisable as tissue; above them bytes
 grow and nothing else does."""
 
-_USUAL: dict[TileCodec, float] = {"jp2k": 29.0, "avif": 36, "jpeg": 40}
+_USUAL: dict[TileCodec, float] = {"jp2k": 29.0, "av1": 36, "jpeg": 40}
 """Qualities at which searches begin: about what a ratio of 16 leaves room for."""
 
 NEARLY_FULL = 0.99

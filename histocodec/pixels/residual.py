@@ -28,12 +28,12 @@ HIGHEST_FLOOR_DB = 50.0
 _CLOSE_DB = 0.06
 """A tile that exceeds the floor by less is not made smaller."""
 
-_DB_PER_QUALITY: dict[TileCodec, float] = {"jp2k": 1.0, "avif": 0.18, "jpeg": 0.15}
+_DB_PER_QUALITY: dict[TileCodec, float] = {"jp2k": 1.0, "av1": 0.18, "jpeg": 0.15}
 """About the gain in dB of one step of quality."""
 
 _FIRST_QUALITY: dict[TileCodec, Callable[[float], float]] = {
     "jp2k": lambda floor_db: floor_db,
-    "avif": lambda floor_db: 60 + (floor_db - 34) / 0.18,
+    "av1": lambda floor_db: 60 + (floor_db - 34) / 0.18,
     "jpeg": lambda floor_db: 80 + (floor_db - 34) / 0.15,
 }
 

@@ -3,7 +3,7 @@
 | codec  | codestream                             | quality scale                             |
 |--------|----------------------------------------|-------------------------------------------|
 | `jp2k` | JPEG 2000 Part 1, irreversible, with the multiple component transform | PSNR in dB, 10 to 60 |
-| `avif` | bare AV1 still picture (`av1`) of three full planes, speed 6 | libavif quality, whole numbers 0 to 100 |
+| `av1` | bare AV1 still picture (`av1`) of three full planes, speed 6 | libavif quality, whole numbers 0 to 100 |
 | `jpeg` | JPEG baseline, 4:2:0 or 4:4:4, optimised Huffman tables as a rule | libjpeg quality, whole numbers 1 to 100 |
 
 The quality scales are the libraries' own: they mean what their manuals say, and are compared by bytes, not by number.
@@ -24,7 +24,7 @@ from ..errors import SettingsError
 from ..geometry import Image
 from . import av1
 
-TileCodec = Literal["jp2k", "avif", "jpeg"]
+TileCodec = Literal["jp2k", "av1", "jpeg"]
 TILE_CODECS: tuple[TileCodec, ...] = get_args(TileCodec)
 
 Chroma = Literal["420", "444"]
@@ -58,7 +58,7 @@ class QualityScale:
 
 QUALITY_SCALES: dict[TileCodec, QualityScale] = {
     "jp2k": QualityScale(10.0, 60.0, whole=False),
-    "avif": QualityScale(0, 100, whole=True),
+    "av1": QualityScale(0, 100, whole=True),
     "jpeg": QualityScale(1, 100, whole=True),
 }
 
@@ -73,7 +73,7 @@ def encode_tile(
 ) -> bytes:
     """Code one tile as the codec's library does.
 
-    image: (height, width, 3) uint8 RGB; for `avif` also uint16 of 10 bits, as `colour.ColourTransform` makes them.
+    image: (height, width, 3) uint8 RGB; for `av1` also uint16 of 10 bits, as `colour.ColourTransform` makes them.
     quality: on the codec's own scale, see `QUALITY_SCALES`. jpeg_chroma: how `jpeg` subsamples it. jpeg_optimised: True
     for Huffman tables of its own. Raises SettingsError for a quality outside the scale. Deterministic: the same pixels
     give the same bytes.
@@ -87,7 +87,7 @@ def encode_tile(
             return bytes(
                 imagecodecs.jpeg2k_encode(np.ascontiguousarray(image), level=level, codecformat="j2k", numthreads=1)
             )
-        case "avif":
+        case "av1":
             return av1.encode(image, int(quality))
         case "jpeg":
             return bytes(
@@ -120,10 +120,10 @@ def decode_tile(data: bytes, codec: TileCodec, *, height: int, width: int) -> Im
 
 
 def decode_planes(data: bytes, *, height: int, width: int) -> NDArray[np.uint16]:
-    """Decode an `avif` tile of 10 bits into (height, width, 3) uint16; as `decode_tile`."""
-    planes = _decoded(data, "avif", height, width)
+    """Decode an `av1` tile of 10 bits into (height, width, 3) uint16; as `decode_tile`."""
+    planes = _decoded(data, "av1", height, width)
     if planes.dtype != np.uint16:
-        raise TileError(f"expected 10 bits a sample in an avif codestream, found {planes.dtype}")
+        raise TileError(f"expected 10 bits a sample in an av1 codestream, found {planes.dtype}")
     return planes
 
 
@@ -136,7 +136,7 @@ def _decoded(data: bytes, codec: TileCodec, height: int, width: int) -> NDArray[
         match codec:
             case "jp2k":
                 image = imagecodecs.jpeg2k_decode(data, numthreads=1)
-            case "avif":
+            case "av1":
                 image = av1.decode(data)
             case "jpeg":
                 image = imagecodecs.jpeg_decode(data)
@@ -159,7 +159,7 @@ def stated_size(data: bytes, codec: TileCodec) -> tuple[int, int] | None:
                 right, bottom, left, top = struct.unpack_from(">4I", data, 8)
                 # Three components of 8 bits, none subsampled: a codestream may state 16384.
                 return (bottom - top, right - left) if data[40:51] == b"\0\3\7\1\1\7\1\1\7\1\1" else None
-            case "avif":
+            case "av1":
                 header = av1.read_header(data)
                 return None if header is None else (header.height, header.width)
             case "jpeg":

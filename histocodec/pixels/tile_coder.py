@@ -14,7 +14,7 @@ from .downsample import extended
 from .even_quality import CodeAt, EvenCoder
 from .tile_codecs import Chroma, TileCodec, decode_planes, decode_tile, encode_tile
 
-TILES: dict[TileCodec, int] = {"jp2k": 256, "avif": 512, "jpeg": 256}
+TILES: dict[TileCodec, int] = {"jp2k": 256, "av1": 512, "jpeg": 256}
 """Base pixels a side of a stored tile."""
 
 
@@ -24,7 +24,7 @@ class TileCoder:
 
     codec: TileCodec
     colour: ColourTransform | None = None
-    """The transform of `avif` tiles, and of no others: what other readers open must have natural colours."""
+    """The transform of `av1` tiles, and of no others: what other readers open must have natural colours."""
     jpeg_chroma: Chroma = "420"
     """Chroma subsampling of `jpeg` tiles."""
     jpeg_optimised: bool = True
@@ -33,7 +33,7 @@ class TileCoder:
     @classmethod
     def fitted(cls, codec: TileCodec, pixels: NDArray[np.uint8]) -> TileCoder:
         """Return the coder for a base with such pixels, uint8 RGB of any shape that ends in 3."""
-        return cls(codec, fit_colours(pixels.reshape(-1, 3)) if codec == "avif" else None)
+        return cls(codec, fit_colours(pixels.reshape(-1, 3)) if codec == "av1" else None)
 
     def encode(
         self, tile: Image, quality: float, *, within: tuple[int, int] | None = None, context: Image | None = None

@@ -91,7 +91,7 @@ class AugmentConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class BaseConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One way in which bases are coded."""
 
-    codec: Literal["uncoded", "jp2k", "avif", "jpeg"]
+    codec: Literal["uncoded", "jp2k", "av1", "jpeg"]
     """Codec of the base."""
     share: Share
     """Weight of this way among all."""
@@ -174,6 +174,9 @@ class ScheduleConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Crops that are held on the device and drawn from again and again, while other processes replace the oldest: a GPU
     asks for crops faster than they can be coded. 0: every crop is used once, in an order that the seed fixes. With a
     pool the order is the machine's, so a second run gives other weights, of equal quality."""
+    draws_per_crop: Share = 0.0
+    """How often a crop of the pool is drawn before those who make crops make another: they leave the cores to the
+    steps. 0: they never wait."""
     final_share: Fraction = 1e-3
     """Share of the learning rate that is left at the end of the half cosine."""
     warmup_steps: Annotated[int, Meta(ge=0)] = 50
@@ -275,8 +278,8 @@ def _problems(config: TrainConfig) -> list[str]:
             )
         if config.downsampler.name == config.name:
             found.append("downsampler.name: another name than the generator's expected, since both are written")
-        if any(base.share and base.codec != "avif" for base in config.bases):
-            found.append("downsampler: it is trained with a stand-in for AVIF, so all bases have to be coded as that")
+        if any(base.share and base.codec != "av1" for base in config.bases):
+            found.append("downsampler: it is trained with a stand-in for AV1, so all bases have to be coded as that")
         if not config.schedule.pool:
             found.append("downsampler: schedule.pool expected, since other processes make bases with it meanwhile")
     if config.loss.adversarial and config.schedule.crop % 8:

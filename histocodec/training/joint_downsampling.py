@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from ..errors import SettingsError
 from ..runtime.files import replace_whole
-from .avif_surrogate import BITS, DCT_SIDE, SLOPES, STEPS, AvifSurrogate, interpolated
+from .av1_surrogate import BITS, DCT_SIDE, SLOPES, STEPS, Av1Surrogate, interpolated
 from .checkpoint import Stateful
 from .config import DownsamplerConfig
 from .data.pool import Batch
@@ -38,7 +38,7 @@ class DownsamplerTraining:
         """Build the downsampler and its optimiser.
 
         network: the generator. crop: base pixels a side, without the halo. Raises SettingsError if the stand-in for
-        AVIF cannot cut a crop and its halo into blocks.
+        AV1 cannot cut a crop and its halo into blocks.
         """
         if (crop + 2 * network.halo) % DCT_SIDE:
             raise SettingsError(
@@ -48,7 +48,7 @@ class DownsamplerTraining:
         self.config, self.scale = config, network.scale
         self.network, self.averaged = (ResidualDownsampler(self.scale, config.features).to(device) for _ in range(2))
         self.averaged.load_state_dict(self.network.state_dict())
-        self.surrogate = AvifSurrogate().to(device)
+        self.surrogate = Av1Surrogate().to(device)
         self.optimiser = torch.optim.Adam(self.network.parameters(), config.learning_rate, betas=ADAM_BETAS)
 
     def loss(self, batch: Batch, generator: Network) -> tuple[Tensor, dict[str, Tensor]]:

@@ -281,9 +281,15 @@ class TrainingRun:
             self.downsampling.save(followed)  # what lies there may be of another step, or of another run
         seed = (config.seed, self.step)
         maker = PairMaker(patches, self._shape, config.bases, config.augment, seed, followed, config.data.downsampler)
-        size = config.schedule.pool
-        pool = stack.enter_context(CropPool(maker, size=size, workers=self.workers, device=self.device))
-        return pool.batches(config.schedule.batch)
+        schedule = config.schedule
+        pool = CropPool(
+            maker,
+            size=schedule.pool,
+            workers=self.workers,
+            device=self.device,
+            draws_per_crop=schedule.draws_per_crop,
+        )
+        return stack.enter_context(pool).batches(schedule.batch)
 
     def _batches(self, patches: Patches) -> Iterator[Batch]:
         """Make batches from the current step on.

@@ -42,7 +42,7 @@ ALL_CODECS = [
     codecs.webp(),
     codecs.jp2_wsi(),
     codecs.shipped("jp2k"),
-    codecs.shipped("avif"),
+    codecs.shipped("av1"),
     codecs.shipped("jpeg"),
 ]
 
@@ -184,13 +184,13 @@ def test_a_tiled_coder_cuts_counts_and_joins() -> None:
 
 def test_histocodec_is_charged_index_and_checksums_and_tuned_packages() -> None:
     choice = GeneratorChoice("bicubic-x4")
-    method = next(m for m in methods.all_methods([choice]) if m.name == "histocodec avif 10x bicubic-x4")
+    method = next(m for m in methods.all_methods([choice]) if m.name == "histocodec av1 10x bicubic-x4")
     image = picture(512, 512)
     coded = method.coder.encode(method.coder.shrunk(image), 60)
     assert len(coded.streams) == 1
     base = downsample(image, 4)
-    colour = TileCoder.fitted("avif", base[::2, ::2]).colour
-    assert len(coded.streams[0]) == 1 + (96 if colour else 0) + len(TileCoder("avif", colour).encode(base, 60))
+    colour = TileCoder.fitted("av1", base[::2, ::2]).colour
+    assert len(coded.streams[0]) == 1 + (96 if colour else 0) + len(TileCoder("av1", colour).encode(base, 60))
     assert coded.overhead_bytes == 8 + 8 + 4
     assert method.generator_bytes("foreign/tnbc", 1 << 20) == 0
     tuned = Method("t", "histocodec", method.coder, tuned_bytes={"foreign/tnbc": 2_000_000})
@@ -281,7 +281,7 @@ def rows(method: str, values: dict[str, float], *, source: str = "dev/monuseg", 
     return found
 
 
-OURS_10, OURS_20 = "histocodec avif 10x g", "histocodec jp2k 20x g"
+OURS_10, OURS_20 = "histocodec av1 10x g", "histocodec jp2k 20x g"
 
 
 def test_the_contest_takes_the_best_setting_and_the_best_peer_that_reach_every_image() -> None:
@@ -338,9 +338,9 @@ def test_foreign_sources_count_alike_however_many_images_they_have() -> None:
 def test_tables_show_the_contest_and_leave_out_what_is_not_reached() -> None:
     own = rows(OURS_10, {"a": 30.0, "b": 32.0}) + rows("AVIF s6", {"a": 29.0, "b": 30.5}, most=16.0)
     text = tables.report({"rows": own})
-    assert "| 12x | PSNR dB | avif 10x g | 27.83 | AVIF s6 | 26.58 | **+1.25** (+1.00 to +1.50)" in text
+    assert "| 12x | PSNR dB | av1 10x g | 27.83 | AVIF s6 | 26.58 | **+1.25** (+1.00 to +1.50)" in text
     assert "| AVIF s6 | 29.75 | 28.58 | 27.75 | 26.58 | 25.75 | - | - |" in text
-    assert "| dev/monuseg (2) | 16x | 27.00 dB (avif 10x g) | 25.75 dB (AVIF s6)" in tables.summary({"rows": own})
+    assert "| dev/monuseg (2) | 16x | 27.00 dB (av1 10x g) | 25.75 dB (AVIF s6)" in tables.summary({"rows": own})
 
 
 def test_coded_bytes_are_the_streams_and_the_overhead() -> None:

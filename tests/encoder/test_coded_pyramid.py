@@ -27,13 +27,13 @@ from histocodec.runtime.resources import Resources
 from histocodec.source import open_source
 from histocodec.validation import validate
 
-CODECS: list[TileCodec] = ["jp2k", "avif", "jpeg"]
-QUALITY: dict[TileCodec, float] = {"jp2k": 26.0, "avif": 30, "jpeg": 40}
+CODECS: list[TileCodec] = ["jp2k", "av1", "jpeg"]
+QUALITY: dict[TileCodec, float] = {"jp2k": 26.0, "av1": 30, "jpeg": 40}
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[TileCodec, Path]:
-    """A slide whose overview is more than one tile for every codec but AVIF, which ends within a tile."""
+    """A slide whose overview is more than one tile for every codec but AV1, which ends within a tile."""
     image = tissue(Size(9000, 700), seed=3)
     image[:, 4000:5200] = 243
     folder = tmp_path_factory.mktemp("overview")
@@ -47,7 +47,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[TileCodec, Path]:
 
 @pytest.mark.parametrize("codec", CODECS)
 def test_the_base_decodes_to_what_the_file_says_of_it(files: dict[TileCodec, Path], codec: TileCodec) -> None:
-    assert validate(files[codec], deep=True) == []  # of AVIF too, whose colours are shifted last of all
+    assert validate(files[codec], deep=True) == []  # of AV1 too, whose colours are shifted last of all
     with Decoder(files[codec]) as decoder:
         assert len(set(decoder.container.base_sums.tolist())) == decoder.container.grids[0].count
 
@@ -88,7 +88,7 @@ def test_a_small_budget_is_the_base_s_first(tmp_path: Path, ratio: float) -> Non
     assert bool(lower) == (ratio == 60.0)
 
 
-@pytest.mark.parametrize(("codec", "ratio"), [("jp2k", 12.0), ("avif", 20.0), ("jpeg", 9.0)])
+@pytest.mark.parametrize(("codec", "ratio"), [("jp2k", 12.0), ("av1", 20.0), ("jpeg", 9.0)])
 def test_no_tile_is_coded_twice_at_a_quality(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, codec: TileCodec, ratio: float
 ) -> None:
@@ -220,7 +220,7 @@ def test_other_programs_are_right_or_refuse(
     files: dict[TileCodec, Path], codec: TileCodec, read: Callable[[Path], Image]
 ) -> None:
     levels = stored(files[codec])
-    expected = levels[1] if codec == "avif" else levels[0]
+    expected = levels[1] if codec == "av1" else levels[0]
     try:
         found = read(files[codec])
     except pytest.skip.Exception:

@@ -187,7 +187,7 @@ def test_a_deidentified_file_keeps_geometries_and_no_names(tmp_path: Path, slide
     assert stored.blocks(grid) == regions.blocks(grid)
 
 
-@pytest.mark.parametrize(("codec", "base"), [("jp2k", "10x"), ("avif", "20x")])
+@pytest.mark.parametrize(("codec", "base"), [("jp2k", "10x"), ("av1", "20x")])
 def test_the_floor_holds_on_tissue_that_no_network_saw_in_training(
     find_data: FindData, tmp_path: Path, codec: str, base: str
 ) -> None:

@@ -23,7 +23,7 @@ from histocodec.source import open_source
 BICUBIC = BicubicGenerator(4)
 
 
-@pytest.mark.parametrize("codec", ["jp2k", "avif"])
+@pytest.mark.parametrize("codec", ["jp2k", "av1"])
 def test_a_small_slide_is_foretold_exactly(tissue_slide_path: Path, tmp_path: Path, codec: TileCodec) -> None:
     settings = EncodeSettings(codec=codec)
     with open_source(tissue_slide_path) as source:

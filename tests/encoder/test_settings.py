@@ -18,7 +18,7 @@ from tests.encoder.inputs import square
         ({"roi_psnr_db": 40.0}, "go together"),
         ({"regions": square(Size(10, 10), 1, 1, 2)}, "go together"),
         ({"min_psnr_db": 40.0, "regions": square(Size(10, 10), 1, 1, 2), "roi_psnr_db": 35.0}, "above"),
-        ({"enhancement_codec": "avif"}, "nothing to enhance"),
+        ({"enhancement_codec": "av1"}, "nothing to enhance"),
         ({"min_psnr_db": 34.0, "base": "auto"}, "base auto"),
     ],
 )

@@ -15,7 +15,7 @@ from histocodec.pixels.tile_codecs import TileCodec
 from histocodec.source import open_source
 
 
-@pytest.mark.parametrize("codec", ["avif"])
+@pytest.mark.parametrize("codec", ["av1"])
 def test_a_file_keeps_the_mean_colour_of_its_tissue(tmp_path: Path, codec: TileCodec) -> None:
     image = tissue(Size(1600, 1500), seed=9)
     write_slide(tmp_path / "slide.tif", image)

@@ -14,8 +14,8 @@ from histocodec.pixels.tile_codecs import TileCodec
         ("jp2k", (True, False, False), SubIfds(None, 0, None, None)),
         ("jp2k", (True, True, True), SubIfds(None, 0, 1, 2)),
         ("jpeg", (False, True, True), SubIfds(None, None, 0, 1)),
-        ("avif", (True, False, True), SubIfds(0, 1, None, 2)),
-        ("avif", (False, False, False), SubIfds(0, None, None, None)),
+        ("av1", (True, False, True), SubIfds(0, 1, None, 2)),
+        ("av1", (False, False, False), SubIfds(0, None, None, None)),
     ],
 )
 def test_base_and_layers_are_numbered_in_order(
@@ -24,7 +24,7 @@ def test_base_and_layers_are_numbered_in_order(
     tissue_map, quality_map, enhancement = layers
     found = number_subifds(codec, tissue_map=tissue_map, quality_map=quality_map, enhancement=enhancement)
     assert found == expected
-    assert found.count == sum(layers) + (codec == "avif")
+    assert found.count == sum(layers) + (codec == "av1")
 
 
 def test_levels_end_where_one_fits_into_a_tile() -> None:

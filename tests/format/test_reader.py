@@ -63,7 +63,7 @@ def test_the_base_is_compared_with_what_the_encoder_decoded() -> None:
         container.decoded_tile(1, 0)
         assert container.differing_tiles == frozenset()
         assert not container.base_differs()
-    with Container(VECTORS / "invalid" / "base-mismatch-avif.hc.tif") as container:
+    with Container(VECTORS / "invalid" / "base-mismatch-av1.hc.tif") as container:
         assert container.base_differs()
         assert container.differing_tiles == {0}
     with Container(VECTORS / "invalid" / "tile-damaged-zeros.hc.tif") as container:

@@ -14,7 +14,7 @@ from histocodec.demo.synthetic import tissue, write_slide
 from histocodec.encoder import EncodeSettings, encode
 from histocodec.generators.catalogue import (
     DEFAULTS,
-    FOR_AVIF,
+    FOR_AV1,
     MODELS_FOLDER,
     default_generator,
     downsampler_for,
@@ -113,8 +113,8 @@ def test_the_configurations_are_those_that_made_the_packages(name: str) -> None:
 def test_defaults_by_scale() -> None:
     assert default_generator(4).name == "fidelity-x4"
     assert default_generator(2).name == "fidelity-x2"
-    assert default_generator(4, "avif").name == "avif-x4"
-    assert default_generator(2, "avif").name == "avif-x2"
+    assert default_generator(4, "av1").name == "avif-x4"
+    assert default_generator(2, "av1").name == "avif-x2"
 
 
 def test_a_20x_slide_decodes_with_the_network_for_it(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_a_20x_slide_decodes_with_the_network_for_it(tmp_path: Path) -> None:
     assert not any("interpolation" in note for note in report.notes)
 
 
-@pytest.mark.parametrize("name", sorted([*DEFAULTS.values(), *FOR_AVIF.values()]))
+@pytest.mark.parametrize("name", sorted([*DEFAULTS.values(), *FOR_AV1.values()]))
 def test_glass_stays_glass(name: str) -> None:
     generator = load_generator(name)
     flat = np.full((64, 64, 3), (243, 242, 244), np.uint8)
@@ -164,14 +164,14 @@ def test_the_gain_over_bicubic_on_the_dev_tiles(
 
 
 @pytest.mark.parametrize("scale", [4, 2])
-def test_the_generator_for_avif_is_better_on_avif(find_data: FindData, scale: int) -> None:
+def test_the_generator_for_av1_is_better_on_av1(find_data: FindData, scale: int) -> None:
     for folder, step in (("dev/monuseg", 7), ("foreign/tnbc", 14), ("foreign/brecahad", 5)):
         results = []
-        for table in (FOR_AVIF, DEFAULTS):
+        for table in (FOR_AV1, DEFAULTS):
             generator = load_generator(table[scale])
             downsampler = downsampler_for(generator, scale)
             tiles = [
-                evaluation_tile(image, scale, "avif", 0.15, downsampler=downsampler)
+                evaluation_tile(image, scale, "av1", 0.15, downsampler=downsampler)
                 for image in images(find_data(folder), step=step, scale=scale)
             ]
             results.append(score(generator, tiles))
@@ -194,7 +194,7 @@ def test_the_gain_on_another_scanner(find_data: FindData) -> None:
 def test_other_labs_are_not_worse_off_than_with_bicubic(find_data: FindData, name: str, folder: str) -> None:
     generator = load_generator(name)
     originals = images(find_data(folder), step=4, scale=generator.scale)
-    for codec, rate in (("jp2k", 0.06), ("jp2k", 0.3), ("avif", 0.1), ("jpeg", 0.15)):
+    for codec, rate in (("jp2k", 0.06), ("jp2k", 0.3), ("av1", 0.1), ("jpeg", 0.15)):
         tiles = [evaluation_tile(image, generator.scale, codec, rate) for image in originals]  # type: ignore[arg-type]
         result = score(generator, tiles)
         assert result.psnr_db > result.bicubic_psnr_db

@@ -86,14 +86,14 @@ def test_a_flat_colour_beside_tissue_stays_what_it_is(base: Image, level: int, q
     """White most of all: a viewer's background beside it shows a single step."""
     tile = np.full((256, 256, 3), level, np.uint8)
     tile[:96] = base[:96]
-    coder = TileCoder.fitted("avif", base)
+    coder = TileCoder.fitted("av1", base)
     decoded = coder.decode(coder.encode(tile, quality), height=256, width=256)
     assert np.abs(decoded[160:].astype(int) - level).max() <= (0 if level == 255 else 1)
 
 
 def test_fewer_bytes_at_equal_fidelity(base: Image) -> None:
     """On synthetic tissue it must at least do no harm; benchmarks/NOTES.md has real tissue."""
-    plain, fitted = TileCoder("avif"), TileCoder.fitted("avif", base)
+    plain, fitted = TileCoder("av1"), TileCoder.fitted("av1", base)
     assert fitted.colour is not None
 
     def curve(coder: TileCoder) -> tuple[list[float], list[float]]:
@@ -114,11 +114,11 @@ def test_what_others_open_has_natural_colours(base: Image, codec: str) -> None:
     assert TileCoder.fitted(codec, base).colour is None  # type: ignore[arg-type]
 
 
-def test_an_avif_file_states_its_transform_and_decodes_with_it(
+def test_an_av1_file_states_its_transform_and_decodes_with_it(
     slide_path: Path, slide_image: Image, tmp_path: Path
 ) -> None:
     with open_source(slide_path) as source:
-        high = EncodeSettings(codec="avif", ratio=None, quality=95)
+        high = EncodeSettings(codec="av1", ratio=None, quality=95)
         encode(source, tmp_path / "x.hc.tif", BicubicGenerator(4), high)
     with Container(tmp_path / "x.hc.tif") as container:
         manifest = container.manifest

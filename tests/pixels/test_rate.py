@@ -54,11 +54,11 @@ def test_a_curve_with_steps_ends_within_the_calls_allowed() -> None:
     assert best_quality(curve, 1000, "jp2k") == pytest.approx(31.15)
     assert best_quality(lambda quality: 5.0, 1000, "jp2k") == 50.0
     assert best_quality(lambda quality: 5e6, 1000, "jp2k") is None
-    assert best_quality(lambda quality: 5e6, -3, "avif") is None
+    assert best_quality(lambda quality: 5e6, -3, "av1") is None
 
 
 def test_what_the_whole_took_corrects_the_curve() -> None:
-    curve = RateCurve(lambda quality: 100 * quality, "avif")
+    curve = RateCurve(lambda quality: 100 * quality, "av1")
     curve.correct(30, 4500)
     assert curve(30) == 4500
     assert curve(20) == pytest.approx(3000)
@@ -83,7 +83,7 @@ def test_near_what_is_known_nothing_is_measured() -> None:
 
 
 def test_a_point_that_was_added_is_not_measured() -> None:
-    curve = RateCurve(lambda quality: pytest.fail("measured"), "avif")
+    curve = RateCurve(lambda quality: pytest.fail("measured"), "av1")
     curve.add(35, 900)
     curve.add(36, 990)
     assert (curve(35), curve(36)) == (900, 990)

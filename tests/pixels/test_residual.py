@@ -40,7 +40,7 @@ def _restored(prediction: Image, mode: Mode, data: bytes, codec: TileCodec) -> I
     return tile if mode is Mode.NATIVE else add_residual(prediction, tile)
 
 
-@pytest.mark.parametrize("codec", ["jp2k", "avif", "jpeg"])
+@pytest.mark.parametrize("codec", ["jp2k", "av1", "jpeg"])
 @pytest.mark.parametrize("floor_db", [30.0, 36.0])
 def test_a_tile_reaches_its_floor_and_hardly_more(codec: TileCodec, floor_db: float) -> None:
     tile = enhance_to(SOURCE, BLURRED, floor_db, EnhancementCoder(codec))

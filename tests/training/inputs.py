@@ -74,9 +74,9 @@ def config(**changes: Any) -> TrainConfig:
     return parse_config(tables(**changes))
 
 
-AVIF = [{"codec": "avif", "share": 1.0, "quality": [40.0, 80.0]}]
+AV1 = [{"codec": "av1", "share": 1.0, "quality": [40.0, 80.0]}]
 JOINT: dict[str, Any] = {
-    "bases": AVIF,
+    "bases": AV1,
     "downsampler": {"name": "tiny-down", "features": 4, "learning_rate": 0.01},
     "schedule__pool": 64,
     "schedule__crop": 24,  # and a halo of 4 on both sides: two blocks

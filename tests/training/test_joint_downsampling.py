@@ -28,7 +28,7 @@ def test_a_joint_run_writes_both_packages(data: Path, tmp_path: Path) -> None:
     output = tmp_path / "run" / "out.safetensors"
     package = run_training(config(**JOINT), output, data=data, folder=output.parent, workers=1)
     assert package.card.downsampler == "tiny-down"
-    assert "avif at 0.10 bpp" in package.card.measured["dev"]
+    assert "av1 at 0.10 bpp" in package.card.measured["dev"]
     beside = Package(output.with_name("tiny-down.safetensors").read_bytes())
     assert beside.card.hyperparameters == {"scale": 4, "features": 4}
     downsampler = load_downsampler(output.with_name("tiny-down.safetensors"), 4)
@@ -76,7 +76,7 @@ def test_an_interrupted_joint_run_goes_on(data: Path, tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({"schedule__pool": 0}, "schedule.pool expected"),
-        ({"bases": [{"codec": "jp2k", "share": 1.0, "quality": [30.0, 30.0]}]}, "stand-in for AVIF"),
+        ({"bases": [{"codec": "jp2k", "share": 1.0, "quality": [30.0, 30.0]}]}, "stand-in for AV1"),
         ({"downsampler": {"name": "no/name"}}, "downsampler.name"),
         ({"downsampler": {"name": "tiny-x4"}}, "another name than the generator"),
         ({"downsampler": {"name": "x", "near": -1}}, "near"),

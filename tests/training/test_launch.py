@@ -142,7 +142,7 @@ def test_the_command_trains_resumes_and_refuses_to_replace(data: Path, tmp_path:
         "[network]\narchitecture = 'plain'\nhyperparameters = { scale = 2, channels = 4, pairs = 0 }\n"
         "[data]\ntrain = { train = 1 }\nmeasure = ['dev']\nentropy_bits = 3\n"
         "[schedule]\nsteps = 2\nbatch = 1\ncrop = 16\nlog_every = 1\n"
-        "[[bases]]\ncodec = 'avif'\nshare = 1\nquality = [40, 60]\n"
+        "[[bases]]\ncodec = 'av1'\nshare = 1\nquality = [40, 60]\n"
     )
     command = ["train", str(settings), "--data", str(data), "--run", str(tmp_path / "run")]
     first = CliRunner().invoke(app, command)

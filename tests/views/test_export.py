@@ -341,7 +341,7 @@ def test_the_quality_of_a_picture(container_path: Path, tmp_path: Path) -> None:
 LABEL, MACRO = (200, 120, 40), (30, 90, 160)
 
 
-@pytest.fixture(scope="module", params=[(4, "jp2k"), (2, "avif")], ids=["40x", "20x avif"])
+@pytest.fixture(scope="module", params=[(4, "jp2k"), (2, "av1")], ids=["40x", "20x av1"])
 def labelled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, slide_image: Image) -> Path:
     """A container of a slide with label and macro."""
     scale, codec = request.param

@@ -1,7 +1,7 @@
 """Training pairs: crops of augmented patches, as (decoded base, original).
 
 A patch is shrunk and coded by the same parts as in `pixels.degrade.degrade`, with one difference: `degrade` cuts a base
-into an encoder's tiles, of 256 (`jp2k`, `jpeg`) or 512 base pixels (`avif`), while a patch is one codestream, whatever
+into an encoder's tiles, of 256 (`jp2k`, `jpeg`) or 512 base pixels (`av1`), while a patch is one codestream, whatever
 its size (`code_patch`): by default 256 base pixels at x4 and 512 at x2, more or fewer where the patch was resampled. A
 base that is no larger than a tile gives the same bytes either way.
 """

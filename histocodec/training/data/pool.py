@@ -92,14 +92,18 @@ class PairMaker:
 class CropPool:
     """A pool of crops and the processes that fill it, which end with its context."""
 
-    def __init__(self, maker: PairMaker, *, size: int, workers: int, device: torch.device) -> None:
+    def __init__(
+        self, maker: PairMaker, *, size: int, workers: int, device: torch.device, draws_per_crop: float = 0.0
+    ) -> None:
         """Take the settings; processes start with the context.
 
         size: crops that are held. workers: processes, at least 1, or SettingsError. device: holds the crops.
+        draws_per_crop: how often a crop is drawn before it is worth making another; 0: once is enough.
         """
         if workers < 1:
             raise SettingsError(f"a pool needs at least one process that makes crops, found {workers}")
         self._maker, self._size, self._workers, self._device = maker, size, workers, device
+        self._draws_per_crop = draws_per_crop
         self._processes: list[BaseProcess] = []
         self._readers: list[Connection] = []
         self._stop, self._ready = threading.Event(), threading.Event()
@@ -107,6 +111,7 @@ class CropPool:
         self._error: str | None = None
         self._held: list[Tensor] = []
         self._filled = self._next = 0
+        self._made = self._drawn = 0
         self._receiver = threading.Thread(target=self._receive, daemon=True)
 
     def __enter__(self) -> CropPool:
@@ -148,7 +153,13 @@ class CropPool:
             with self._lock:
                 drawn = torch.randint(self._filled, (count,), device=self._device)
                 batch = Batch(*(held[drawn] for held in self._held))
+                self._drawn += count
             yield batch.as_float()
+
+    @property
+    def _has_enough(self) -> bool:
+        least = min(_FILLED_FIRST, self._size)
+        return self._made > max(least, self._drawn / self._draws_per_crop) if self._draws_per_crop else False
 
     def _check(self) -> None:
         if self._error is not None:
@@ -157,6 +168,9 @@ class CropPool:
     def _receive(self) -> None:
         try:
             while not self._stop.is_set():
+                if self._has_enough:  # what nobody takes stops those who make it
+                    self._stop.wait(0.1)
+                    continue
                 for reader in wait(self._readers, 0.5):
                     assert isinstance(reader, Connection)
                     arrived = reader.recv()
@@ -177,6 +191,7 @@ class CropPool:
             for held, part in zip(self._held, new, strict=True):
                 held[self._next : self._next + count] = part[:count]
             self._filled = max(self._filled, self._next + count)
+            self._made += count
             self._next = (self._next + count) % self._size
         if self._filled >= min(_FILLED_FIRST, self._size):
             self._ready.set()

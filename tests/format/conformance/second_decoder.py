@@ -26,7 +26,7 @@ Tags = dict[int, tuple[int, ...]]
 
 CODECS: dict[str, Any] = {
     "jp2k": imagecodecs.jpeg2k_decode,
-    "avif": lambda data: imagecodecs.avif_decode(in_boxes(data)),
+    "av1": lambda data: imagecodecs.avif_decode(in_boxes(data)),
     "jpeg": imagecodecs.jpeg_decode,
 }
 
@@ -52,10 +52,10 @@ class SecondDecoder:
             raise Refused("not the checksums that the manifest names")
         sums = iter(np.frombuffer(table, "<u4").tolist())
         self.base_sums: list[int] = []
-        # Section 2.2: first level, thumbnail, further levels, then the other associated images; an AVIF base apart
+        # Section 2.2: first level, thumbnail, further levels, then the other associated images; an AV1 base apart
         images = [*chain[1 : 1 + len(names[:1])], *chain[len(chain) - len(names[1:]) :]]
         levels = [chain[0], *chain[1 + len(names[:1]) : len(chain) - len(names[1:])]]
-        reduced = {"avif": "jp2k"}.get(self.codec, self.codec)
+        reduced = {"av1": "jp2k"}.get(self.codec, self.codec)
         if "subifd" in base:
             levels.insert(0, self._directory(chain[0][330][base["subifd"]])[0])
         stored = [

@@ -371,7 +371,7 @@ REPLACEMENTS += [[], [1, 1], [1, 1, 1], {}, {"x": "y"}, {"x": 1}]
 
 ACROSS_FIELDS = re.compile(
     r"expected \d+ levels|expected the base's|expected a pixel a block|expected bicubic-x|a built-in generator has no"
-    r'|"bounded" goes with|two of base and layers in one SubIFD|an avif base lies in|expected twelve numbers for avif'
+    r'|"bounded" goes with|two of base and layers in one SubIFD|an av1 base lies in|expected twelve numbers for av1'
     r"|expected that of the slide|expected one of \d+ x \d+ blocks|expected a place within"
 )
 """How the sentences begin that are about several fields: a schema cannot know."""

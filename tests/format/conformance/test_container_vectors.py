@@ -82,8 +82,8 @@ def distance(a: Image, b: Image) -> int:
 
 
 def shown_elsewhere(path: Path) -> list[Image]:
-    """The pixels of the main chain's levels: all that are stored, but for an AVIF base."""
-    return decoded_levels(path)[2 if sidecar(path)["codec"] == "avif" else 1 :]
+    """The pixels of the main chain's levels: all that are stored, but for an AV1 base."""
+    return decoded_levels(path)[2 if sidecar(path)["codec"] == "av1" else 1 :]
 
 
 @pytest.mark.parametrize("path", VALID, ids=name_of)

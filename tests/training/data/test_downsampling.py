@@ -16,12 +16,12 @@ from histocodec.training.data.pairs import CropShape
 from histocodec.training.data.patches import collect_patches
 from histocodec.training.data.pool import PairMaker
 from histocodec.training.networks import ResidualDownsampler
-from tests.training.inputs import AVIF, config
+from tests.training.inputs import AV1, config
 
 
 def test_the_latest_downsampler_makes_the_bases(data: Path, tmp_path: Path) -> None:
     path = tmp_path / "downsampler.safetensors"
-    settings = config(bases=AVIF)
+    settings = config(bases=AV1)
     patches = collect_patches(settings.data, data, seed=1)
     made = PairMaker(patches, CropShape(4, 16, 3), settings.bases, settings.augment, (1,), path)
     before = next(made.pairs(0)).base

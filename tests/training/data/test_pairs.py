@@ -52,11 +52,11 @@ def test_pairs_are_seeded_and_coded_bases_differ_from_clean_ones(patches: Patche
 
 def test_a_patch_is_coded_as_degrade_codes_it_while_it_is_no_larger_than_a_tile() -> None:
     image = tissue(Size(1100, 1100), seed=5)
-    qualities: dict[TileCodec, float] = {"jp2k": 28.0, "jpeg": 60.0, "avif": 45.0}
+    qualities: dict[TileCodec, float] = {"jp2k": 28.0, "jpeg": 60.0, "av1": 45.0}
     for codec, quality in qualities.items():
         for side in (1024, 1100):
             full = image[:side, :side]
             patch, colour = code_patch(downsample(full, 4), codec, quality)
             assert np.array_equal(patch, degrade(full, 4, codec, quality)) == (side // 4 <= TILES[codec])
-            assert (colour != UNCHANGED) == (codec == "avif")
+            assert (colour != UNCHANGED) == (codec == "av1")
     assert np.array_equal(code_patch(image, None, 0.0)[0], image)

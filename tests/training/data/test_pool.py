@@ -18,11 +18,11 @@ from histocodec.pixels.downsample import downsample
 from histocodec.training.data.pairs import CropShape, TrainingPair, training_pairs
 from histocodec.training.data.patches import collect_patches
 from histocodec.training.data.pool import Batch, CropPool, PairMaker
-from tests.training.inputs import AVIF, config
+from tests.training.inputs import AV1, config
 
 
 def maker(data: Path, downsampler: Path | None = None, around: int = 0) -> PairMaker:
-    settings = config(bases=AVIF)
+    settings = config(bases=AV1)
     patches = collect_patches(settings.data, data, seed=1)
     return PairMaker(patches, CropShape(4, 16, 3, around), settings.bases, settings.augment, (1,), downsampler)
 

@@ -63,7 +63,7 @@ def directory_mismatch(made: HostileFiles) -> None:
     """Add files whose directories say otherwise than the manifest."""
     made.add("directory-mismatch", "width", made.set_tag(0, 256, LONG, 131), "ImageWidth 131 for 130")
     made.add("directory-mismatch", "compression", made.set_tag(0, 259, SHORT, 7), "Compression says JPEG")
-    made.add("directory-mismatch", "unknown-compression", made.set_tag(0, 259, SHORT, 65310), "Compression says AVIF")
+    made.add("directory-mismatch", "unknown-compression", made.set_tag(0, 259, SHORT, 65310), "Compression says AV1")
     made.add(
         "directory-mismatch", "photometric", made.set_tag(0, 262, SHORT, 6), "PhotometricInterpretation says YCbCr"
     )

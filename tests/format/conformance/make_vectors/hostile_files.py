@@ -29,7 +29,7 @@ class HostileFiles(Collection):
         super().__init__()
         self.valid = valid
         self.sound, self.bare = valid[SMALLEST], valid["jp2k-x4-1025x3"]
-        self.embedded, self.avif = valid["jp2k-x4-embedded"], valid["avif-x4-colour"]
+        self.embedded, self.av1 = valid["jp2k-x4-embedded"], valid["av1-x4-colour"]
 
     def rebuilt(self, change: ChainChange, *, sums: bool = False, source: bytes | None = None) -> bytes:
         """Return a file with its directories changed; sums: and checksums of what they then hold."""

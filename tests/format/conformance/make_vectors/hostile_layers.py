@@ -54,7 +54,7 @@ class HostileLayers(Collection):
     def __init__(self, valid: dict[str, bytes]) -> None:
         super().__init__()
         self.valid = valid
-        self.sound, self.bare, self.avif = valid[OTHER_WRITER], valid[SMALLEST], valid["avif-x2-bounded"]
+        self.sound, self.bare, self.av1 = valid[OTHER_WRITER], valid[SMALLEST], valid["av1-x2-bounded"]
 
     def manifest(self, name: str, how: str, change: ManifestChange, source: bytes | None = None) -> None:
         """Add a file with a changed manifest."""
@@ -231,9 +231,9 @@ def enhancement_damaged(made: HostileLayers) -> None:
 
     exchanged = made.believed(swap)
     made.add("enhancement-damaged", "exchanged", exchanged, "the two layers exchanged", "quality-map-damaged")
-    wraps = made.patched(made.avif, 2, TILE_OFFSETS, struct.pack("<Q", 2**64 - 8))
+    wraps = made.patched(made.av1, 2, TILE_OFFSETS, struct.pack("<Q", 2**64 - 8))
     made.add("enhancement-damaged", "offset-wraps", wraps, "first tile at 2^64 - 8")
-    header = made.patched(made.avif, 2, TILE_OFFSETS, struct.pack("<Q", 4))
+    header = made.patched(made.av1, 2, TILE_OFFSETS, struct.pack("<Q", 4))
     made.add("enhancement-damaged", "in-header", header, "first tile at 4, in the header")
     huge = made.patched(made.sound, 0, TILE_LENGTHS, struct.pack("<I", 2**32 - 1))
     made.add("enhancement-damaged", "length", huge, "first tile of 2^32 - 1 bytes")
@@ -243,7 +243,7 @@ def enhancement_damaged(made: HostileLayers) -> None:
 
 def enhancement_tile_damaged(made: HostileLayers) -> None:
     """Add files with a damaged tile of the enhancement layer."""
-    for name, source, index in (("residual", made.sound, 0), ("native", made.avif, 2)):
+    for name, source, index in (("residual", made.sound, 0), ("native", made.av1, 2)):
         stated = json.loads(zstandard.decompress(take_apart(source)[0].tags[MANIFEST][1]))["layers"]["enhancement"]
         place = take_apart(source)[0].subdirectories[stated["subifd"]].pieces[index]
         at = source.index(place) + len(place) - 9
@@ -253,13 +253,13 @@ def enhancement_tile_damaged(made: HostileLayers) -> None:
     for name, data, how in (
         ("residual-zeros", bytes(64), "a residual tile of zeros, with its checksum"),
         ("residual-small", coded(grey[:128, :128], "jp2k"), "a residual tile of 128 x 128 px, with its checksum"),
-        ("residual-other-codec", coded(grey, "avif"), "a residual tile in AVIF for jp2k, with its checksum"),
+        ("residual-other-codec", coded(grey, "av1"), "a residual tile in AV1 for jp2k, with its checksum"),
     ):
         made.add("tile-damaged", name, made.with_tile(data), how)
     made.add(
         "tile-damaged",
         "native-zeros",
-        made.with_tile(bytes(64), made.avif),
+        made.with_tile(bytes(64), made.av1),
         "a native tile of zeros, with its checksum",
     )
 
@@ -280,7 +280,7 @@ def prediction_mismatch(made: HostileLayers) -> None:
     network, floats = made.valid["jp2k-x4-bounded"], made.valid["jp2k-x4-rrdb"]
     made.add("prediction-mismatch", "network", mispredicted(network, 0), "a checksum of another network's block")
     made.add("prediction-mismatch", "bicubic", mispredicted(made.sound, 2), "a checksum of another block of glass")
-    made.add("prediction-mismatch", "edge", mispredicted(made.avif, 5), "a checksum of another block at the edge")
+    made.add("prediction-mismatch", "edge", mispredicted(made.av1, 5), "a checksum of another block at the edge")
 
     def over_floats(directory: Directory) -> None:
         directory.tags[TILE_MODES] = UNDEFINED, bytes([1, 0, 1])

@@ -154,22 +154,22 @@ def later_version(made: HostileFiles) -> None:
     """Add files of later versions, and wrong colours and places of a base."""
     made.manifest("two", "version 2", lambda m: m.update(version=2), "later-version")
     made.manifest("two-other-fields", "version 2 with other fields", _as_version_two, "later-version")
-    numbers = list(RECIPES["avif-x4-colour"].colour or ())
+    numbers = list(RECIPES["av1-x4-colour"].colour or ())
     eleven, far = numbers[:11], [*numbers[:11], 1 << 27]
     made.manifest(
-        "colour-of-eleven", "a colour of 11 numbers", lambda m: m["base"].update(colour=eleven), source=made.avif
+        "colour-of-eleven", "a colour of 11 numbers", lambda m: m["base"].update(colour=eleven), source=made.av1
     )
     made.manifest(
-        "colour-far", "a colour's number out of range", lambda m: m["base"].update(colour=far), source=made.avif
+        "colour-far", "a colour's number out of range", lambda m: m["base"].update(colour=far), source=made.av1
     )
     made.manifest(
-        "colour-missing", "an AVIF base without a colour transform", lambda m: m["base"].pop("colour"), source=made.avif
+        "colour-missing", "an AV1 base without a colour transform", lambda m: m["base"].pop("colour"), source=made.av1
     )
-    made.manifest("base-in-chain", "an AVIF base in no SubIFD", lambda m: m["base"].pop("subifd"), source=made.avif)
+    made.manifest("base-in-chain", "an AV1 base in no SubIFD", lambda m: m["base"].pop("subifd"), source=made.av1)
     made.manifest("base-apart", "a JPEG 2000 base in a SubIFD", lambda m: m["base"].update(subifd=1))
-    made.manifest("base-subifd", "base.subifd is 16", lambda m: m["base"].update(subifd=16), source=made.avif)
+    made.manifest("base-subifd", "base.subifd is 16", lambda m: m["base"].update(subifd=16), source=made.av1)
     made.manifest(
-        "base-in-layer", "base and tissue map in one SubIFD", lambda m: m["base"].update(subifd=1), source=made.avif
+        "base-in-layer", "base and tissue map in one SubIFD", lambda m: m["base"].update(subifd=1), source=made.av1
     )
     made.manifest(
         "colour-of-jp2k",
@@ -184,7 +184,7 @@ def later_version(made: HostileFiles) -> None:
     few, too_far = layer_colour(layer_numbers[:12]), layer_colour([*layer_numbers[:23], 1 << 27])
     made.manifest("layer-colour-of-twelve", "a layer's colour of 12 numbers", few, source=layered)
     made.manifest("layer-colour-far", "a layer's colour with a number out of range", too_far, source=layered)
-    of_jpeg = made.valid["avif-x4-colour-bounded"]
+    of_jpeg = made.valid["av1-x4-colour-bounded"]
     made.manifest("layer-colour-of-jpeg", "a layer's colour for JPEG", layer_colour(layer_numbers), source=of_jpeg)
     made.manifest("requires", "requires a feature", lambda m: m.update(requires=["wavelets"]), "later-version")
 

@@ -63,9 +63,7 @@ def base_mismatch(made: HostileFiles) -> None:
         return sums[:-1] + bytes([sums[-1] ^ 1])
 
     made.add("base-mismatch", "jp2k", _with_base_sums(made, other), "another checksum of the second decoded tile")
-    made.add(
-        "base-mismatch", "avif", _with_base_sums(made, other, made.avif), "another checksum of the one decoded tile"
-    )
+    made.add("base-mismatch", "av1", _with_base_sums(made, other, made.av1), "another checksum of the one decoded tile")
 
 
 def _with_base_sums(made: HostileFiles, change: Callable[[bytes], bytes], source: bytes | None = None) -> bytes:
@@ -128,26 +126,22 @@ def base_apart(made: HostileFiles) -> None:
         def changed(directories: list[Directory]) -> None:
             change(directories[0].subdirectories[0])
 
-        return made.rebuilt(changed, sums=sums, source=made.avif)
+        return made.rebuilt(changed, sums=sums, source=made.av1)
 
-    eight, ten = coded(GREY, "avif"), coded(GREY, "avif", ten_bits=True)
-    made.add("tile-damaged", "avif-zeros", apart(lambda d: d.pieces.__setitem__(0, bytes(64))), "an AVIF tile of zeros")
-    made.add("tile-damaged", "avif-8-bits", apart(lambda d: d.pieces.__setitem__(0, eight)), "an AVIF tile of 8 bits")
+    eight, ten = coded(GREY, "av1"), coded(GREY, "av1", ten_bits=True)
+    made.add("tile-damaged", "av1-zeros", apart(lambda d: d.pieces.__setitem__(0, bytes(64))), "an AV1 tile of zeros")
+    made.add("tile-damaged", "av1-8-bits", apart(lambda d: d.pieces.__setitem__(0, eight)), "an AV1 tile of 8 bits")
     boxed = bytes(imagecodecs.avif_encode(GREY, level=60, pixelformat="444", numthreads=1))
-    made.add(
-        "tile-damaged", "avif-boxes", apart(lambda d: d.pieces.__setitem__(0, boxed)), "an AVIF tile with its boxes"
-    )
-    small = coded(GREY[:64, :64], "avif", ten_bits=True)
-    made.add(
-        "tile-damaged", "avif-small", apart(lambda d: d.pieces.__setitem__(0, small)), "an AVIF tile of 64 x 64 px"
-    )
+    made.add("tile-damaged", "av1-boxes", apart(lambda d: d.pieces.__setitem__(0, boxed)), "an AV1 tile with its boxes")
+    small = coded(GREY[:64, :64], "av1", ten_bits=True)
+    made.add("tile-damaged", "av1-small", apart(lambda d: d.pieces.__setitem__(0, small)), "an AV1 tile of 64 x 64 px")
     cut = ten[: len(ten) // 2]
-    made.add("tile-damaged", "avif-cut", apart(lambda d: d.pieces.__setitem__(0, cut)), "half of an AVIF tile")
+    made.add("tile-damaged", "av1-cut", apart(lambda d: d.pieces.__setitem__(0, cut)), "half of an AV1 tile")
     wide = apart(lambda d: d.set(256, LONG, 76), sums=False)
     made.add("directory-mismatch", "base-width", wide, "the base's directory says 76 px for 75")
     visible = apart(lambda d: d.set(259, SHORT, 33005), sums=False)
     made.add("directory-mismatch", "base-compression", visible, "the base's directory says JPEG 2000")
-    beyond = made.rebuilt(lambda d: change_manifest(d, lambda m: m["base"].update(subifd=5)), source=made.avif)
+    beyond = made.rebuilt(lambda d: change_manifest(d, lambda m: m["base"].update(subifd=5)), source=made.av1)
     made.add("directory-mismatch", "base-beyond", beyond, "the manifest looks for the base in SubIFD 5 of two")
 
 

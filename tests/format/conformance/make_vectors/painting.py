@@ -12,7 +12,7 @@ from histocodec.geometry import Grid, Image
 from histocodec.pixels.score import BlockScore
 from histocodec.pixels.tile_codecs import TileCodec
 
-QUALITY: dict[TileCodec, int] = {"jp2k": 30, "avif": 60, "jpeg": 75}
+QUALITY: dict[TileCodec, int] = {"jp2k": 30, "av1": 60, "jpeg": 75}
 """The quality that a codec is given, on its own scale."""
 
 
@@ -60,13 +60,13 @@ def painted_quality_map(blocks: Grid, measured: Sequence[tuple[int, int]]) -> Qu
 def coded(image: Image, codec: TileCodec, *, ten_bits: bool = False, chroma: str = "420") -> bytes:
     """A codestream. Not the encoder's own way: how that is tuned must not change a vector.
 
-    ten_bits: an `avif` tile of four times these samples, for a colour transform. chroma: how `jpeg` subsamples it.
+    ten_bits: an `av1` tile of four times these samples, for a colour transform. chroma: how `jpeg` subsamples it.
     """
     image = np.ascontiguousarray(image)
     match codec:
         case "jp2k":
             return bytes(imagecodecs.jpeg2k_encode(image, level=QUALITY[codec], codecformat="j2k", numthreads=1))
-        case "avif":
+        case "av1":
             planes, bits = (image.astype(np.uint16) * 4, 10) if ten_bits else (image, 8)
             file = imagecodecs.avif_encode(
                 planes,

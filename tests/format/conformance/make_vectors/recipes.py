@@ -68,9 +68,9 @@ REGIONS_OF_INTEREST = json.dumps(
     ensure_ascii=False,
 ).encode()
 COLOUR = (17500, -2250, 3000, 128 << 16, 1250, 16000, -7500, 120 << 16, -10000, 2000, 16384, 9000001)
-"""Of an AVIF base; some colours leave 0 to 255."""
+"""Of an AV1 base; some colours leave 0 to 255."""
 AS_PAINTED = (16384, 0, 0, 128 << 16, 0, 16384, 0, 128 << 16, 0, 0, 16384, 128 << 16)
-"""Of an AVIF base whose samples are those of RGB, times four."""
+"""Of an AV1 base whose samples are those of RGB, times four."""
 
 RECIPES = {
     SMALLEST: Recipe(
@@ -87,18 +87,18 @@ RECIPES = {
     ),
     "jpeg-x4-300x200": Recipe((300, 200), 4, "jpeg", "one JPEG tile; a thumbnail alone", ("thumbnail",), profile=True),
     "jpeg-x2-3x1025": Recipe((3, 1025), 2, "jpeg", "a slide three pixels wide, sides that 2 does not divide"),
-    "avif-x4-300x200": Recipe(
-        (300, 200), 4, "avif", "one AVIF tile in its SubIFD", ("thumbnail", "label"), profile=True, colour=AS_PAINTED
+    "av1-x4-300x200": Recipe(
+        (300, 200), 4, "av1", "one AV1 tile in its SubIFD", ("thumbnail", "label"), profile=True, colour=AS_PAINTED
     ),
-    "avif-x2-1x1": Recipe((1, 1), 2, "avif", "a slide of one pixel", colour=AS_PAINTED),
+    "av1-x2-1x1": Recipe((1, 1), 2, "av1", "a slide of one pixel", colour=AS_PAINTED),
     "jp2k-x4-1025x3": Recipe((1025, 3), 4, "jp2k", "a base one pixel high", tissue_map=False),
     "jp2k-x4-embedded": Recipe(
         (540, 60), 4, "jp2k", "an embedded `plain` network, two blocks of tissue, one of glass", generator="plain"
     ),
-    "avif-x2-embedded": Recipe(
+    "av1-x2-embedded": Recipe(
         (300, 140),
         2,
-        "avif",
+        "av1",
         "an embedded `plain` network of an odd number of channels, whose weights, shifts and sums are the largest that "
         "there may be",
         generator="plain-x2",
@@ -112,10 +112,10 @@ RECIPES = {
         generator="rrdb",
         enhancement=Enhancement("jp2k", (2, 0, 1)),
     ),
-    "avif-x4-colour": Recipe(
+    "av1-x4-colour": Recipe(
         (300, 200),
         4,
-        "avif",
+        "av1",
         "a base whose colours are transformed back; some leave 0 to 255",
         colour=COLOUR,
     ),
@@ -129,18 +129,18 @@ RECIPES = {
         enhancement=Enhancement("jp2k", (1, 2, 0, 1, 0), REGIONS_OF_INTEREST, min_psnr_db=34.0, roi_psnr_db=38.5),
         measured=((0, 0), (2, 0), (3, 0)),
     ),
-    "avif-x2-bounded": Recipe(
+    "av1-x2-bounded": Recipe(
         (300, 200),
         2,
-        "avif",
-        "an enhancement layer in AVIF over bicubic; three columns and two rows of blocks; no floor, no quality map",
+        "av1",
+        "an enhancement layer in AV1 over bicubic; three columns and two rows of blocks; no floor, no quality map",
         colour=AS_PAINTED,
-        enhancement=Enhancement("avif", (1, 0, 2, 0, 1, 1)),
+        enhancement=Enhancement("av1", (1, 0, 2, 0, 1, 1)),
     ),
-    "avif-x4-colour-bounded": Recipe(
+    "av1-x4-colour-bounded": Recipe(
         (70, 30),
         4,
-        "avif",
+        "av1",
         "an enhancement layer in JPEG of one tile, most of it beyond the slide, over a base of transformed colours",
         tissue_map=False,
         colour=COLOUR,
@@ -150,9 +150,9 @@ RECIPES = {
         (300, 24),
         4,
         "jp2k",
-        "an enhancement layer in AVIF whose colours are transformed back: a residual tile and a native one",
+        "an enhancement layer in AV1 whose colours are transformed back: a residual tile and a native one",
         tissue_map=False,
-        enhancement=Enhancement("avif", (1, 2), min_psnr_db=30.0, colour=(*LAYER_COLOUR, *COLOUR)),
+        enhancement=Enhancement("av1", (1, 2), min_psnr_db=30.0, colour=(*LAYER_COLOUR, *COLOUR)),
     ),
     "jp2k-x4-downsampling": Recipe(
         (70, 30),

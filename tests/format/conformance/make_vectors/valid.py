@@ -84,7 +84,7 @@ from tests.format.conformance.surgery import (
 
 SOFTWARE = "histocodec conformance vectors"
 FAKE_PROFILE = b"not a profile, but stored as one: " + bytes(range(64))
-METHOD: dict[TileCodec, str] = {"jp2k": "ISO_15444_1", "avif": "ISO_23000_22", "jpeg": "ISO_10918_1"}
+METHOD: dict[TileCodec, str] = {"jp2k": "ISO_15444_1", "av1": "ISO_23000_22", "jpeg": "ISO_10918_1"}
 
 
 def valid_vectors() -> dict[str, tuple[bytes, str]]:
@@ -162,7 +162,7 @@ def build(recipe: Recipe, seed: int) -> bytes:
             QUALITY[recipe.codec],
             TILE,
             levels,
-            0 if recipe.codec == "avif" else None,
+            0 if recipe.codec == "av1" else None,
             recipe.colour,
             recipe.downsampling,
         ),
@@ -191,7 +191,7 @@ def build(recipe: Recipe, seed: int) -> bytes:
 
 def _layers(recipe: Recipe, blocks: Grid, quality_map: QualityMap | None, pieces: EnhancementPieces | None) -> Layers:
     """What the manifest says of them. The writer numbers them as they come."""
-    numbers = iter(range(int(recipe.codec == "avif"), 4))
+    numbers = iter(range(int(recipe.codec == "av1"), 4))
     size = (blocks.shape.width, blocks.shape.height)
     tissue = Layer(next(numbers), size) if recipe.tissue_map else None
     quality, enhancement = None, None
@@ -250,7 +250,7 @@ def _tiles(picture: Image, codec: TileCodec, chroma: str = "420") -> list[bytes]
         part = grid.covered(*grid.address(index))
         tile = picture[part.y : part.bottom, part.x : part.right]
         padding = ((0, TILE - part.height), (0, TILE - part.width), (0, 0))
-        codes.append(coded(np.pad(tile, padding, mode="edge"), codec, ten_bits=codec == "avif", chroma=chroma))
+        codes.append(coded(np.pad(tile, padding, mode="edge"), codec, ten_bits=codec == "av1", chroma=chroma))
     return codes
 
 

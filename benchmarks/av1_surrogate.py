@@ -1,9 +1,9 @@
-"""Fit the tables of `histocodec.training.avif_surrogate` to the real codec, and print them.
+"""Fit the tables of `histocodec.training.av1_surrogate` to the real codec, and print them.
 
-    python -m benchmarks.avif_surrogate --data DATA
+    python -m benchmarks.av1_surrogate --data DATA
 
-On 10x bases of training tiles: the step with which the stand-in's squared error (RGB, mean over the tiles) is AVIF's;
-AVIF's bits over its own; and the slope of log(squared error of the reconstruction) over log(bits), from the quality
+On 10x bases of training tiles: the step with which the stand-in's squared error (RGB, mean over the tiles) is AV1's;
+AV1's bits over its own; and the slope of log(squared error of the reconstruction) over log(bits), from the quality
 five steps below to the one five above.
 """
 
@@ -21,7 +21,7 @@ from histocodec.generators.predict import reconstruct
 from histocodec.geometry import Image
 from histocodec.pixels.downsample import downsample
 from histocodec.pixels.tile_coder import TileCoder
-from histocodec.training.avif_surrogate import QUALITIES, AvifSurrogate
+from histocodec.training.av1_surrogate import QUALITIES, Av1Surrogate
 from histocodec.training.data.patches import read_image
 
 SCALE = 4
@@ -65,7 +65,7 @@ def _coded(tiles: list[Image], quality: float) -> tuple[float, float, float]:
     found = []
     for tile in tiles:
         base = downsample(tile, SCALE)
-        coder = TileCoder.fitted("avif", base)
+        coder = TileCoder.fitted("av1", base)
         data = coder.encode(base, quality)
         seen = coder.decode(data, height=SIDE, width=SIDE)
         made = reconstruct(generator, seen)
@@ -81,8 +81,8 @@ def _error(a: Image, b: Image) -> float:
 def _fitted(tiles: list[Image], wanted: float) -> tuple[float, float]:
     """Find the step by bisection; return it and the stand-in's bits with it."""
     bases = [downsample(tile, SCALE) for tile in tiles]
-    colours = [TileCoder.fitted("avif", base).colour for base in bases]
-    stand_in = AvifSurrogate()
+    colours = [TileCoder.fitted("av1", base).colour for base in bases]
+    stand_in = Av1Surrogate()
     images = torch.from_numpy(np.stack(bases)).permute(0, 3, 1, 2).float() / 255
     numbers = torch.tensor([colour.numbers for colour in colours if colour is not None]).float()
     low, high = 0.5, 150.0

@@ -1,4 +1,4 @@
-"""A stand-in for AVIF that gradients pass through, to train what comes before the codec.
+"""A stand-in for AV1 that gradients pass through, to train what comes before the codec.
 
 It takes the place of the codec only where a derivative is asked for: what the generator learns from went through the
 real one.
@@ -15,12 +15,12 @@ from torch.nn import functional
 from ..pixels.colour import ONE
 
 DCT_SIDE = 16
-"""Pixels a side of the squares that are transformed; AVIF chooses among 4 to 64."""
+"""Pixels a side of the squares that are transformed; AV1 chooses among 4 to 64."""
 
-# The tables by AVIF quality are of the principal colours of an H&E slide (`ColourTransform`), fitted on 10x bases of
-# training patches (`benchmarks/avif_surrogate.py`).
+# The tables by AV1 quality are of the principal colours of an H&E slide (`ColourTransform`), fitted on 10x bases of
+# training patches (`benchmarks/av1_surrogate.py`).
 QUALITIES = (10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 85.0)
-"""AVIF qualities at which the tables have a value."""
+"""AV1 qualities at which the tables have a value."""
 STEPS = (110.77, 65.66, 42.64, 27.67, 18.16, 11.44, 8.34, 3.8)
 """Steps of the quantiser, in 8-bit levels, with which the stand-in's error is the codec's."""
 BITS = (2.758, 2.968, 3.041, 2.977, 2.845, 2.693, 2.625, 2.531)
@@ -35,7 +35,7 @@ _DEAD = 1 / 3
 """Offset of the rounding: below two thirds of a step a coefficient becomes zero."""
 
 
-class AvifSurrogate(nn.Module):
+class Av1Surrogate(nn.Module):
     """A codec that gradients pass: principal colours, a 16 x 16 DCT, quantisation, and an estimate of the bits."""
 
     def __init__(self) -> None:

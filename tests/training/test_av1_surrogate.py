@@ -1,4 +1,4 @@
-"""The stand-in for AVIF: near the codec, and passed by gradients."""
+"""The stand-in for AV1: near the codec, and passed by gradients."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from histocodec.demo.synthetic import tissue
 from histocodec.errors import SettingsError
 from histocodec.geometry import Image, Size
 from histocodec.pixels.tile_coder import TileCoder
-from histocodec.training.avif_surrogate import BITS, DCT_SIDE, QUALITIES, STEPS, AvifSurrogate, interpolated
+from histocodec.training.av1_surrogate import BITS, DCT_SIDE, QUALITIES, STEPS, Av1Surrogate, interpolated
 from histocodec.training.launch import run_training
 from tests.training.inputs import JOINT, config
 
@@ -23,12 +23,12 @@ def as_tensor(image: Image) -> torch.Tensor:
 
 def test_the_stand_in_keeps_what_it_does_not_quantise_and_loses_more_with_larger_steps() -> None:
     base = tissue(Size(96, 64), seed=5)
-    colour = TileCoder.fitted("avif", base).colour
+    colour = TileCoder.fitted("av1", base).colour
     assert colour is not None
     numbers = torch.tensor([colour.numbers]).float()
     errors, bits = [], []
     for step in (0.01, 5.0, 20.0, 60.0):
-        coded, taken = AvifSurrogate()(as_tensor(base), numbers, torch.tensor([step]))
+        coded, taken = Av1Surrogate()(as_tensor(base), numbers, torch.tensor([step]))
         errors.append(float((255 * (coded - as_tensor(base))).square().mean()))
         bits.append(float(taken))
     assert errors[0] < 1e-3
@@ -38,22 +38,22 @@ def test_the_stand_in_keeps_what_it_does_not_quantise_and_loses_more_with_larger
 
 def test_the_stand_in_is_near_the_codec() -> None:
     base = tissue(Size(15 * DCT_SIDE, 15 * DCT_SIDE), seed=6)
-    coder = TileCoder.fitted("avif", base)
+    coder = TileCoder.fitted("av1", base)
     assert coder.colour is not None
     numbers = torch.tensor([coder.colour.numbers]).float()
     for quality in (45, 65):
         data = coder.encode(base, quality)
         real = np.square(coder.decode(data, height=base.shape[0], width=base.shape[1]).astype(float) - base).mean()
         at = torch.tensor([float(quality)])
-        coded, bits = AvifSurrogate()(as_tensor(base), numbers, interpolated(STEPS, at))
+        coded, bits = Av1Surrogate()(as_tensor(base), numbers, interpolated(STEPS, at))
         assert 0.25 < float((255 * (coded - as_tensor(base))).square().mean()) / real < 4
         assert 0.25 < float(bits * interpolated(BITS, at)) / (8 * len(data) / base[..., 0].size) < 4
 
 
 def test_gradients_pass_the_stand_in() -> None:
     base = as_tensor(tissue(Size(64, 64), seed=7)).requires_grad_()
-    numbers = torch.tensor([TileCoder.fitted("avif", tissue(Size(64, 64), seed=7)).colour.numbers]).float()  # type: ignore[union-attr]
-    coded, bits = AvifSurrogate()(base, numbers, torch.tensor([10.0]))
+    numbers = torch.tensor([TileCoder.fitted("av1", tissue(Size(64, 64), seed=7)).colour.numbers]).float()  # type: ignore[union-attr]
+    coded, bits = Av1Surrogate()(base, numbers, torch.tensor([10.0]))
     (gradient,) = torch.autograd.grad(coded.sum(), base, retain_graph=True)
     assert torch.allclose(gradient, torch.ones_like(gradient), atol=1e-3)
     (gradient,) = torch.autograd.grad(bits.sum(), base)
