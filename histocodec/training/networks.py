@@ -19,6 +19,7 @@ from ..errors import GeneratorError
 from ..generators.integer_net import LEAK_SHIFT
 from ..generators.rrdb import RRDBNet, run_in_floats
 from ..geometry import Image
+from .residual_pair import residual_pair
 
 LEAK = 2.0**-LEAK_SHIFT
 """Slope of negative values, that of the network in whole numbers which this one becomes."""
@@ -49,9 +50,9 @@ class PlainNet(nn.Module):
     def forward(self, base: Tensor) -> Tensor:
         """Enlarge (n, 3, h + 2 halo, w + 2 halo) float RGB in 0..1 to (n, 3, h * scale, w * scale), not clipped."""
         x = functional.leaky_relu(self.head(base), self.leak)
-        for first, second in zip(self.body[0::2], self.body[1::2], strict=True):
-            y = functional.leaky_relu(first(x), self.leak)
-            x = functional.leaky_relu(second(y) + x[:, :, 2:-2, 2:-2], self.leak)
+        layers: list[Any] = list(self.body)
+        for first, second in zip(layers[0::2], layers[1::2], strict=True):
+            x = residual_pair(x, first.weight, first.bias, second.weight, second.bias, self.leak)
         inner = base[:, :, self.halo : -self.halo, self.halo : -self.halo]
         repeated = inner.repeat_interleave(self.scale * self.scale, dim=1)
         return functional.pixel_shuffle(self.tail(x) + repeated, self.scale)

@@ -188,7 +188,7 @@ class TrainingRun:
             except RuntimeError as error:
                 reason = " ".join(str(error).split())[:300]
                 raise SettingsError(f"network.start: weights of another architecture or scale: {reason}") from error
-        layout = torch.channels_last if self.device.type == "cuda" else torch.contiguous_format
+        layout = torch.channels_last if computes_in_bfloat16(self.device) else torch.contiguous_format
         return built.to(self.device).to(memory_format=layout)  # type: ignore[call-overload,no-any-return]
 
     def _parts(self) -> dict[str, Stateful]:
@@ -215,7 +215,7 @@ class TrainingRun:
         for group, rate in zip(self._groups(), self._rates, strict=True):
             group["lr"] = rate * share
         adversarial = self.discriminator is not None and self.step >= loss.adversarial_from_step
-        mixed = torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda")
+        mixed = torch.autocast(self.device.type, torch.bfloat16, enabled=computes_in_bfloat16(self.device))
         edge = self._shape.around * self._shape.scale
         full = batch.full[:, :, edge:-edge, edge:-edge] if edge else batch.full
         with mixed:
@@ -315,6 +315,11 @@ class TrainingRun:
                 if step >= first:
                     yield Batch.of(drawn)
                 step += 1
+
+
+def computes_in_bfloat16(device: torch.device) -> bool:
+    """Tell if a device has units for products in bfloat16: a GPU, and a CPU with AMX."""
+    return device.type == "cuda" or torch.cpu._is_amx_tile_supported()
 
 
 def build_configured(network: NetworkConfig, hyperparameters: dict[str, int]) -> Network:

@@ -69,6 +69,21 @@ def test_what_fails_in_a_process_is_said_in_this_one(data: Path) -> None:
         CropPool(broken, size=8, workers=0, device=torch.device("cpu"))
 
 
+def test_crops_wait_for_their_draws(data: Path) -> None:
+    with CropPool(maker(data), size=24, workers=1, device=torch.device("cpu"), draws_per_crop=2) as pool:
+        batches = pool.batches(8)
+        next(batches)
+        time.sleep(1.5)
+        waited = pool._made
+        assert waited <= 24 + 24  # the pool, and a message that was under way
+        for _ in range(30):
+            next(batches)
+        deadline = time.monotonic() + 60
+        while pool._made <= waited and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert waited < pool._made <= 248 / 2 + 24
+
+
 @dataclass(frozen=True)
 class Numbered(PairMaker):
     """Every pair is of one number, in all of its parts."""
