@@ -27,8 +27,17 @@ error, 75 to be called again (`train --seconds`), 130 interrupted. This page is 
 
 def page() -> str:
     """Return the page: a section for each command, in the order of their list."""
-    names = [command.name for command in app.registered_commands if command.name]
-    return "\n".join([_HEAD, _section(), *(_section(name) for name in names)])
+    return "\n".join([_HEAD, _section(), *(_section(*words) for words in commands())])
+
+
+def commands() -> list[tuple[str, ...]]:
+    """Return the words of every command, those of a group after the group's own."""
+    found: list[tuple[str, ...]] = [(command.name,) for command in app.registered_commands if command.name]
+    for group in app.registered_groups:
+        assert group.name is not None
+        inner = group.typer_instance.registered_commands if group.typer_instance else []
+        found += [(group.name,), *((group.name, command.name) for command in inner if command.name)]
+    return found
 
 
 def _section(*command: str) -> str:

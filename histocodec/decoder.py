@@ -15,6 +15,7 @@ from .format.pieces import image_crc32
 from .format.reader import Container, FilePath
 from .generators.bicubic import BicubicGenerator
 from .generators.catalogue import load_generator
+from .generators.folders import MODELS_VARIABLE, folders_of, places
 from .generators.package import Package
 from .generators.predict import BlockPredictor
 from .geometry import Grid, Image, Region, Size
@@ -48,13 +49,16 @@ class Decoder(Closing):
         generator: Generator | str | Path | None = None,
         device: str = "cpu",
         enhancement: bool = True,
+        models: str | Path | None = None,
         cache_bytes: int = 256 << 20,
     ) -> None:
         """Open a container; the generator is loaded when the first pixel of level 0 is asked for.
 
         generator: None for the one that the file names; `"bicubic"` to do without a network; else a package's
         name or path, or a Generator, which must be the one that the file names. enhancement: False stops before the
-        enhancement layer, if the file has one; bicubic cannot be corrected by it. cache_bytes: for decoded pixels.
+        enhancement layer, if the file has one; bicubic cannot be corrected by it. models: a folder of packages, which
+        is searched for the file's generator if it is neither embedded nor ships, before those that the environment
+        variable HISTOCODEC_MODELS names, and the folder `models` beside the file. cache_bytes: for decoded pixels.
         Raises FileError, ContainerError.
         """
         self.container = Container(path)
@@ -63,6 +67,7 @@ class Decoder(Closing):
         self._device = device
         self._wanted = generator.absolute() if isinstance(generator, Path) else generator
         self._wants_enhancement = enhancement
+        self._models = None if models is None else Path(models).absolute()
         self._loaded: Generator | None = None
         self._first_warning = threading.Lock()
         scale = self.manifest.base.scale
@@ -95,6 +100,7 @@ class Decoder(Closing):
             generator=self._wanted,
             device=self._device,
             enhancement=self._wants_enhancement,
+            models=self._models,
             cache_bytes=self.cache_bytes,
         )
         return again, (self.container.absolute_path,)
@@ -137,7 +143,7 @@ class Decoder(Closing):
         if self._loaded is None:
             with _loading():
                 if self._loaded is None:
-                    self._loaded = _find_generator(self.container, self._wanted, self._device)
+                    self._loaded = _find_generator(self.container, self._wanted, self._device, self._models)
         return self._loaded
 
     @property
@@ -214,13 +220,15 @@ class Decoder(Closing):
         return tile
 
 
-def _find_generator(container: Container, wanted: Generator | str | Path | None, device: str) -> Generator:
+def _find_generator(
+    container: Container, wanted: Generator | str | Path | None, device: str, models: Path | None
+) -> Generator:
     """Load the generator that is wanted, and check that it is the one that the file names."""
     named = container.manifest.prediction.generator
     if wanted == BICUBIC:
         return BicubicGenerator(named.scale)
     if wanted is None:
-        found = _named_generator(container, named, device)
+        found = _named_generator(container, named, device, models)
     elif isinstance(wanted, (str, Path)):
         found = load_generator(wanted, device=device)
     else:
@@ -234,15 +242,17 @@ def _find_generator(container: Container, wanted: Generator | str | Path | None,
     return found
 
 
-def _named_generator(container: Container, named: GeneratorEntry, device: str) -> Generator:
-    """Load the generator that the file names: embedded, built in, or one of those that ship."""
+def _named_generator(container: Container, named: GeneratorEntry, device: str, models: Path | None) -> Generator:
+    """Load the generator that the file names: embedded, built in, one of those that ship, or one of a folder."""
     data = container.package()
     if data is not None:
         return load_generator(Package(data), device=device)
+    folders = folders_of(container.absolute_path, models)
     try:
-        return load_generator(named.digest, device=device)
+        return load_generator(named.digest, device=device, folders=folders)
     except UnknownGenerator as error:
         raise UnknownGenerator(
-            f"{container.path} needs generator {named.name} {named.digest}, which is neither embedded in it nor among "
-            "those that ship: give its package (--generator PATH)"
+            f"{container.path} needs generator {named.stated}, which is neither embedded in it, nor among those that "
+            f"ship, nor in {places(folders)}: get its package, and say where it is (--generator PATH; "
+            f"or its folder: --models, {MODELS_VARIABLE})"
         ) from error

@@ -15,16 +15,19 @@ from .runtime.parallel import ordered_map
 from .runtime.progress import StageProgress, silent
 
 
-def validate(path: str | Path, *, deep: bool = False, progress: StageProgress = silent) -> list[Problem]:
+def validate(
+    path: str | Path, *, deep: bool = False, models: str | Path | None = None, progress: StageProgress = silent
+) -> list[Problem]:
     """Return the problems of a file; none for a good one. Their codes are those of `format.tags.PROBLEM_CODES`.
 
     Checks the structure and the manifest, every checksum, and that the generator is at hand and is the one that is
     named. deep: decodes every stored tile and image as well, to see whether the base has the pixels that it had at the
-    encoder; and predicts each block that has a residual, to see whether it is what the encoder predicted. A structure
-    that cannot be followed ends the search, since nothing behind it can be found.
+    encoder; and predicts each block that has a residual, to see whether it is what the encoder predicted. models: a
+    folder of packages, as for Decoder. A structure that cannot be followed ends the search, since nothing behind it can
+    be found.
     """
     try:
-        decoder = Decoder(path)
+        decoder = Decoder(path, models=models)
     except ContainerError as error:
         return list(error.problems)
     with decoder:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pickle
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +22,8 @@ from histocodec.encoder import EncodeSettings, encode
 from histocodec.errors import GeneratorMismatch, RegionError, UnknownGenerator
 from histocodec.generators.bicubic import BicubicGenerator
 from histocodec.generators.catalogue import load_generator
+from histocodec.generators.export import of_file
+from histocodec.generators.folders import MODELS_VARIABLE
 from histocodec.generators.integer_net import IntegerNet, Layer
 from histocodec.generators.network_resampler import NetworkResampler, build_generator
 from histocodec.generators.package import Package, PackageCard, package_of
@@ -27,6 +31,8 @@ from histocodec.generators.predict import predict
 from histocodec.geometry import Grid, Image, Region, Size
 from histocodec.runtime import parallel
 from histocodec.source import open_source
+from histocodec.validation import validate
+from histocodec.views.slide import open_slide
 
 FULL = Size(1161, 907)
 """No multiple of the scale, of a tile or of a block."""
@@ -274,7 +280,47 @@ def test_a_generator_that_is_nowhere_is_named_in_the_error(file: Path, package: 
         encode(source, tmp_path / "named.hc.tif", build_generator(package), chosen)
     with Decoder(tmp_path / "named.hc.tif") as decoder:
         assert decoder.read(Region(0, 0, 100, 100), 1).shape == (100, 100, 3)  # the base needs no generator
-        with pytest.raises(UnknownGenerator, match=package.digest):
+        with pytest.raises(UnknownGenerator) as caught:
             decoder.read(Region(600, 300, 300, 300))
+    said = str(caught.value)
+    assert f"named.hc.tif needs generator {package.card.name} {package.digest} of generation 1" in said
+    assert f"{tmp_path / 'models'} (no such folder)" in said
+    assert "--models" in said
     with Decoder(tmp_path / "named.hc.tif", generator=load_generator(package)) as decoder:
         assert decoder.read(Region(600, 300, 300, 300)).any()
+
+
+def test_a_generator_is_found_in_a_folder(
+    file: Path, package: Package, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(MODELS_VARIABLE, raising=False)
+    path, region = tmp_path / "archive" / "named.hc.tif", Region(600, 300, 300, 300)
+    path.parent.mkdir()
+    with open_source(file.with_name("slide.tif")) as source:
+        chosen = EncodeSettings(ratio=None, quality=32, embed_generator=False)
+        encode(source, path, build_generator(package), chosen)
+    with Decoder(path, generator=load_generator(package)) as decoder:
+        expected = decoder.read(region)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "any name.safetensors").write_bytes(package.data)
+    assert [problem.code for problem in validate(path)] == ["generator-unknown"]
+    assert validate(path, models=elsewhere) == []
+    with Decoder(path, models=elsewhere) as decoder, pickle.loads(pickle.dumps(decoder)) as again:
+        assert np.array_equal(decoder.read(region), expected)
+        assert np.array_equal(again.read(region), expected)
+    with open_slide(path, models=str(elsewhere)) as slide:
+        shown = np.asarray(slide.read_region((600, 300), 0, (300, 300)))
+        assert np.array_equal(shown[..., :3], expected)
+    monkeypatch.setenv(MODELS_VARIABLE, f"{tmp_path / 'none'}{os.pathsep}{elsewhere}")
+    with Decoder(path) as decoder:
+        assert np.array_equal(decoder.read(region), expected)
+    monkeypatch.delenv(MODELS_VARIABLE)
+    elsewhere.rename(path.parent / "models")
+    monkeypatch.chdir(path.parent)
+    with Decoder(path.name) as decoder:
+        monkeypatch.chdir(tmp_path)  # the folder is that beside the file, wherever the process has gone
+        assert np.array_equal(decoder.read(region), expected)
+    exported = of_file(path)
+    assert exported is not None
+    assert exported.files == {f"{package.card.name}.safetensors": package.data}

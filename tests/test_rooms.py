@@ -23,6 +23,7 @@ TOGETHER = {
         "cli/decode",
         "cli/inspect",
         "cli/info",
+        "cli/models",
         "cli/options",
         "cli/root",
     ),

@@ -17,6 +17,7 @@ from .options import (
     DecodingGenerator,
     Device,
     Log,
+    Models,
     Overwrite,
     Tier,
     Verbose,
@@ -52,6 +53,7 @@ def decode_command(
         typer.Option(help="Stop early: base (nothing predicted), reconstructed (not enhanced). Default: all there is."),
     ] = None,
     generator: DecodingGenerator = None,
+    models: Models = None,
     associated: Annotated[
         bool, typer.Option("--associated/--no-associated", help="Keep label, macro and thumbnail in a .tif.")
     ] = True,
@@ -73,7 +75,7 @@ def decode_command(
     enhanced = tier in (None, "bounded")
     with (
         running(verbose, log, workers) as progress,
-        Decoder(file, generator=generator, device=device, enhancement=enhanced) as decoder,
+        Decoder(file, generator=generator, device=device, enhancement=enhanced, models=models) as decoder,
     ):
         check_tier(decoder, tier)
         if region == "bounds":

@@ -65,9 +65,12 @@ def encode_command(
         bool | None,
         typer.Option(
             "--embed-generator/--no-embed-generator",
-            help="Store the generator in the file. Default: if it takes less than 1 % of it.",
+            help="Store the generator in the file. Default: if it takes less than 2 % of it.",
         ),
     ] = None,
+    archive: Annotated[
+        bool, typer.Option("--archive", help="Store all that reading the file takes, the generator of any size.")
+    ] = False,
     tune: Annotated[
         float | None,
         typer.Option(
@@ -132,6 +135,8 @@ def encode_command(
     # Said in the words of the options and before the slide is opened; everything else EncodeSettings checks.
     if ratio is not None and quality is not None:
         raise typer.BadParameter("give --ratio or --quality, not both")
+    if archive and embed_generator is False:
+        raise typer.BadParameter("--archive stores the generator: it cannot go with --no-embed-generator")
     if (roi is None) != (roi_psnr is None):
         raise typer.BadParameter("--roi and --roi-psnr go together")
     if roi_origin is not None and roi is None:
@@ -149,6 +154,7 @@ def encode_command(
             ratio=EncodeSettings.ratio if ratio is quality is min_psnr is None else ratio,
             quality=quality,
             embed_generator=embed_generator,
+            archive=archive,
             verify=verify,
             min_psnr_db=min_psnr,
             regions=None if roi is None else _regions(roi, source, roi_origin),

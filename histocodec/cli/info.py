@@ -12,6 +12,7 @@ from ..format.descriptions import NOTICE, Rendition, floors_label
 from ..format.entries import spread
 from ..format.manifest import Manifest
 from ..format.reader import Container
+from ..generators.licences import ANY_USE, use_of
 from ..generators.package import Package, PackageCard
 from ..pixels.downsample import BoxDownsampler
 from ..pixels.residual import Mode
@@ -40,6 +41,8 @@ _NAMES = {
     "min_psnr_db": "floor dB",
     "roi_psnr_db": "floor of the regions dB",
     "icc_profile_bytes": "ICC profile bytes",
+    "generator_use": "use of the generator's weights",
+    "complete": "read without another file",
     "damaged": "damaged in the source, background here",
 }
 """Text for people of keys that need one; the others are shown with spaces for underscores."""
@@ -63,6 +66,7 @@ def encode_info(report: EncodeReport) -> dict[str, object]:
         "base": _base(manifest),
         "downsampling": _downsampling(manifest),
         "level_0": Rendition(manifest).label,
+        **_generator(manifest),
         **_quality(manifest),
     }
     if report.notes:
@@ -92,7 +96,7 @@ def container_info(container: Container) -> dict[str, object]:
         "blocks": container.tissue_map.size,
         "tissue_share": round(float(container.tissue_map.mean()), 4),
         "level_0": Rendition(manifest).label,
-        "generator": dataclasses.asdict(manifest.prediction.generator),
+        **_generator(manifest),
         **_quality(manifest),
         "quality_map": None if container.quality_map is None else f"{int(container.quality_map.measured.sum())} blocks",
         "enhancement": _enhancement(container),
@@ -123,7 +127,9 @@ def package_info(package: Package) -> dict[str, object]:
         "scale": card.scale,
         "architecture": card.architecture,
         "hyperparameters": card.hyperparameters,
+        "generation": card.generation,
         "licence": card.licence,
+        "use": use_of(card.licence),
         "purpose": card.training.get("purpose"),
         "measured": card.measured,
     }
@@ -209,6 +215,18 @@ def _base(manifest: Manifest) -> dict[str, object]:
         "scale": base.scale,
         "codec": base.codec,
         "quality": base.quality,
+    }
+
+
+def _generator(manifest: Manifest) -> dict[str, object]:
+    """Return which generator a file needs, whether it lies within, and what its licence permits."""
+    needed = manifest.prediction.generator
+    is_builtin = needed.digest.startswith("builtin:")
+    use = ANY_USE if is_builtin else None if needed.licence is None else use_of(needed.licence)
+    return {
+        "generator": dataclasses.asdict(needed),
+        "generator_use": use,
+        "complete": needed.embedded or is_builtin,
     }
 
 

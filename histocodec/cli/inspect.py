@@ -24,6 +24,7 @@ from .options import (
     Device,
     Json,
     Log,
+    Models,
     Mpp,
     Overwrite,
     Seed,
@@ -50,6 +51,7 @@ def info_command(file: Annotated[Path, path_argument(help="A .hc.tif file.")], a
 def validate_command(
     file: Annotated[Path, path_argument(help="A .hc.tif file.")],
     deep: Annotated[bool, typer.Option("--deep", help="Decode every stored tile.")] = False,
+    models: Models = None,
     workers: Workers = None,
     verbose: Verbose = False,
     log: Log = None,
@@ -57,7 +59,7 @@ def validate_command(
 ) -> None:
     """List every problem of a file with its code; exit code 1 if there is one."""
     with running(verbose, log, workers) as progress:
-        problems = validate(file, deep=deep, progress=stage(progress, "checking"))
+        problems = validate(file, deep=deep, models=models, progress=stage(progress, "checking"))
     if as_json:
         print_json([{"code": p.code, "place": p.place, "sentence": p.sentence} for p in problems])
     else:
@@ -110,6 +112,7 @@ def compare_command(
         Tier | None, typer.Option(help="reconstructed: without the enhancement layer. Default: with all there is.")
     ] = None,
     generator: DecodingGenerator = None,
+    models: Models = None,
     seed: Seed = 0,
     series: Series = None,
     mpp: Mpp = None,
@@ -130,7 +133,9 @@ def compare_command(
         check_output(html, overwrite=overwrite, source=file)
     with (
         running(verbose, log, workers) as progress,
-        Decoder(file, generator=generator, device=device, enhancement=tier != "reconstructed") as decoder,
+        Decoder(
+            file, generator=generator, device=device, enhancement=tier != "reconstructed", models=models
+        ) as decoder,
         open_source(slide, mpp=mpp, series=series, on_damage=_as_encoded(decoder)) as source,
     ):
         check_tier(decoder, tier)

@@ -1,4 +1,4 @@
-"""`train`, `tune` and `models`: learned generators, made and listed."""
+"""`train` and `tune`: learned generators, made."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import typer
 from ..encoder import EncodeSettings
 from ..encoder.base_choice import base_scale
 from ..encoder.settings import Magnification
-from ..generators.catalogue import default_generator, load_generator, shipped_packages
+from ..generators.catalogue import default_generator, load_generator
 from ..pixels.tile_codecs import TileCodec
 from ..runtime.files import atomic_output, check_output
 from ..runtime.parallel import core_count
 from ..source import open_source
-from .info import package_info, package_summary, tuned_info
+from .info import package_summary, tuned_info
 from .options import (
     Device,
     Json,
@@ -133,13 +133,3 @@ def tune_command(
     with atomic_output(output, overwrite=overwrite) as file:
         file.write(tuned.package.data)
     print_facts(tuned_info(tuned.package, output), as_json)
-
-
-def models_command(as_json: Json = False) -> None:
-    """List the generators that ship, with their measured quality."""
-    packages = shipped_packages()
-    if not packages:
-        typer.echo("No learned generator ships with this version.", err=True)
-    if packages or as_json:
-        facts = package_info if as_json else package_summary
-        print_facts({name: facts(package) for name, package in packages.items()}, as_json)

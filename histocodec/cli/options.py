@@ -41,6 +41,14 @@ Device = Annotated[str, typer.Option(help="Where the network runs, as torch name
 DecodingGenerator = Annotated[
     str | None, typer.Option(help="bicubic to do without the network, or the named generator's package.")
 ]
+Models = Annotated[
+    Path | None,
+    path_option(
+        metavar="DIR",
+        help="A folder of packages, for a generator that neither lies in the file nor ships. HISTOCODEC_MODELS and "
+        "the folder `models` beside the file are searched as well.",
+    ),
+]
 Seed = Annotated[int, typer.Option(help="Seed for the random choice of sampled blocks.", min=0)]
 Series = Annotated[int | None, typer.Option(help="Which picture, where a slide's file holds several, from 0.", min=0)]
 Mpp = Annotated[float | None, typer.Option(help="Micrometres per pixel, where the slide does not state them.")]

@@ -18,7 +18,8 @@ from .encode import encode_command
 from .engines import engines_command
 from .info import printable
 from .inspect import compare_command, info_command, quality_command, regions_command, validate_command
-from .learn import models_command, train_command, tune_command
+from .learn import train_command, tune_command
+from .models import models_app
 from .preview import preview_command
 from .running import Interrupted
 from .tiers import enhance_command, strip_command
@@ -37,7 +38,6 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "regions": regions_command,
     "demo": demo_command,
     "train": train_command,
-    "models": models_command,
     "engines": engines_command,
 }
 """Every command by name, in the order in which help lists them."""
@@ -53,6 +53,7 @@ app = typer.Typer(
 )
 for name, command in COMMANDS.items():
     app.command(name)(command)
+app.add_typer(models_app, name="models")
 
 
 @app.callback(invoke_without_command=True)

@@ -30,7 +30,7 @@ from ..format.layers import EnhancementPieces, coded_quality_map
 from ..format.manifest import SOFTWARE, Manifest
 from ..format.pieces import crc_table
 from ..format.writer import checksum_table, write_container
-from ..generators.catalogue import known_names
+from ..generators.catalogue import card_of, known_names
 from ..pixels.downsample import BoxDownsampler
 from ..pixels.floors import square_side
 from ..pixels.tile_codecs import TileCodec
@@ -72,16 +72,13 @@ def manifest_of(
     if measured is not None and places.quality_map is not None:
         sums = hashlib.sha256(crc_table([coded_quality_map(measured[1])])).hexdigest()
         quality_map = QualityMapLayer(places.quality_map, (blocks.width, blocks.height), sums)
-    generator = job.generator
     return Manifest(
         software=SOFTWARE,
         tier="reconstructed" if enhancement is None else "bounded",
         slide=_slide_entry(job, tile_bytes),
         base=_base_entry(job, quality),
         prediction=PredictionEntry(
-            GeneratorEntry(
-                generator.name, generator.digest, generator.scale, generator.halo, job.extras.package is not None
-            ),
+            _generator_entry(job),
             job.pyramid.blocks.side,
         ),
         layers=Layers(Layer(places.tissue_map, (blocks.width, blocks.height)), quality_map, enhancement),
@@ -146,6 +143,19 @@ def stated_enhancement(job: Job, enhancement: CodedEnhancement, *, has_map: bool
         min_psnr_db=settings.min_psnr_db,
         roi_psnr_db=settings.roi_psnr_db,
         regions_origin=None if settings.regions is None else settings.regions.origin,
+    )
+
+
+def _generator_entry(job: Job) -> GeneratorEntry:
+    generator, card = job.generator, card_of(job.generator)
+    return GeneratorEntry(
+        generator.name,
+        generator.digest,
+        generator.scale,
+        generator.halo,
+        embedded=job.extras.package is not None,
+        generation=None if card is None else card.generation,
+        licence=None if card is None else card.licence,
     )
 
 

@@ -54,7 +54,7 @@ class Job:
             overview,
             TileCoder.fitted(settings.codec, pyramid.pixels_all_over()),
             floors,
-            settings.embed_generator,
+            True if settings.archive else settings.embed_generator,
         )
         return job.fitted(plan.budget_bytes)
 

@@ -9,6 +9,7 @@ from ..format.descriptions import RECONSTRUCTION
 from ..format.entries import OVERVIEW_CODEC
 from ..format.manifest import Manifest
 from ..generators.catalogue import known_names
+from ..generators.licences import ANY_USE, use_of
 from .coded_pyramid import OVERVIEW_QUALITY
 from .job import Job
 
@@ -17,6 +18,7 @@ def notes_on(job: Job, manifest: Manifest, path: Path) -> Iterator[str]:
     """Yield a sentence for everything in a file that its user might not expect."""
     yield from _on_source(job, manifest)
     yield from _on_pixels(job, manifest)
+    yield from _on_generator(job, manifest)
     yield from _on_identity(job, path)
     if job.settings.verify != "none" and manifest.quality is None:
         yield "nothing was measured: there is no block of tissue"
@@ -52,6 +54,16 @@ def _on_pixels(job: Job, manifest: Manifest) -> Iterator[str]:
         yield f"no learned generator: the full resolution is enlarged by {generator.name}, an interpolation"
 
 
+def _on_generator(job: Job, manifest: Manifest) -> Iterator[str]:
+    needed, package = manifest.prediction.generator, job.extras.package
+    if needed.licence is not None and (use := use_of(needed.licence)) != ANY_USE:
+        held = ", and so is this file, which holds them" if package else ""
+        yield f"the weights of {needed.name}, which decoding needs, are under {needed.licence}{held}: {use}"
+    if job.settings.archive:
+        held = f"{needed.name}, {len(package)} bytes, is embedded" if package else f"{needed.name} is built in"
+        yield f"an archive: {held}, and no other file is needed to read this one"
+
+
 def _on_identity(job: Job, path: Path) -> Iterator[str]:
     source, extras, name = job.source, job.extras, job.generator.name
     if not job.settings.deidentify:
@@ -60,5 +72,10 @@ def _on_identity(job: Job, path: Path) -> Iterator[str]:
         yield "the ICC profile left out: it could not be freed of what identifies the scanner"
     if source.path.stem.casefold().removesuffix(".ome") in path.name.casefold():
         yield f"the slide's own name is still in the name of the file, {path.name}"
-    if extras.package and name.removesuffix("-tuned") not in known_names():
-        yield f"the file holds the generator {name}: see that its name and card identify nobody"
+    if name.removesuffix("-tuned") not in known_names():
+        stated = (
+            "holds the generator {}: see that its name and card"
+            if extras.package
+            else ("names the generator {} and its licence: see that they")
+        )
+        yield f"the file {stated.format(name)} identify nobody"

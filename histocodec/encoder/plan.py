@@ -58,7 +58,9 @@ def make_plan(
         raise GeneratorError(
             f"generator {generator.name} enlarges {generator.scale} times, the base of {source.path.name} needs {scale}"
         )
-    if settings.embed_generator and generator is not None and generator.package is None:
+    builtin = generator is not None and generator.digest.startswith("builtin:")
+    must_embed = settings.embed_generator or (settings.archive and not builtin)
+    if must_embed and generator is not None and generator.package is None:
         raise SettingsError(f"{generator.name} has no package that could be embedded")
     if tuned and settings.embed_generator is False:
         raise SettingsError("a tuned generator exists nowhere but in its file: it has to be embedded")

@@ -18,7 +18,7 @@ Magnification = Literal["10x", "20x"]
 BASE_MPP: dict[Magnification, float] = {"10x": 1.0, "20x": 0.5}
 """Micrometres per base pixel that each base aims at."""
 
-EMBED_SHARE = 0.01
+EMBED_SHARE = 0.02
 """A generator whose package takes less than this share of the output is embedded, unless told otherwise."""
 
 
@@ -40,7 +40,10 @@ class EncodeSettings:
     """Base quality on the codec's scale; needs `ratio` None. Both None, with a floor: what takes the fewest bytes."""
     embed_generator: bool | None = None
     """True embeds the generator's package, False does not, None does if it takes less than EMBED_SHARE of the
-    output."""
+    output, or for an archive."""
+    archive: bool = False
+    """True embeds all that it takes to read the file: the generator's package, whatever its share. A built-in generator
+    needs none."""
     verify: Literal["sample", "all", "none"] = "sample"
     """The tissue blocks to decode and measure against the source: a random sample of them, all, or none."""
     verify_blocks: int = 400
@@ -83,6 +86,8 @@ class EncodeSettings:
             raise SettingsError(
                 "give a ratio or a quality, or a floor for all blocks, which is met with the fewest bytes"
             )
+        if self.archive and self.embed_generator is False:
+            raise SettingsError("an archive holds its generator: it cannot go without embedding it")
         self._check_floors()
         if self.ratio is not None and not 1 <= self.ratio <= 1000:
             raise SettingsError(f"the ratio must be 1 to 1000, found {self.ratio:g}")

@@ -23,6 +23,9 @@ LEVEL_STEP = 8
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+ -]{0,63}")
 """Names of generators and associated images: they stand in labels, where other readers look for `|` and line ends."""
 
+LICENCE = re.compile(r"[ -~]{1,200}")
+"""Licences of weights: a name such as `CC BY 4.0`, or a sentence."""
+
 _SHA256 = "[0-9a-f]{64}"
 _DIGEST = f"sha256:{_SHA256}"
 
@@ -36,6 +39,8 @@ GeneratorDigest = Annotated[
         "sha256: and 64 hexadecimal digits, or builtin:bicubic-x2 or builtin:bicubic-x4",
     ),
 ]
+Generation = Annotated[int, Range(1, MAX_WHOLE)]
+Licence = Annotated[str, Pattern(LICENCE.pattern, "1 to 200 printable characters of ASCII")]
 Scale = Annotated[int, OneOf(2, 4)]
 Count = Annotated[int, Range(0, MAX_WHOLE)]
 SubIfd = Annotated[int, Range(0, MAX_SUBIFDS - 1)]
@@ -149,6 +154,15 @@ class GeneratorEntry:
     """Base pixels around a block that it sees, on each side."""
     embedded: bool
     """True if the file holds its package."""
+    generation: Generation | None = None
+    """Generation that its package's card states; None for a built-in one."""
+    licence: Licence | None = None
+    """Licence of the weights, as that card states it; None for a built-in one."""
+
+    @property
+    def stated(self) -> str:
+        """Name, digest and generation, as messages have them."""
+        return f"{self.name} {self.digest}" + (f" of generation {self.generation}" if self.generation else "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,8 @@ _LEFT_OUT = (
     "damaged",
     "colour",
     "downsampling",
+    "generation",
+    "licence",
     "psnr_half_width_db",
     "colour_error",
     "consistency_db",
@@ -100,7 +102,9 @@ class Manifest:
     def to_json(self) -> bytes:
         """Return UTF-8 JSON, keys sorted, no insignificant space: the same manifest gives the same bytes."""
         tables = dataclasses.asdict(self)
-        for table in (tables["slide"], tables["base"], tables["quality"] or {}, tables["layers"]["enhancement"] or {}):
+        generator, measured = tables["prediction"]["generator"], tables["quality"] or {}
+        enhancement = tables["layers"]["enhancement"] or {}
+        for table in (tables["slide"], tables["base"], generator, measured, enhancement):
             for key in [key for key in _LEFT_OUT if table.get(key, 0) is None]:
                 del table[key]
         text = json.dumps(tables, sort_keys=True, ensure_ascii=False, separators=(",", ":"))

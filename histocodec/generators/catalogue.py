@@ -6,6 +6,7 @@ What a container embeds is a `Package` as well: `load_generator` builds it like 
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -15,7 +16,8 @@ from ..pixels.resampler import Downsampler, Generator
 from ..pixels.tile_codecs import TileCodec
 from .bicubic import BicubicGenerator
 from .engines.choice import TRAIN_EXTRA
-from .package import Package
+from .folders import SUFFIX, find_in_folders, places, variable_folders
+from .package import Package, PackageCard
 
 Kind = Literal["generator", "downsampler"]
 
@@ -41,17 +43,20 @@ _BUILT_AT_ONCE = 4
 """Networks of a kind that stay in memory, ready to run."""
 
 
-def load_generator(name: str | Path | Package = DEFAULTS[4], *, device: str = "cpu") -> Generator:
+def load_generator(
+    name: str | Path | Package = DEFAULTS[4], *, device: str = "cpu", folders: Sequence[Path] | None = None
+) -> Generator:
     """Return a generator that is ready to run.
 
     name: `bicubic-x2`, `bicubic-x4`, a shipped package's name or digest, the path of a package, or a Package.
-    device: as torch names it. Raises UnknownGenerator, InvalidPackage.
+    device: as torch names it. folders: searched for a digest; None for those of HISTOCODEC_MODELS. Raises
+    UnknownGenerator, InvalidPackage.
     """
     for scale in SCALES:
         bicubic = BicubicGenerator(scale)
         if name in (bicubic.name, bicubic.digest):
             return bicubic
-    return _built_generator(name if isinstance(name, Package) else find_package(name), device)
+    return _built_generator(name if isinstance(name, Package) else find_package(name, folders=folders), device)
 
 
 def load_downsampler(name: str | Path | Package, scale: int, *, device: str = "cpu") -> Downsampler:
@@ -103,48 +108,60 @@ def downsampler_for(generator: Generator | Package, scale: int, wish: str | None
 
 def known_names() -> frozenset[str]:
     """Return the names of the generators that are built in or ship."""
-    return frozenset({*_shipped_paths("generator"), *(BicubicGenerator(scale).name for scale in SCALES)})
+    return frozenset({*shipped_paths("generator"), *(BicubicGenerator(scale).name for scale in SCALES)})
 
 
 def shipped_packages(kind: Kind = "generator") -> dict[str, Package]:
     """Return the packages of a kind that come with histocodec, by name; there may be none."""
-    return {name: Package.read(path) for name, path in _shipped_paths(kind).items()}
+    return {name: Package.read(path) for name, path in shipped_paths(kind).items()}
 
 
-def find_package(name: str | Path, kind: Kind = "generator") -> Package:
-    """Return a package by the name or digest of one that ships, or by path.
+def find_package(name: str | Path, kind: Kind = "generator", *, folders: Sequence[Path] | None = None) -> Package:
+    """Return a package by the name or digest of one that ships, by path, or by the digest of one in a folder.
 
-    Raises UnknownGenerator if there is no such generator, SettingsError if there is no such downsampler,
-    InvalidPackage.
+    folders: searched for a digest; None for those of HISTOCODEC_MODELS. Raises UnknownGenerator if there is no such
+    generator, SettingsError if there is no such downsampler, InvalidPackage.
     """
-    shipped = _shipped_paths(kind)
+    folders = variable_folders() if folders is None else folders
+    shipped = shipped_paths(kind)
     if str(name) in shipped:
         return Package.read(shipped[str(name)])
-    if str(name).startswith("sha256:"):
-        for path in sorted(shipped.values(), key=lambda p: p.stat().st_size):  # one is large, and seldom asked for
-            package = Package.read(path)
-            if package.digest == str(name):
-                return package
+    if str(name).startswith("sha256:") and (
+        path := find_in_folders(str(name), (MODELS_FOLDER / FOLDERS[kind], *folders))
+    ):
+        return Package.read(path)
     if Path(name).is_file():
         return Package.read(Path(name))
-    places = f"not a file, and not among those that ship ({', '.join(shipped) or 'none'})"
+    raise _missing(name, kind, folders)
+
+
+def card_of(generator: Generator) -> PackageCard | None:
+    """Return the card of a generator's package; None if it has none, or one of a kind that is not known here."""
+    try:
+        return None if generator.package is None else Package(generator.package).card
+    except InvalidPackage:
+        return None
+
+
+def _missing(name: str | Path, kind: Kind, folders: Sequence[Path] = ()) -> UnknownGenerator | SettingsError:
+    """Build the error about a package that is not at hand."""
+    where = f"not a file, and not among those that ship ({', '.join(shipped_paths(kind)) or 'none'})"
+    if str(name).startswith("sha256:") and folders:
+        where = f"{where}, nor in {places(folders)}"
     if kind == "generator":
-        raise UnknownGenerator(f"no generator {name}: {places}")
-    raise SettingsError(f"no downsampler {name}: not {BOX}, {places}")
+        return UnknownGenerator(f"no generator {name}: {where}")
+    return SettingsError(f"no downsampler {name}: not {BOX}, {where}")
 
 
-def _shipped_paths(kind: Kind) -> dict[str, Path]:
-    return {path.stem: path for path in sorted((MODELS_FOLDER / FOLDERS[kind]).glob("*.safetensors"))}
+def shipped_paths(kind: Kind = "generator") -> dict[str, Path]:
+    """Return the files of the packages of a kind that come with histocodec, by name."""
+    return {path.stem: path for path in sorted((MODELS_FOLDER / FOLDERS[kind]).glob(f"*{SUFFIX}"))}
 
 
 def _downsampler_named_by(generator: Generator | Package) -> str | None:
     """Return the name of the downsampler that a generator was trained with; None for the box average."""
-    if isinstance(generator, Package):
-        return generator.card.downsampler
-    try:
-        return None if generator.package is None else Package(generator.package).card.downsampler
-    except InvalidPackage:  # somebody's own kind of package: it names none
-        return None
+    card = generator.card if isinstance(generator, Package) else card_of(generator)
+    return None if card is None else card.downsampler
 
 
 # Networks are built once: they hold no state, and a viewer may open hundreds of slides. Importing an engine waits until

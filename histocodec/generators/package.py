@@ -15,7 +15,8 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from ..errors import InvalidPackage
-from ..format.entries import NAME
+from ..format.entries import LICENCE, NAME
+from ..format.strict_json import MAX_WHOLE
 from ..format.tags import MAX_PACKAGE_BYTES
 from .engines.numpy_engine import NumpyEngine
 from .integer_net import Architecture, IntegerNet, net_of, tensors_of
@@ -40,7 +41,7 @@ class PackageCard:
     halo: int
     """Base pixels of context that the network needs on every side."""
     licence: str
-    """Licence of the weights."""
+    """Licence of the weights; `licences.use_of` says what it permits."""
     training: dict[str, Any] = field(default_factory=dict)
     """Data and settings of the training run."""
     measured: dict[str, Any] = field(default_factory=dict)
@@ -49,10 +50,15 @@ class PackageCard:
     """Name of the shipped downsampler that made the bases a generator was trained with; None for the box average."""
     test_block_crc32: int | None = None
     """CRC-32 of what the network makes of its test block (`self_test`); None for a network in floats."""
+    generation: int = 1
+    """Generation of the weights: a whole number, higher for those that replaced others."""
 
     def to_json(self) -> str:
-        """Return the card as it stands in a package, without what is None."""
-        return json.dumps({key: value for key, value in dataclasses.asdict(self).items() if value is not None})
+        """Return the card as it stands in a package, without what is None, and without the first generation."""
+        stated = {key: value for key, value in dataclasses.asdict(self).items() if value is not None}
+        if self.generation == 1:
+            del stated["generation"]
+        return json.dumps(stated)
 
 
 @dataclass(frozen=True)
@@ -90,6 +96,14 @@ class Package:
         checksum = card.test_block_crc32
         if checksum is not None and not (type(checksum) is int and 0 <= checksum < 1 << 32):
             raise InvalidPackage(f"package {card.name}: test_block_crc32 is a CRC-32, found {checksum!a:.80}")
+        if not (isinstance(card.licence, str) and LICENCE.fullmatch(card.licence)):
+            raise InvalidPackage(
+                f"package {card.name}: licence has 1 to 200 printable characters of ASCII, found {card.licence!a:.80}"
+            )
+        if not (type(card.generation) is int and 1 <= card.generation <= MAX_WHOLE):
+            raise InvalidPackage(
+                f"package {card.name}: generation is a whole number from 1 on, found {card.generation!a:.80}"
+            )
         return card
 
     @cached_property

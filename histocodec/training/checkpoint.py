@@ -12,6 +12,9 @@ from ..errors import SettingsError
 from ..runtime.files import replace_whole
 from .config import TrainConfig, as_tables
 
+_SAID = {"licence", "generation", "purpose"}
+"""Keys of a configuration that say something of the weights, and decide nothing in them: they may change on the way."""
+
 
 class Stateful(Protocol):
     """A network or an optimiser, as torch has them."""
@@ -56,8 +59,8 @@ def load_checkpoint(path: Path, config: TrainConfig, parts: Mapping[str, Statefu
     except Exception as error:  # torch.load raises whatever unpickling does
         raise SettingsError(f"{path}: not a checkpoint of histocodec: {error}") from error
     tables = as_tables(config)
-    if saved != tables:
-        changed = sorted(key for key, value in tables.items() if saved.get(key) != value)
+    changed = sorted(key for key in (saved.keys() | tables) - _SAID if saved.get(key) != tables.get(key))
+    if changed:
         raise SettingsError(
             f"{path} is of another configuration ({', '.join(changed)} differ): "
             "resume with the same one, or train in another folder (--run)"

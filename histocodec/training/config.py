@@ -14,7 +14,8 @@ import msgspec
 from msgspec import Meta
 
 from ..errors import SettingsError
-from ..format.entries import NAME
+from ..format.entries import LICENCE, NAME
+from ..format.strict_json import MAX_WHOLE
 from ..pixels.tile_codecs import QUALITY_SCALES, TileCodec
 
 Share = Annotated[float, Meta(ge=0)]
@@ -206,7 +207,8 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     """Name of the generator: letters, digits, spaces and ._+-, at most 64."""
     licence: str
-    """Licence of the weights, which the data decide."""
+    """Licence of the weights, which the data decide: a name as SPDX or Creative Commons have it, such as `CC BY 4.0`
+    (`generators.licences` knows which permit any use), or a sentence."""
     network: NetworkConfig
     data: DataConfig
     schedule: ScheduleConfig
@@ -216,6 +218,8 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     downsampler: DownsamplerConfig | None = None
     purpose: str = ""
     """A sentence for the model card."""
+    generation: Annotated[int, Meta(ge=1, le=MAX_WHOLE)] = 1
+    """Generation of the weights: higher for those that replace others. Files say which one they need."""
     seed: Annotated[int, Meta(ge=0)] = 1
 
 
@@ -248,6 +252,8 @@ def _problems(config: TrainConfig) -> list[str]:
     found = []
     if not NAME.fullmatch(config.name):
         found.append(f"name: letters, digits, spaces and ._+- expected, found {config.name!a:.80}")
+    if not LICENCE.fullmatch(config.licence):
+        found.append(f"licence: 1 to 200 printable characters of ASCII expected, found {config.licence!a:.80}")
     if both := set(config.data.train) & set(config.data.measure):
         found.append(f"data.measure: {', '.join(sorted(both))} would be trained on as well")
     if not config.data.train or not sum(config.data.train.values()):

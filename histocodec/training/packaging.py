@@ -81,6 +81,7 @@ def downsampler_package(config: TrainConfig, network: ResidualDownsampler, patch
         scale=network.scale,
         halo=network.halo,
         licence=config.licence,
+        generation=config.generation,
         training=as_tables(config),
     )
     shape = CropShape(network.scale, config.schedule.crop, network.halo, around=network.halo)
@@ -98,6 +99,7 @@ def card_of(config: TrainConfig, network: Network) -> PackageCard:
         scale=network.scale,
         halo=network.halo,
         licence=config.licence,
+        generation=config.generation,
         training=as_tables(config),
         downsampler=_downsampler_name(config, network.scale),
     )

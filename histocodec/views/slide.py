@@ -214,16 +214,19 @@ def open_slide(
     generator: Generator | str | Path | None = None,
     device: str = "cpu",
     enhancement: bool = True,
+    models: str | Path | None = None,
 ) -> openslide.AbstractSlide:
     """Open a slide in place of `openslide.open_slide(path)`: a container as ReconstructedSlide, others as there.
 
     So one call opens a mixed cohort: slides of OpenSlide's formats come as OrdinarySlide, other images as
-    `openslide.ImageSlide`. path: text, bytes or a path. generator, device, enhancement: as for Decoder, for containers.
-    Raises OSError (such as FileNotFoundError) for a file that cannot be read, ContainerError for a damaged container,
-    UnsupportedSlide for a file that nobody knows, and what OpenSlide raises for a damaged slide.
+    `openslide.ImageSlide`. path: text, bytes or a path. generator, device, enhancement, models: as for Decoder, for
+    containers. Raises OSError (such as FileNotFoundError) for a file that cannot be read, ContainerError for a damaged
+    container, UnsupportedSlide for a file that nobody knows, and what OpenSlide raises for a damaged slide.
     """
     try:
-        return ReconstructedSlide(Decoder(path, generator=generator, device=device, enhancement=enhancement))
+        return ReconstructedSlide(
+            Decoder(path, generator=generator, device=device, enhancement=enhancement, models=models)
+        )
     except NotAContainer as error:
         foreign = error
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import shutil
@@ -28,9 +29,12 @@ from histocodec.decoder import Decoder
 from histocodec.demo.synthetic import write_slide
 from histocodec.format.descriptions import OTHER_BASE
 from histocodec.format.reader import Container
+from histocodec.generators.licences import use_of
+from histocodec.generators.package import package_of
 from histocodec.geometry import Image, Region
 from histocodec.version import __version__
 from tests.format.conformance.make_vectors.writing import VECTORS
+from tests.generators.inputs import generator_package
 
 
 @dataclass(frozen=True)
@@ -316,11 +320,87 @@ def test_models(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     said = run("models").out
     assert "dev/monuseg, whole tiles, uncoded: 30.25 dB, +2.64 over bicubic" in said  # fidelity-x4
     assert "dev/monuseg, middle 512 px, uncoded: 39.29 dB, +2.04 over bicubic" in said  # fidelity-x2
+    stated = [package.card for package in histocodec.generators.catalogue.shipped_packages().values()]
+    for key, values in (
+        ("generation", [str(card.generation) for card in stated]),
+        ("licence", [card.licence for card in stated]),
+        ("use", [use_of(card.licence) for card in stated]),
+    ):
+        assert re.findall(rf"^  {key} +(.*)$", said, re.MULTILINE) == values
     monkeypatch.setattr(histocodec.generators.catalogue, "MODELS_FOLDER", tmp_path)
     assert run("models", "--json").value() == {}
     none = run("models")
     assert (none.code, none.out) == (0, "")
     assert "No learned generator ships" in none.err
+
+
+def test_models_export(run: Run, container_path: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "models"
+    first = run("models", "export", folder, "fidelity-x2")
+    assert first.code == 0
+    assert [line.rpartition(": ")[0] for line in first.out.splitlines()] == [
+        str(folder / f"fidelity-x2{suffix}") for suffix in (".safetensors", ".md")
+    ]
+    assert "exporting: 100 % (2 of 2)" in first.err
+    assert run("models", "export", folder, "fidelity-x2").out.count(": was there") == 2
+    for name in names(folder):
+        assert (folder / name).read_bytes() == (histocodec.generators.catalogue.MODELS_FOLDER / name).read_bytes()
+    (folder / "fidelity-x2.md").write_text("mine")
+    assert "fidelity-x2.md: exists already with another content" in run("models", "export", folder).sentence()
+    assert names(folder) == {"fidelity-x2.safetensors", "fidelity-x2.md"}
+    assert "no package nothing ships" in run("models", "export", folder, "nothing").sentence()
+    assert "one of them" in run("models", "export", folder, "fidelity-x2", "--all").usage()
+    held = run("models", "export", tmp_path / "more", "--for", container_path, "--for", container_path)
+    assert held.out == "nothing to export: each file holds what it needs\n"
+
+
+def test_a_file_is_decoded_with_the_package_of_a_folder(run: Run, slide: Path, tmp_path: Path) -> None:
+    made = generator_package(4, "ours-x4")
+    package = package_of(made.net, dataclasses.replace(made.card, licence="CC BY-NC 4.0", generation=7))
+    (tmp_path / "keep").mkdir()
+    (tmp_path / "keep" / "ours.safetensors").write_bytes(package.data)
+    arguments = ("--generator", tmp_path / "keep" / "ours.safetensors", "--no-embed-generator", "--verify", "none")
+    report = run("encode", slide, *arguments, "--json").value()
+    stated = {"name": "ours-x4", "generation": 7, "licence": "CC BY-NC 4.0", "embedded": False}
+    assert report["generator"].items() >= stated.items()
+    assert any(
+        "ours-x4, which decoding needs, are under CC BY-NC 4.0: non-commercial" in note for note in report["notes"]
+    )
+    file, picture = tmp_path / "case.hc.tif", tmp_path / "out.png"
+    facts = run("info", file, "--json").value()
+    assert facts["generator"].items() >= stated.items()
+    assert (facts["generator_use"], facts["complete"]) == ("non-commercial use only", False)
+    said = run("info", file).out
+    assert "generation 7, licence CC BY-NC 4.0" in said
+    assert re.search(r"^use of the generator's weights +non-commercial use only$", said, re.MULTILINE)
+    region = (picture, "--region", "0,0,256,256")
+    wanted = run("decode", file, *region).sentence()
+    assert f"ours-x4 {package.digest} of generation 7" in wanted
+    assert (
+        f"{tmp_path / 'none'} (no such folder)"
+        in run("decode", file, *region, "--models", tmp_path / "none").sentence()
+    )
+    assert run("decode", file, *region, "--models", tmp_path / "keep").code == 0
+    assert run("validate", file).code == 1
+    assert run("validate", file, "--models", tmp_path / "keep").code == 0
+    assert run("compare", slide, file, "--count", 1, "--models", tmp_path / "keep").code == 0
+    assert run("models", "export", tmp_path / "models", "--for", file).sentence().count("of generation 7") == 1
+    done = run("models", "export", tmp_path / "models", "--for", file, "--models", tmp_path / "keep")
+    assert done.out == f"{tmp_path / 'models' / 'ours-x4.safetensors'}: {len(package.data)} bytes\n"
+    assert run("decode", file, *region, "--overwrite").code == 0  # the folder beside the file
+
+
+def test_an_archive_needs_no_other_file(run: Run, slide: Path, tmp_path: Path) -> None:
+    package = tmp_path / "ours.safetensors"
+    package.write_bytes(generator_package(4, "ours-x4").data)
+    refused = run("encode", slide, "--generator", package, "--archive", "--no-embed-generator")
+    assert "--archive stores the generator" in refused.usage()
+    report = run("encode", slide, "--generator", package, "--archive", "--verify", "none", "--json").value()
+    package.unlink()
+    assert report["complete"] is True
+    assert any(note.startswith("an archive: ours-x4, ") for note in report["notes"])
+    assert run("info", tmp_path / "case.hc.tif", "--json").value()["complete"] is True
+    assert run("validate", tmp_path / "case.hc.tif").code == 0
 
 
 # Errors

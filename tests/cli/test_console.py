@@ -24,7 +24,11 @@ from histocodec.runtime import parallel
 from tests.generators.engines.test_choice import failing
 from tests.generators.inputs import generator_package
 
-COMMANDS = [command.name for command in app.registered_commands]
+COMMANDS = [
+    *([command.name] for command in app.registered_commands),
+    *([group.name] for group in app.registered_groups),
+    ["models", "export"],
+]
 PLAIN = ("--generator", "bicubic-x4", "--quality", "30", "--verify", "none")
 
 
@@ -156,14 +160,14 @@ def test_a_console_that_lacks_a_character(slide_path: Path, tmp_path: Path, envi
 
 
 @pytest.mark.parametrize("columns", [None, "80", "200"])
-@pytest.mark.parametrize("command", [None, *COMMANDS])
+@pytest.mark.parametrize("command", [[], *COMMANDS], ids=str)
 def test_help_reads_well(
-    here: InProcess, monkeypatch: pytest.MonkeyPatch, command: str | None, columns: str | None
+    here: InProcess, monkeypatch: pytest.MonkeyPatch, command: list[str], columns: str | None
 ) -> None:
     monkeypatch.delenv("COLUMNS", raising=False)
     if columns:
         monkeypatch.setenv("COLUMNS", columns)
-    code, out, err = here(*([command] if command else []), "--help")
+    code, out, err = here(*command, "--help")
     assert (code, err) == (0, "")
     lines = out.splitlines()
     assert max(map(len, lines)) <= (120 if columns == "200" else 80)

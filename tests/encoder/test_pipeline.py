@@ -25,6 +25,8 @@ from histocodec.errors import (
 )
 from histocodec.format.reader import Container
 from histocodec.generators.bicubic import BicubicGenerator
+from histocodec.generators.catalogue import load_generator
+from histocodec.generators.package import package_of
 from histocodec.geometry import Image, Region, Size
 from histocodec.pixels.rate import SEARCH_RANGES
 from histocodec.pixels.tile_codecs import TileCodec
@@ -32,6 +34,7 @@ from histocodec.runtime.progress import silent
 from histocodec.source import Source, open_source
 from histocodec.validation import validate
 from tests.encoder.inputs import BICUBIC, QUICK, ArraySource, names
+from tests.generators.inputs import generator_package
 
 
 class PackagedGenerator:
@@ -210,7 +213,7 @@ def test_a_built_in_generator_cannot_be_embedded(slide: Source, out: Path) -> No
 
 @pytest.mark.parametrize(
     ("embed", "package_bytes", "embedded"),
-    [(None, 60, True), (None, 400, False), (True, 400, True), (False, 60, False)],
+    [(None, 60, True), (None, 200, True), (None, 400, False), (True, 400, True), (False, 60, False)],
 )
 def test_a_generator_is_embedded_if_it_is_small_or_if_asked(
     slide: Source, out: Path, embed: bool | None, package_bytes: int, embedded: bool
@@ -223,11 +226,63 @@ def test_a_generator_is_embedded_if_it_is_small_or_if_asked(
         assert container.package() == (generator.package if embedded else None)
 
 
+def test_an_archive_holds_its_generator_of_any_size(slide: Source, out: Path) -> None:
+    generator = PackagedGenerator(4000)
+    report = encode(slide, out, generator, dataclasses.replace(QUICK, archive=True))
+    assert report.manifest.prediction.generator.embedded
+    assert (
+        "an archive: packaged-x4, 4000 bytes, is embedded, and no other file is needed to read this one" in report.notes
+    )
+    assert report.size_bytes <= slide.size_bytes / 16
+    with Container(out) as container:
+        assert container.package() == generator.package
+    report = encode(slide, out, BICUBIC, dataclasses.replace(QUICK, archive=True), overwrite=True)
+    assert "an archive: bicubic-x4 is built in, and no other file is needed to read this one" in report.notes
+    generator.package = None
+    with pytest.raises(SettingsError, match="packaged-x4 has no package that could be embedded"):
+        encode(slide, out, generator, dataclasses.replace(QUICK, archive=True), overwrite=True)
+    with pytest.raises(SettingsError, match="an archive holds its generator"):
+        EncodeSettings(archive=True, embed_generator=False)
+
+
+@pytest.mark.parametrize(
+    ("licence", "note"),
+    [
+        ("CC BY 4.0", None),
+        ("CC BY-NC 4.0", "the weights of {}, which decoding needs, are under CC BY-NC 4.0{}: non-commercial use only"),
+        ("internal", "the weights of {}, which decoding needs, are under internal{}: only as that licence permits"),
+    ],
+)
+@pytest.mark.parametrize("embed", [True, False])
+def test_a_file_says_generation_and_licence_of_its_generator(
+    slide: Source, out: Path, licence: str, note: str | None, embed: bool
+) -> None:
+    made = generator_package(4, "tiny-x4")
+    package = package_of(made.net, dataclasses.replace(made.card, licence=licence, generation=3))
+    report = encode(slide, out, load_generator(package), dataclasses.replace(QUICK, embed_generator=embed))
+    stated = report.manifest.prediction.generator
+    assert (stated.name, stated.generation, stated.licence) == ("tiny-x4", 3, licence)
+    said = [text for text in report.notes if "the weights of" in text]
+    held = ", and so is this file, which holds them" if embed else ""
+    assert said == ([] if note is None else [note.format("tiny-x4", held)])
+    with Container(out) as container:
+        assert container.manifest.prediction.generator == stated
+
+
+def test_bicubic_has_neither_generation_nor_licence(slide: Source, out: Path) -> None:
+    stated = encode(slide, out, BICUBIC, QUICK).manifest.prediction.generator
+    assert (stated.generation, stated.licence) == (None, None)
+    with Container(out) as container:
+        assert b"licence" not in container.manifest.to_json()
+
+
 def test_a_file_whose_generator_is_not_at_hand_still_shows_its_base(slide: Source, out: Path) -> None:
     encode(slide, out, PackagedGenerator(60), dataclasses.replace(QUICK, embed_generator=False))
     with Decoder(out) as decoder:
         assert decoder.read(Region(0, 0, 64, 64), 1).shape == (64, 64, 3)
-        with pytest.raises(UnknownGenerator, match=r"packaged-x4 sha256:.*--generator PATH"):
+        with pytest.raises(
+            UnknownGenerator, match=r"packaged-x4 sha256:.*--generator PATH.*--models, HISTOCODEC_MODELS"
+        ):
             decoder.read(Region(0, 0, 64, 64), 0)
     assert [problem.code for problem in validate(out)] == ["generator-unknown"]
 

@@ -49,6 +49,13 @@ def test_a_package_states_its_network_and_its_digest_is_its_bytes(tmp_path: Path
     assert np.array_equal(generator(image), by_definition(NET, image))
 
 
+def test_a_card_states_its_generation_from_the_second_on() -> None:
+    first, second = packed(), packed(generation=2)
+    assert (first.card.generation, second.card.generation) == (1, 2)
+    assert b"generation" not in first.data
+    assert b"generation" in second.data
+
+
 def test_a_generator_and_a_downsampler_are_pickled_by_their_package() -> None:
     for built in (build_generator(generator_package()), build_downsampler(downsampler_package())):
         again = pickle.loads(pickle.dumps(built))
@@ -92,6 +99,10 @@ def test_the_checksum_is_that_of_the_test_block_by_definition() -> None:
         (packed(test_block_crc32=None), "states no test_block_crc32"),
         (packed(test_block_crc32=-1), "test_block_crc32 is a CRC-32, found -1"),
         (packed(test_block_crc32=True), "found True"),
+        (packed(generation=0), "generation is a whole number from 1 on, found 0"),
+        (packed(generation="2026-11"), "generation is a whole number from 1 on, found '2026-11'"),
+        (packed(licence=3), "licence has 1 to 200 printable characters of ASCII, found 3"),
+        (packed(licence="MIT\nfor any use"), "licence has 1 to 200"),
         (packed(test_block_crc32=12345), "test_block_crc32 is not that of its network"),
         (packed({k: v.astype(np.float16) for k, v in tensors_of(NET).items()}), "of int8, found .* of float16"),
         (packed({k: v for k, v in tensors_of(NET).items() if "shift" not in k}), "tensors of other names"),

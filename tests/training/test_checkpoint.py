@@ -29,6 +29,8 @@ def test_what_does_not_belong_is_refused(tmp_path: Path) -> None:
     save_checkpoint(path, config(), Standing(7, 1.5), {"network": network})
     with pytest.raises(SettingsError, match=r"another configuration \(schedule differ\)"):
         load_checkpoint(path, config(schedule__steps=99), {"network": network}, CPU)
+    said = config(licence="MIT", generation=2, purpose="what is said of the weights decides nothing in them")
+    assert load_checkpoint(path, said, {"network": network}, CPU).step == 7
     path.write_bytes(b"something else")
     with pytest.raises(SettingsError, match="not a checkpoint"):
         load_checkpoint(path, config(), {"network": network}, CPU)

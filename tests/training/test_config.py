@@ -33,6 +33,8 @@ from tests.training.inputs import config
         ({"data__measure": ["train"]}, "trained on as well"),
         ({"loss": {"adversarial": 1.0}, "schedule__crop": 20}, "schedule.crop"),
         ({"name": "a/b"}, "name"),
+        ({"licence": "MIT\nfor any use"}, "licence: 1 to 200"),
+        ({"generation": 0}, "generation"),
         ({"network__architecture": "unet"}, "unet"),
     ],
 )

@@ -38,6 +38,7 @@ SCHEMA = json.loads((VECTORS.parent / "manifest.schema.json").read_text("utf-8")
 ALL_LAYERS = "jp2k-x4-bounded"
 DOWNSAMPLING = "jp2k-x4-downsampling"
 DAMAGED = "jp2k-x4-damaged"
+GENERATION = "jp2k-x4-generation"
 EXAMPLE = VECTORS / "valid" / f"{SMALLEST}.hc.tif"
 
 
@@ -381,7 +382,7 @@ def stored_manifest(name: str) -> bytes:
     return zstandard.decompress(take_apart((VECTORS / "valid" / f"{name}.hc.tif").read_bytes())[0].tags[MANIFEST][1])
 
 
-@pytest.mark.parametrize("name", [SMALLEST, ALL_LAYERS, DOWNSAMPLING, DAMAGED])
+@pytest.mark.parametrize("name", [SMALLEST, ALL_LAYERS, DOWNSAMPLING, DAMAGED, GENERATION])
 def test_schema_and_reader_agree_on_every_field(name: str) -> None:
     """Each value of a manifest, replaced by values of every kind."""
     text = stored_manifest(name)
@@ -406,7 +407,7 @@ def test_schema_and_reader_agree_on_every_field(name: str) -> None:
     assert disagreements == []
 
 
-@pytest.mark.parametrize("vector", [SMALLEST, ALL_LAYERS, DOWNSAMPLING, DAMAGED])
+@pytest.mark.parametrize("vector", [SMALLEST, ALL_LAYERS, DOWNSAMPLING, DAMAGED, GENERATION])
 def test_json_schema_is_strict_about_what_is_missing(vector: str) -> None:
     """Every key that the table does not call optional is required, by schema and reader."""
     text = stored_manifest(vector)

@@ -38,6 +38,7 @@ LAYER_PARTS = (
 LATER_PARTS = (
     hostile_manifests.wrong_downsampling,
     hostile_manifests.wrong_damage,
+    hostile_manifests.wrong_generation,
     hostile_generators.unproven_networks,
     hostile_pieces.base_mismatch,
 )

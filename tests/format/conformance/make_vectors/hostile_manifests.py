@@ -6,6 +6,7 @@ import io
 import struct
 import zlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import tifffile
@@ -218,6 +219,23 @@ def wrong_damage(made: HostileFiles) -> None:
     }
     for kind, (value, how) in wrong.items():
         made.manifest(f"damaged-{kind}", how, setting("slide", damaged=value), source=made.valid["jp2k-x4-damaged"])
+
+
+def wrong_generation(made: HostileFiles) -> None:
+    """Add files with a wrong generation or licence of their generator."""
+    wrong: dict[str, tuple[dict[str, Any], str]] = {
+        "generation-zero": ({"generation": 0}, "a generation of 0"),
+        "generation-text": ({"generation": "2"}, "a generation that is a string"),
+        "licence-empty": ({"licence": ""}, "a licence of no characters"),
+        "licence-lines": ({"licence": "CC BY 4.0\nfor any use"}, "a licence of two lines"),
+    }
+    for name, (fields, how) in wrong.items():
+        change = partial(_with_generator, fields)
+        made.manifest(name, how, change, source=made.valid["jp2k-x4-generation"])
+
+
+def _with_generator(fields: dict[str, Any], manifest: dict[str, Any]) -> None:
+    manifest["prediction"]["generator"].update(fields)
 
 
 def setting(part: str, **fields: Any) -> ManifestChange:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from itertools import pairwise
 from typing import Any
 
@@ -24,11 +25,11 @@ NETWORKS = (*PLAIN, "rrdb")
 """Names of networks that recipes use."""
 
 
-def network_package(kind: str = "plain") -> Package:
+def network_package(kind: str = "plain", generation: int = 1) -> Package:
     """A small network with random weights; `kind` names one of `NETWORKS`."""
     if kind == "rrdb":
         return packed(_rrdb_tensors(), _card("rrdb", RRDB, 4, RRDB["halo"]))
-    return package_of(random_net(kind), plain_card(kind))
+    return package_of(random_net(kind), dataclasses.replace(plain_card(kind), generation=generation))
 
 
 def packed(tensors: Tensors, card: PackageCard) -> Package:

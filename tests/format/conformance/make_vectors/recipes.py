@@ -42,6 +42,8 @@ class Recipe:
     profile: bool = False
     tissue_map: bool = True
     generator: str = "bicubic"
+    generation: int | None = None
+    """That its card and the manifest state; None for neither."""
     colour: tuple[int, ...] | None = None
     enhancement: Enhancement | None = None
     measured: tuple[tuple[int, int], ...] = ()
@@ -169,5 +171,14 @@ RECIPES = {
         "a slide of which two tiles could not be read, as its manifest says",
         tissue_map=False,
         damaged=((0, 0, 16, 16), (64, 16, 6, 14)),
+    ),
+    "jp2k-x4-generation": Recipe(
+        (70, 30),
+        4,
+        "jp2k",
+        "an embedded network whose generation and licence its card and the manifest state",
+        tissue_map=False,
+        generator="plain",
+        generation=2,
     ),
 }

@@ -110,7 +110,7 @@ def build(recipe: Recipe, seed: int) -> bytes:
     tiles = [_tiles(base, recipe.codec), *(_tiles(picture, reduced, chroma="444") for picture in pictures[1:])]
     associated = [_associated(name, seed) for name in recipe.associated]
     blocks = Grid(full.divided(scale), BLOCK)
-    package = network_package(recipe.generator) if recipe.generator in NETWORKS else None
+    package = network_package(recipe.generator, recipe.generation or 1) if recipe.generator in NETWORKS else None
     tissue_map = _map(base, blocks) if recipe.tissue_map else None
     profile = FAKE_PROFILE if recipe.profile else None
     decoder = TileCoder(recipe.codec, ColourTransform(recipe.colour) if recipe.colour else None)
@@ -120,6 +120,8 @@ def build(recipe: Recipe, seed: int) -> bytes:
     generator = GeneratorEntry(f"bicubic-x{scale}", f"builtin:bicubic-x{scale}", scale, 2, embedded=False)
     if package is not None:
         generator = GeneratorEntry(package.card.name, package.digest, scale, package.card.halo, embedded=True)
+    if package is not None and recipe.generation is not None:
+        generator = dataclasses.replace(generator, generation=recipe.generation, licence=package.card.licence)
     measured = QualityEntry(
         "sample", 2, BLOCK * scale, Summary(29.5, 28.25, 28.0), Summary(0.875, 0.8125, 0.8), bicubic_psnr_db=28.5
     )
