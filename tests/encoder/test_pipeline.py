@@ -269,6 +269,23 @@ def test_a_file_says_generation_and_licence_of_its_generator(
         assert container.manifest.prediction.generator == stated
 
 
+@pytest.mark.parametrize(
+    ("embed", "says"),
+    [
+        (True, "holds the generator dr-doe-x4: see that its name and card"),
+        (False, "names the generator dr-doe-x4 and its licence: see that they"),
+    ],
+)
+def test_a_de_identified_file_points_out_a_generator_of_ones_own(
+    slide: Source, out: Path, embed: bool, says: str
+) -> None:
+    generator = load_generator(generator_package(4, "dr-doe-x4"))
+    settings = dataclasses.replace(QUICK, embed_generator=embed, deidentify=True)
+    assert f"the file {says} identify nobody" in encode(slide, out, generator, settings).notes
+    shown = encode(slide, out, BICUBIC, dataclasses.replace(QUICK, deidentify=True), overwrite=True).notes
+    assert not any("identify nobody" in note for note in shown)
+
+
 def test_bicubic_has_neither_generation_nor_licence(slide: Source, out: Path) -> None:
     stated = encode(slide, out, BICUBIC, QUICK).manifest.prediction.generator
     assert (stated.generation, stated.licence) == (None, None)
