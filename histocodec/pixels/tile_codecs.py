@@ -3,7 +3,7 @@
 | codec  | codestream                             | quality scale                             |
 |--------|----------------------------------------|-------------------------------------------|
 | `jp2k` | JPEG 2000 Part 1, irreversible, with the multiple component transform | PSNR in dB, 10 to 60 |
-| `av1` | bare AV1 still picture (`av1`) of three full planes, speed 6 | libavif quality, whole numbers 0 to 100 |
+| `av1` | bare AV1 still picture (`av1`) of three full planes | libavif quality, whole numbers 0 to 100 |
 | `jpeg` | JPEG baseline, 4:2:0 or 4:4:4, optimised Huffman tables as a rule | libjpeg quality, whole numbers 1 to 100 |
 
 The quality scales are the libraries' own: they mean what their manuals say, and are compared by bytes, not by number.
@@ -70,13 +70,14 @@ def encode_tile(
     *,
     jpeg_chroma: Chroma = "420",
     jpeg_optimised: bool = True,
+    speed: int = av1.SPEED,
 ) -> bytes:
     """Code one tile as the codec's library does.
 
     image: (height, width, 3) uint8 RGB; for `av1` also uint16 of 10 bits, as `colour.ColourTransform` makes them.
     quality: on the codec's own scale, see `QUALITY_SCALES`. jpeg_chroma: how `jpeg` subsamples it. jpeg_optimised: True
-    for Huffman tables of its own. Raises SettingsError for a quality outside the scale. Deterministic: the same pixels
-    give the same bytes.
+    for Huffman tables of its own. speed: libaom's for `av1`, 0 to 10; slower ones take fewer bytes. Raises
+    SettingsError for a quality outside the scale. Deterministic: the same pixels give the same bytes.
     """
     quality = QUALITY_SCALES[codec].check(quality)
     match codec:
@@ -88,7 +89,7 @@ def encode_tile(
                 imagecodecs.jpeg2k_encode(np.ascontiguousarray(image), level=level, codecformat="j2k", numthreads=1)
             )
         case "av1":
-            return av1.encode(image, int(quality))
+            return av1.encode(image, int(quality), speed)
         case "jpeg":
             return bytes(
                 imagecodecs.jpeg_encode(

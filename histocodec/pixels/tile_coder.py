@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..geometry import Grid, Image, Region, Size
+from . import av1
 from .colour import ColourTransform, fit_colours
 from .downsample import extended
 from .even_quality import CodeAt, EvenCoder
@@ -29,11 +30,13 @@ class TileCoder:
     """Chroma subsampling of `jpeg` tiles."""
     jpeg_optimised: bool = True
     """True for Huffman tables of each tile's own: a few percent smaller, in twice the time."""
+    speed: int = av1.SPEED
+    """Speed of libaom for `av1` tiles, 0 to 10."""
 
     @classmethod
-    def fitted(cls, codec: TileCodec, pixels: NDArray[np.uint8]) -> TileCoder:
+    def fitted(cls, codec: TileCodec, pixels: NDArray[np.uint8], *, speed: int = av1.SPEED) -> TileCoder:
         """Return the coder for a base with such pixels, uint8 RGB of any shape that ends in 3."""
-        return cls(codec, fit_colours(pixels.reshape(-1, 3)) if codec == "av1" else None)
+        return cls(codec, fit_colours(pixels.reshape(-1, 3)) if codec == "av1" else None, speed=speed)
 
     def encode(
         self, tile: Image, quality: float, *, within: tuple[int, int] | None = None, context: Image | None = None
@@ -50,7 +53,12 @@ class TileCoder:
     def _prepare(self, tile: Image) -> CodeAt:
         stored = self.colour.apply(tile) if self.colour else tile
         return lambda quality: encode_tile(
-            stored, self.codec, quality, jpeg_chroma=self.jpeg_chroma, jpeg_optimised=self.jpeg_optimised
+            stored,
+            self.codec,
+            quality,
+            jpeg_chroma=self.jpeg_chroma,
+            jpeg_optimised=self.jpeg_optimised,
+            speed=self.speed,
         )
 
     def _decode(self, data: bytes, size: tuple[int, int]) -> Image:

@@ -6,7 +6,11 @@ import imagecodecs
 import numpy as np
 import pytest
 
+from histocodec.demo.synthetic import tissue
+from histocodec.geometry import Size
 from histocodec.pixels import av1
+from histocodec.pixels.tile_codecs import encode_tile
+from histocodec.pixels.tile_coder import TileCoder
 
 
 def planes(height: int, width: int, ten_bits: bool, seed: int = 0) -> av1.Planes:
@@ -37,6 +41,16 @@ def test_it_decodes_as_in_the_file_that_it_was_taken_from() -> None:
     data = av1.encode(image, 40)
     assert bytes(file).endswith(data)
     assert np.array_equal(av1.decode(data), imagecodecs.avif_decode(file))
+
+
+def test_a_coder_hands_the_speed_on() -> None:
+    tile = tissue(Size(128, 128), seed=1)
+    fast, slow = (TileCoder.fitted("av1", tile, speed=speed) for speed in (9, 6))
+    assert slow.colour is not None
+    stored = slow.colour.apply(tile)
+    assert encode_tile(stored, "av1", 40, speed=9) == av1.encode(stored, 40, 9) != av1.encode(stored, 40)
+    assert slow.encode(tile, 40) == TileCoder.fitted("av1", tile).encode(tile, 40)
+    assert fast.encode(tile, 40) != slow.encode(tile, 40)
 
 
 def test_lossless_is_lossless() -> None:
