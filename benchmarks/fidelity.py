@@ -31,7 +31,7 @@ from benchmarks.nuclei import Mask, NucleiJudge, read_mask, score_nuclei
 from benchmarks.stlpips import PerceptualDistance
 from benchmarks.tissue_sites import organ
 from histocodec import load_generator
-from histocodec.generators.catalogue import find_package
+from histocodec.generators.catalogue import SCALES, default_package, find_package, shipped_packages
 from histocodec.generators.predict import reconstruct
 from histocodec.generators.rrdb import RRDBNet
 from histocodec.geometry import Image
@@ -48,7 +48,11 @@ FOLDERS = {"dev/monuseg": 1, "foreign/tnbc": 9, "foreign/brecahad": 4}
 FIGURE_TILES = ("TCGA-AC-A2FO-01A-01-TS1", "TCGA-EJ-A46H-01A-03-TSC", "TCGA-FG-A4MU-01B-01-TS1")
 FIGURE_SIDE = 160
 
-SLOW = ("RealSR-DF2K (ESRGAN)", "Real-ESRGAN, untuned", "perceptual-x4")
+PEERS = ("RealSR-DF2K (ESRGAN)", "Real-ESRGAN, untuned")
+DEFAULTS = {scale: default_package(scale).card.name for scale in SCALES}
+"""The generators that a base in JPEG 2000 gets unless told otherwise."""
+PERCEPTUAL = tuple(name for name, package in shipped_packages().items() if not package.is_exact)
+SLOW = (*PEERS, *PERCEPTUAL)
 """Networks of 23 blocks, which take minutes a tile: on uncoded bases alone, as the paper compared them."""
 
 CODED: dict[int, tuple[tuple[TileCodec | None, float], ...]] = {
@@ -80,13 +84,13 @@ def methods(weights: Path, realsr: Path | None) -> dict[int, dict[str, Method]]:
     """
     found: dict[int, dict[str, Method]] = {
         4: {"bicubic": _generator("bicubic-x4"), "Lanczos": _lanczos},
-        2: {"bicubic": _generator("bicubic-x2"), "fidelity-x2": _generator("fidelity-x2")},
+        2: {"bicubic": _generator("bicubic-x2"), DEFAULTS[2]: _generator(DEFAULTS[2])},
     }
     if realsr is not None:
-        found[4][SLOW[0]] = _rrdb(read_rrdb(realsr))
+        found[4][PEERS[0]] = _rrdb(read_rrdb(realsr))
     untuned = load_file(weights / "realesrgan_x4plus_fp16.safetensors")
-    found[4][SLOW[1]] = _rrdb({key: value.float() for key, value in untuned.items()})
-    found[4] |= {name: _generator(name) for name in ("perceptual-x4", "fidelity-x4")}
+    found[4][PEERS[1]] = _rrdb({key: value.float() for key, value in untuned.items()})
+    found[4] |= {name: _generator(name) for name in (*PERCEPTUAL, DEFAULTS[4])}
     return found
 
 
@@ -96,7 +100,7 @@ def _generator(name: str) -> Method:
 
 
 def _rrdb(tensors: dict[str, torch.Tensor]) -> Method:
-    """Return a method that runs published weights block by block, with the halo of perceptual-x4."""
+    """Return a method that runs published weights block by block, with the halo of our own of that kind."""
     network = RRDBNet(23, 64, 32, 8)
     network.load_state_dict(tensors)
     peer = FloatGenerator("peer", network)
@@ -181,11 +185,17 @@ def tables(results: dict[str, Any]) -> str:
             parts += [f"### {scale}x, {base}", "", _header("tiles", "method"), *_body(rows, scale, base), ""]
     parts += ["### By organ, dev/monuseg, 4x, uncoded", "", _header("organ", "method")]
     for name in sorted({r["organ"] for r in rows if r["organ"]}):
-        for method in ("original", "bicubic", "perceptual-x4", "fidelity-x4"):
+        for method in ("original", "bicubic", *_generators_at_4x(results)):
             own = [r for r in rows if r["organ"] == name and r["method"] == method]
             own = [r for r in own if method == "original" or (r["scale"] == 4 and r["base"] == "uncoded")]
             parts.append(_line(f"{name} ({len(own)})", method, own))
     return "\n".join(parts) + "\n"
+
+
+def _generators_at_4x(results: dict[str, Any]) -> list[str]:
+    """Return the generators that were compared at 4x, as opposed to peers."""
+    compared = (row["method"] for row in results["rows"] if row.get("scale") == 4)
+    return [name for name in dict.fromkeys(compared) if name in results["digests"]]
 
 
 def summary(results: dict[str, Any]) -> str:
@@ -278,7 +288,7 @@ def main() -> int:
             rows, shown = [row for row in rows if row["method"] in options.method], {}
         rows = sorted([*rows, *kept], key=lambda row: (list(FOLDERS).index(row["folder"]), row["tile"]))
         environment = {"torch": torch.__version__, "numpy": np.__version__, "python": platform.python_version()}
-        digests = {name: find_package(name).digest for name in ("fidelity-x4", "fidelity-x2", "perceptual-x4")}
+        digests = {name: find_package(name).digest for name in (*DEFAULTS.values(), *PERCEPTUAL)}
         results = {"crop": options.crop, "environment": environment, "digests": digests, "rows": rows}
         options.out.write_text(json.dumps(results, indent=0) + "\n")
         if shown:

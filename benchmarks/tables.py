@@ -16,7 +16,7 @@ from histocodec.generators.catalogue import DEFAULTS, FOR_AV1, shipped_packages
 from . import fidelity, fields, generators
 from .bits import table as table_of_bits
 from .ratedistortion import tables as ratedistortion
-from .ratedistortion.contest import GROUPS, OURS, RATIOS, Table, contest
+from .ratedistortion.contest import DEFAULT
 from .ratedistortion.results import RESULTS as RATE_DISTORTION
 from .speed.report import table as table_of_speed
 
@@ -130,22 +130,6 @@ def fields_table(results: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def contest_of_default(results: dict[str, Any]) -> str:
-    """Return the contest as `ratedistortion.summary` has it, for the best setting whose base OpenSlide can read."""
-    table = Table(results["rows"])
-    lines = ["| tiles | smaller than JPEG q75 | histocodec | best other | PSNR gain, dB |", "|---|---|---|---|---|"]
-    for group in GROUPS:
-        for ratio in RATIOS:
-            cell = contest(table, group, ratio, "psnr_db", ours=ratedistortion.JP2K)
-            if cell is not None:
-                lines.append(
-                    f"| {group} ({cell.images}) | {ratio:g}x | {cell.our_mean:.2f} dB "
-                    f"({cell.ours.removeprefix(OURS)}) | {cell.peer_mean:.2f} dB ({cell.peer}) "
-                    f"| **{cell.our_mean - cell.peer_mean:+.2f}** |"
-                )
-    return "\n".join(lines)
-
-
 def makers(digests: dict[str, str]) -> str:
     """Return the packages that results were made with, each as shipped or as an earlier one."""
     shipped = {name: package.digest for name, package in shipped_packages().items()}
@@ -183,7 +167,7 @@ TABLES: dict[str, tuple[Path, Callable[[dict[str, Any]], str]]] = {
     "fidelity": (fidelity.RESULTS, fidelity.summary),
     "fidelity made with": (fidelity.RESULTS, lambda results: makers(results["digests"])),
     "ratedistortion": (RATE_DISTORTION, ratedistortion.summary),
-    "contest of the default": (RATE_DISTORTION, contest_of_default),
+    "contest of the default": (RATE_DISTORTION, lambda results: ratedistortion.summary(results, DEFAULT)),
     "ratedistortion made with": (RATE_DISTORTION, lambda results: makers(results["environment"]["generators"])),
     "speed": (SPEED, lambda results: table_of_speed(results).strip()),
     "bits": (BITS, lambda results: table_of_bits(results).strip()),

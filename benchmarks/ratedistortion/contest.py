@@ -1,7 +1,9 @@
-"""The contest: histocodec's best setting minus the best peer at equal bytes, with intervals over images."""
+"""The contest: histocodec minus the best peer at equal bytes and no more CPU, with intervals over images."""
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,11 +14,9 @@ from .measures import LOWER_IS_BETTER
 GROUPS = {"dev/monuseg": ("dev/monuseg",), "foreign": ("foreign/tnbc", "foreign/brecahad")}
 """Sources whose means are averaged."""
 RATIOS = (8.0, 12.0, 16.0, 24.0)
-MEASURES = ("psnr_db", "ssim", "stlpips", "nuclei_f1")
 OURS = "histocodec "
-SLOWER = "AVIF s3"
-"""Peers of more effort than histocodec's own AV1, speed 6: compared apart."""
-REFERENCE = "AVIF s6"
+DEFAULT = OURS + "by default"
+"""What `histocodec encode` does unless told otherwise: of the settings that it chooses among, the best for an image."""
 
 Row = Mapping[str, Any]
 Image = tuple[str, str]
@@ -26,7 +26,9 @@ Image = tuple[str, str]
 class Table:
     """Values of all methods by image, looked up once."""
 
-    def __init__(self, rows: Iterable[Row]) -> None:
+    def __init__(self, rows: Iterable[Row], default: Sequence[str] = ()) -> None:
+        """Take rows, and the names of the methods that the default command chooses among."""
+        self._default = default
         self._rows: dict[str, dict[Image, list[Row]]] = {}
         for row in rows:
             self._rows.setdefault(row["method"], {}).setdefault((row["source"], row["image"]), []).append(row)
@@ -36,23 +38,28 @@ class Table:
     def methods(self) -> list[str]:
         return list(self._rows)
 
-    def images(self, sources: Sequence[str]) -> list[Image]:
-        """Return all images of these sources that any method was measured on."""
-        return [image for image in self._images if image[0] in sources]
+    def images(self, sources: Sequence[str] | None = None) -> list[Image]:
+        """Return all images of these sources, or of all, that any method was measured on."""
+        return [image for image in self._images if sources is None or image[0] in sources]
 
     def points(self, method: str, image: Image, measure: str, axis: str = "ratio") -> list[tuple[float, float]]:
         """Return pairs of `axis` and value, of the rows that have one."""
         rows = self._rows.get(method, {}).get(image, [])
-        return [(row[axis], row[measure]) for row in rows if row[measure] is not None]
+        return [(row[axis], row[measure]) for row in rows if row.get(measure) is not None]
 
     def values(self, method: str, sources: Sequence[str], measure: str, ratio: float) -> dict[Image, float]:
         """Return the values by image, where the method reaches the ratio."""
-        found = {
-            image: value_at(self.points(method, image, measure), ratio)
-            for image in self._rows.get(method, {})
-            if image[0] in sources
-        }
+        found = {image: self._value(method, image, measure, ratio) for image in self.images(sources)}
         return {image: value for image, value in found.items() if value is not None}
+
+    def _value(self, method: str, image: Image, measure: str, ratio: float) -> float | None:
+        if method == DEFAULT:
+            compared = {m: self._value(m, image, "psnr_db", ratio) for m in self._default}
+            reached = {m: psnr_db for m, psnr_db in compared.items() if psnr_db is not None}
+            if not reached:
+                return None
+            method = max(reached, key=reached.__getitem__)
+        return value_at(self.points(method, image, measure), ratio)
 
 
 def by_source(values: Mapping[Image, float]) -> dict[str, list[float]]:
@@ -79,12 +86,15 @@ class Difference:
     peer: str
     our_mean: float
     peer_mean: float
+    our_cpu: float | None
+    """Mean CPU seconds of encoding for each full megapixel."""
+    peer_cpu: float | None
     low: float
     """Ends of the 95 % interval of the difference."""
     high: float
     images: int
     short: tuple[str, ...] = ()
-    """Peers that do not reach the ratio on every image, and so do not count."""
+    """Peers that do not reach the ratio on every image, and so are left out."""
 
     @property
     def value(self) -> float:
@@ -114,47 +124,75 @@ def best(
     return choose(means, key=means.__getitem__), short
 
 
-def contest(
-    table: Table, group: str, ratio: float, measure: str, *, ours: str = OURS, slower: bool = False
-) -> Difference | None:
+def cpu_seconds(table: Table, method: str, sources: Sequence[str], ratio: float) -> float | None:
+    """Return the mean CPU seconds of encoding a full megapixel at a ratio; None if no image was measured so."""
+    values = table.values(method, sources, "encode_cpu", ratio)
+    return mean(values) if values else None
+
+
+def admitted(table: Table, ours: str, peers: Iterable[str], sources: Sequence[str], ratio: float) -> list[str]:
+    """Return the peers that a setting of ours is compared with, under the rule of CPU.
+
+    Of peers that differ in nothing but their speed: the fastest that takes at least as much CPU as we do, and all that
+    are faster still. Where even the slowest that was measured takes less, all of them.
+    """
+    our_cpu = cpu_seconds(table, ours, sources, ratio)
+    families: dict[str, dict[str, float]] = {}
+    for peer in peers:
+        families.setdefault(_SPEED.sub("", peer), {})[peer] = cpu_seconds(table, peer, sources, ratio) or 0.0
+    found = []
+    for cpu in families.values():
+        enough = [seconds for seconds in cpu.values() if our_cpu is not None and seconds >= our_cpu]
+        most = min(enough, default=math.inf)
+        found += [peer for peer, seconds in cpu.items() if seconds <= most]
+    return found
+
+
+_SPEED = re.compile(r" s\d+")
+
+
+def contest(table: Table, group: str, ratio: float, measure: str, *, ours: str = OURS) -> Difference | None:
     """Compare histocodec's best setting with its best peer, by one measure at one ratio.
 
-    ours: beginning of the names of the settings to choose from. slower: against the peers of more effort instead.
-    Our setting is the one of the best mean PSNR over the group's images, whatever is measured; the peer is the best in
-    the measure itself. Only methods that reach the ratio on every image count: the thinned peers on every image that
-    any of them was coded on. None if one side has nothing.
+    ours: beginning of the names of the settings to choose from, or DEFAULT. Our setting is the one of the best mean
+    PSNR over the group's images, whatever is measured; the peer is the best in the measure itself of those that are
+    `admitted`. Only methods that reach the ratio on every image count. None if one side has nothing.
     """
     sources = GROUPS[group]
-    peers = [m for m in table.methods if not m.startswith(OURS) and m.startswith(SLOWER) == slower]
-    settings = [m for m in table.methods if m.startswith(ours)]
     images = table.images(sources)
+    settings = [DEFAULT] if ours == DEFAULT else [m for m in table.methods if m.startswith(ours)]
     chosen, _ = best(table, settings, sources, "psnr_db", ratio, images)
     if chosen is None:
         return None
-    if slower:
-        seen = {image for m in peers for image in images if table.points(m, image, "psnr_db")}
-        images = [image for image in images if image in seen]
+    peers = admitted(table, chosen, [m for m in table.methods if not m.startswith(OURS)], sources, ratio)
     peer, short = best(table, peers, sources, measure, ratio, images)
-    if peer is None:
+    our_values = table.values(chosen, sources, measure, ratio)
+    if peer is None or not our_values.keys() >= set(images):
         return None
-    our_values, peer_values = (table.values(m, sources, measure, ratio) for m in (chosen, peer))
-    if not our_values.keys() >= set(images):
-        return None
-    differences = {image: our_values[image] - peer_values[image] for image in images}
-    low, high = bootstrap(by_source(differences))
+    peer_values = table.values(peer, sources, measure, ratio)
+    low, high = bootstrap(by_source({image: our_values[image] - peer_values[image] for image in images}))
     return Difference(
         group,
         ratio,
         measure,
         chosen,
         peer,
-        mean({image: our_values[image] for image in images}),
-        mean({image: peer_values[image] for image in images}),
+        mean(our_values),
+        mean(peer_values),
+        cpu_seconds(table, chosen, sources, ratio),
+        cpu_seconds(table, peer, sources, ratio),
         low,
         high,
         len(images),
         tuple(short),
     )
+
+
+def least_gain(table: Table, method: str, source: str, ratio: float) -> tuple[float, str] | None:
+    """Return the least gain in dB over bicubic from the same base on any image of a source, and the image's name."""
+    made, plain = (table.values(method, (source,), name, ratio) for name in ("psnr_db", "bicubic_psnr_db"))
+    gains = [(made[image] - plain[image], image[1]) for image in made if image in plain]
+    return min(gains, default=None)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-TARGET_RATIOS = (3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0)
+TARGET_RATIOS = (6.0, 8.0, 12.0, 16.0, 24.0)
 """Target ratios, bytes of the scanner's JPEG over bytes: a row each."""
 
 NEARLY_FULL = 0.99

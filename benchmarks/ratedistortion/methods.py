@@ -3,39 +3,45 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import imagecodecs
 import numpy as np
+import PIL
 from PIL import Image as PILImage
+from PIL import _avif, features
 
 import histocodec
-from histocodec import BicubicGenerator, Generator, load_generator
-from histocodec.generators.catalogue import DEFAULTS, FOR_AV1, downsampler_for, find_package, load_downsampler
+from histocodec import EncodeSettings, load_generator
+from histocodec.generators.catalogue import default_package, downsampler_for, find_package, load_downsampler
+from histocodec.generators.package import Package
 from histocodec.generators.predict import reconstruct
 from histocodec.geometry import Image
 from histocodec.pixels.downsample import downsample, shrink
-from histocodec.pixels.tile_codecs import TILE_CODECS, TileCodec
+from histocodec.pixels.tile_codecs import TileCodec
 from histocodec.pixels.tile_coder import TILES
 
 from . import codecs
-from .codecs import TILE_INDEX_BYTES, Codec
+from .codecs import TILE_INDEX_BYTES, Codec, Tune
 
 Family = Literal["direct", "by hand", "histocodec"]
 
 CHECKSUM_BYTES = 4
 """The container's checksum table holds a CRC-32 for each base tile."""
-SLIDE_TISSUE_PIXELS = 1e9
-"""Full pixels of tissue of the slide that a tuned generator travels with: 1 Gpx, 62 mm^2 at 0.25 um/px."""
-GENERATORS = ("fidelity-x4", "fidelity-x2", "avif-x4", "avif-x2")
+SPEEDS: dict[int, tuple[int, ...]] = {4: (6, 4), 2: (6,)}
+"""Speeds of libaom by scale that AV1 bases are measured at; the last one is that of the default effort."""
+PEER_SPEEDS: dict[int, tuple[int, ...]] = {1: (6,), 2: (6, 5), 4: (6, 4, 3)}
+"""Speeds of libaom by scale that peers are measured at, down to the first that takes longer than any base of ours."""
+CODECS: tuple[TileCodec, ...] = ("jp2k", "av1")
+BY_SCALE = {4: "10x", 2: "20x"}
 SHIPPED_MODULES = (
-    *("pixels/colour", "pixels/downsample", "pixels/even_quality", "pixels/tile_codecs", "pixels/tile_coder"),
-    *("generators/bicubic", "generators/integer_net", "generators/predict"),
+    *("pixels/av1", "pixels/colour", "pixels/downsample", "pixels/even_quality", "pixels/tile_codecs"),
+    *("pixels/tile_coder", "generators/bicubic", "generators/integer_net", "generators/predict"),
 )
 """Modules of the package on which a measurement depends: a change of one is measured anew."""
 
@@ -49,12 +55,10 @@ class Coded:
     height: int
     """Height of the coded image, which may be shrunk."""
     width: int
+    stream_bytes: int
+    """Bytes of the tiles that count, see `Codec.counted`."""
     overhead_bytes: int
     """Bytes of the container for these tiles."""
-
-    @property
-    def stream_bytes(self) -> int:
-        return sum(map(len, self.streams))
 
     @property
     def total_bytes(self) -> int:
@@ -74,10 +78,8 @@ class Coder:
     """Bytes of the container for each tile."""
     borrows: Coder | None = None
     """Coder whose choice of qualities a slow one takes, instead of searching its own."""
-    thinned: bool = False
-    """True for a coder so slow that only some images and ratios are coded, see `tiles.THINNED`."""
     downsampler: str | None = None
-    """Name of the downsampler that shrinks; None for the mean of scale x scale pixels."""
+    """Name or path of the downsampler that shrinks; None for the mean of scale x scale pixels."""
 
     @property
     def name(self) -> str:
@@ -95,7 +97,8 @@ class Coder:
             self.codec.encode(np.ascontiguousarray(shrunk[y : y + h, x : x + w]), quality)
             for y, x, h, w in self._places(height, width)
         )
-        return Coded(streams, height, width, self.tile_overhead * len(streams))
+        counted = sum(map(self.codec.counted, streams))
+        return Coded(streams, height, width, counted, self.tile_overhead * len(streams))
 
     def decode(self, coded: Coded) -> Image:
         """Decode (height, width, 3) uint8 RGB, still shrunk."""
@@ -113,8 +116,8 @@ class Coder:
         ]
 
 
-Restore = Callable[[Image, str], Image]
-"""A function from coded pixels and the image's source to full resolution, which may reach beyond the image."""
+Restore = Callable[[Image], Image]
+"""A function from coded pixels to full resolution, which may reach beyond the image."""
 
 
 @dataclass(frozen=True)
@@ -124,140 +127,149 @@ class Method:
     name: str
     family: Family
     coder: Coder
-    restore: Restore = field(default=lambda coded, source: coded)
+    restore: Restore = lambda coded: coded
     slow_measures: bool = False
     """True if the measures that take a second each are worked out."""
-    generators: Mapping[str, str] = field(default_factory=dict)
-    """Digest of the generator by source; "" stands for all others."""
-    tuned_bytes: Mapping[str, int] = field(default_factory=dict)
-    """Bytes, by source, of a package that was tuned to it and must travel with its slides."""
+    generator: Package | None = None
+    """The generator's package, of histocodec's own."""
 
-    def generator_bytes(self, source: str, full_pixels: int) -> float:
-        """Return an image's share of the package's bytes: 0 for one that ships, which every reader has."""
-        return self.tuned_bytes.get(source, 0) * full_pixels / SLIDE_TISSUE_PIXELS
-
-    def key(self, source: str) -> str:
-        """Return a digest that changes whenever a measurement of this source's images may have."""
-        parts = [self.name, self.generators.get(source, self.generators.get("", "")), imagecodecs.__version__]
-        if self.family == "histocodec":
-            parts.append(_shipped_code())
+    def key(self) -> str:
+        """Return a digest that changes whenever a measurement may have."""
+        parts = [self.name, *encoder_versions().values(), _own_code()]
+        if self.generator is not None:
+            parts += [self.generator.digest, _shipped_code()]
         if self.coder.downsampler is not None:
             parts.append(find_package(self.coder.downsampler, "downsampler").digest)
-        return hashlib.sha256("|".join([*parts, _own_code()]).encode()).hexdigest()[:16]
+        return hashlib.sha256("|".join(parts).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
-class GeneratorChoice:
-    """A generator for every image, or one of its own for each source."""
+class Candidate:
+    """A generator that is compared with the defaults."""
 
     package: str
     """Name of a shipped package, or path."""
-    tuned: tuple[tuple[str, str], ...] = ()
-    """Pairs of source and path: packages that are tuned to a source, for whose other images `package` stands."""
-
-    @classmethod
-    def parse(cls, text: str) -> GeneratorChoice:
-        """Parse `NAME_OR_PATH`, or `NAME_OR_PATH@FILE.json` with a JSON object of source -> package path."""
-        package, _, tuned = text.partition("@")
-        return cls(package, tuple(json.loads(Path(tuned).read_text()).items()) if tuned else ())
-
-    def suits(self, codec: TileCodec) -> bool:
-        """Tell if bases of this codec are measured with it: defaults are, with the codecs that they are defaults of."""
-        others = DEFAULTS if codec == "av1" else FOR_AV1
-        return self.name not in others.values()
-
-    @property
-    def name(self) -> str:
-        return self.package if self.package.startswith("bicubic") else find_package(self.package).card.name
+    downsampler: str | None = None
+    """Name or path of the downsampler that makes its bases; None for the one that the package names."""
 
     @property
     def label(self) -> str:
-        return self.name + ("+tuned" if self.tuned else "")
+        return Path(self.package).name.removesuffix(".safetensors")
+
+    @classmethod
+    def parse(cls, text: str) -> Candidate:
+        """Parse `NAME_OR_PATH`, or `NAME_OR_PATH@DOWNSAMPLER`."""
+        package, _, downsampler = text.partition("@")
+        return cls(package, downsampler or None)
 
 
-def all_methods(generators: Sequence[GeneratorChoice]) -> list[Method]:
-    """Return the methods of the full benchmark."""
-    s6, s3 = codecs.avif(6), codecs.avif(3)
-    fast = Coder(s6)
+def all_methods(candidates: Sequence[Candidate] = ()) -> list[Method]:
+    """Return the methods of the full benchmark: peers, histocodec with its defaults, and with candidates in AV1."""
     methods = [
         Method("JPEG 4:2:0", "direct", Coder(codecs.jpeg("420"))),
-        Method("JPEG 4:4:4", "direct", Coder(codecs.jpeg("444"))),
         Method("JPEG 2000", "direct", Coder(codecs.jpeg_2000()), slow_measures=True),
-        Method("HTJ2K", "direct", Coder(codecs.htj2k())),
-        Method("JP2-WSI-like", "direct", Coder(codecs.jp2_wsi())),
-        Method("WebP", "direct", Coder(codecs.webp())),
         Method("JPEG XL", "direct", Coder(codecs.jpeg_xl())),
-        Method("AVIF s6", "direct", fast, slow_measures=True),
-        Method("AVIF s3", "direct", Coder(s3, borrows=fast, thinned=True)),
     ]
-    for scale in (2, 4):
-        shrunk = Coder(s6, scale)
-        slow = Coder(s3, scale, borrows=shrunk, thinned=True)
-        methods += [
-            _by_hand(shrunk, "bicubic", slow_measures=True),
-            _by_hand(shrunk, "Lanczos", slow_measures=scale == 2),
-            _by_hand(slow, "bicubic"),
-            _by_hand(slow, "Lanczos"),
-            _by_hand(Coder(codecs.jpeg_xl(), scale), "bicubic", slow_measures=scale == 2),
-            _by_hand(Coder(codecs.jpeg_xl(), scale), "Lanczos"),
-        ]
-    for choice in generators:
-        methods += [_histocodec(choice, name) for name in TILE_CODECS if choice.suits(name)]
-    return methods
+    for tune in get_args(Tune):
+        for scale, speeds in PEER_SPEEDS.items():
+            fastest = Coder(codecs.avif(speeds[0], tune), scale)
+            for speed in speeds:
+                coder = fastest if speed == speeds[0] else Coder(codecs.avif(speed, tune), scale, borrows=fastest)
+                methods += _peers(coder, tune)
+    for codec in CODECS:
+        for scale in SPEEDS:
+            methods += _histocodec(default_package(scale, codec), codec)
+    for candidate in candidates:
+        package = find_package(candidate.package)
+        methods += _histocodec(package, "av1", candidate.label, candidate.downsampler)
+    return list({method.name: method for method in methods}.values())
 
 
-QUICK = ("JPEG 2000", "AVIF s6", "AVIF s6 /2 bicubic", "AVIF s6 /4 bicubic")
-"""Peers of a quick run, which leaves out histocodec's JPEG bases as well."""
+def default_methods() -> list[str]:
+    """Return the names of the methods of which `histocodec encode` takes one, when it is asked for a ratio alone."""
+    settings = EncodeSettings()
+    return [
+        _histocodec(default_package(scale, settings.codec), settings.codec)[-1].name
+        for scale, base in BY_SCALE.items()
+        if settings.base in (base, "auto")
+    ]
+
+
+QUICK = ("JPEG 2000", "AVIF s6", "AVIF s6 /2 bicubic", "AVIF s5 /2 bicubic", "AVIF s6 /4 Lanczos", "AVIF s3 /4 Lanczos")
+"""Peers of a quick run."""
 
 
 def quick_methods(methods: Sequence[Method]) -> list[Method]:
-    return [m for m in methods if m.name in QUICK or (m.family == "histocodec" and " jpeg " not in m.name)]
+    """Return the methods of a quick run: the peers that are hardest to beat by PSNR, AV1 bases, what is the default."""
+    wanted = (*QUICK, *default_methods())
+    return [m for m in methods if m.name in wanted or (m.family == "histocodec" and " av1 " in m.name)]
 
 
-def _by_hand(coder: Coder, kernel: str, *, slow_measures: bool = False) -> Method:
-    resampling = {"bicubic": PILImage.Resampling.BICUBIC, "Lanczos": PILImage.Resampling.LANCZOS}[kernel]
-    name = f"{coder.codec.name} /{coder.scale} {kernel}"
-    restore = partial(_enlarged, coder.scale, resampling)
-    return Method(name, "by hand", coder, restore, slow_measures=slow_measures)
+def encoder_versions() -> dict[str, str]:
+    """Return the versions of the libraries that make what is compared."""
+    libraries = dict(part.rsplit("-", 1) for part in imagecodecs.version().split(", ") if "-" in part)
+    aom = re.search(r"aom \[enc\]:v?([^ ,]+)", str(_avif.codec_versions()))
+    return {
+        "Pillow": PIL.__version__,
+        "libavif of Pillow": features.version("avif") or "?",
+        "libaom of Pillow": aom[1] if aom else "?",
+        "imagecodecs": imagecodecs.__version__,
+        **{f"{name} of imagecodecs": libraries.get(name, "?") for name in ("libavif", "openjpeg", "libjxl")},
+    }
 
 
-def _enlarged(scale: int, resampling: PILImage.Resampling, shrunk: Image, source: str) -> Image:
+def _peers(coder: Coder, tune: Tune) -> list[Method]:
+    """Return what is done with AVIF at one resolution and speed: direct, or shrunk and enlarged by Pillow."""
+    if coder.scale == 1:
+        return [Method(coder.codec.name, "direct", coder, slow_measures=True)]
+    # At a quarter, and to the eye at a half as well, Lanczos is always the better one.
+    kernels = ("bicubic", "Lanczos") if coder.scale == 2 and tune == "psnr" else ("Lanczos",)
+    return [
+        Method(
+            f"{coder.codec.name} /{coder.scale} {kernel}",
+            "by hand",
+            coder,
+            partial(_enlarged, coder.scale, PILImage.Resampling[kernel.upper()]),
+            slow_measures=kernel == "Lanczos" and (coder.scale == 2 or coder.codec is codecs.avif(6)),
+        )
+        for kernel in kernels
+    ]
+
+
+def _enlarged(scale: int, resampling: PILImage.Resampling, shrunk: Image) -> Image:
     height, width = shrunk.shape[:2]
     return np.array(PILImage.fromarray(shrunk).resize((width * scale, height * scale), resampling))
 
 
-def _histocodec(choice: GeneratorChoice, codec: TileCodec) -> Method:
-    """Build a method that codes as `histocodec.encode`: its tiles, each with place in the index and checksum."""
-    loaded = {"": load_generator(choice.package)} | {source: load_generator(path) for source, path in choice.tuned}
-    scale = loaded[""].scale
-    if any(generator.scale != scale for generator in loaded.values()):
-        raise ValueError(f"{choice.label}: its packages enlarge by different scales")
-    downsampler = downsampler_for(loaded[""], scale)
-    base = Coder(
-        codecs.shipped(codec),
-        scale,
-        TILES[codec],
-        TILE_INDEX_BYTES + CHECKSUM_BYTES,
-        downsampler=downsampler.name if downsampler.halo else None,
-    )
-    name = f"histocodec {codec} {40 // scale}x {choice.label}"
-    return Method(
-        name,
-        "histocodec",
-        base,
-        partial(_reconstructed, loaded),
-        slow_measures=codec != "jpeg",
-        generators={source: generator.digest for source, generator in loaded.items()},
-        tuned_bytes={source: _travelling_bytes(loaded[source]) for source, _ in choice.tuned},
-    )
+def _histocodec(
+    package: Package, codec: TileCodec, label: str | None = None, downsampler: str | None = None
+) -> list[Method]:
+    """Return methods that code as `histocodec.encode`, one a speed: its tiles, each with place in index and checksum.
+
+    label: name of the generator in the tables; None for the one on its card. downsampler: as `Candidate.downsampler`.
+    """
+    scale = package.card.scale
+    shrinks = downsampler_for(package, scale, downsampler)
+    found = []
+    for speed in SPEEDS[scale] if codec == "av1" else (None,):
+        name = [codec, BY_SCALE[scale], *([] if speed is None else [f"s{speed}"]), label or package.card.name]
+        coder = Coder(
+            codecs.shipped(codec) if speed is None else codecs.shipped(codec, speed),
+            scale,
+            TILES[codec],
+            TILE_INDEX_BYTES + CHECKSUM_BYTES,
+            downsampler=(downsampler or shrinks.name) if shrinks.halo else None,
+        )
+        restore = partial(_reconstructed, package)
+        slow = codec == "av1" or BY_SCALE[scale] == "10x"
+        found.append(
+            Method("histocodec " + " ".join(name), "histocodec", coder, restore, slow_measures=slow, generator=package)
+        )
+    return found
 
 
-def _travelling_bytes(generator: Generator) -> int:
-    return 0 if isinstance(generator, BicubicGenerator) else len(generator.package or b"")
-
-
-def _reconstructed(loaded: Mapping[str, Generator], base: Image, source: str) -> Image:
-    return reconstruct(loaded.get(source, loaded[""]), base)
+def _reconstructed(package: Package, base: Image) -> Image:
+    return reconstruct(load_generator(package), base)
 
 
 @cache  # one answer for a whole run, whatever is edited meanwhile

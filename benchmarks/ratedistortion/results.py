@@ -8,14 +8,13 @@ import platform
 from pathlib import Path
 from typing import Any
 
-import imagecodecs
 import numpy as np
 import torch
 
 from benchmarks.speed.machine import cpu_model
-from histocodec import load_generator
 from histocodec.version import __version__
 
+from .methods import encoder_versions
 from .tiles import Plan
 
 RESULTS = Path(__file__).parents[1] / "results" / "ratedistortion.json"
@@ -25,18 +24,16 @@ _LISTS = ("rows", "slide_rows")
 
 def environment(plan: Plan, seconds: float) -> dict[str, Any]:
     """Describe the machine and the software of a run. seconds: its duration, without what its cache had."""
-    libraries = dict(part.rsplit("-", 1) for part in imagecodecs.version().split(", ") if "-" in part)
-    wanted = ("libavif", "libjxl", "openjpeg", "openjph", "libwebp", "libjpeg_turbo")
+    packages = [method.generator for method in plan.methods() if method.generator is not None]
     return {
         "histocodec": __version__,
-        "imagecodecs": imagecodecs.__version__,
-        "libraries": {name: libraries.get(name) for name in wanted},
+        "libraries": encoder_versions(),
         "torch": torch.__version__,
         "numpy": np.__version__,
         "python": platform.python_version(),
         "processor": cpu_model(),
         "cores": os.cpu_count(),
-        "generators": {choice.label: load_generator(choice.package).digest for choice in plan.generators},
+        "generators": {package.card.name: package.digest for package in packages},
         "run_s": round(seconds),
     }
 

@@ -13,8 +13,9 @@ from histocodec.geometry import Image
 from histocodec.pixels.metrics import psnr
 from histocodec.training.evaluate import centre
 
-from .contest import GROUPS, OURS, SLOWER, Table, best
+from .contest import GROUPS, OURS, Table, best
 from .methods import Method, all_methods
+from .tables import read_table
 from .tiles import Encodes, Plan, Subject
 
 RATIO = 16.0
@@ -29,9 +30,9 @@ TILES = {
 
 def draw(results: dict[str, Any], plan: Plan, path: Path) -> None:
     """Draw a row for each tile of `TILES`; the best settings are those of the tile's group at `RATIO`."""
-    table = Table(results["rows"])
-    methods = {method.name: method for method in all_methods(plan.generators)}
-    paths = {(source, p.stem): p for source, p, _ in plan.images()}
+    table = read_table(results)
+    methods = {method.name: method for method in all_methods(plan.candidates)}
+    paths = {(source, p.stem): p for source, p in plan.images()}
     subjects = [
         Subject.read(source, paths[source, name], plan.side)
         for source, names in TILES.items()
@@ -57,7 +58,7 @@ def columns(table: Table, source: str) -> list[str]:
     sources = next(sources for sources in GROUPS.values() if source in sources)
     images = table.images(sources)
     ours = [m for m in table.methods if m.startswith(OURS)]
-    by_hand = [m for m in table.methods if " /" in m and not m.startswith(SLOWER)]
+    by_hand = [m for m in table.methods if " /" in m]
     found = [best(table, names, sources, "psnr_db", RATIO, images)[0] for names in (ours, by_hand)]
     return [name for name in (*found, "AVIF s6", "JPEG 2000") if name is not None]
 
@@ -66,11 +67,10 @@ def made(subject: Subject, method: Method) -> tuple[str, Image]:
     """Return a caption, and the image coded to `RATIO`; at its lowest quality if it cannot be coded so small."""
     encodes = Encodes(method.coder, subject.full)
     height, width = subject.full.shape[:2]
-    spent = method.generator_bytes(subject.source, height * width)
-    steps = encodes.steps([subject.scanner_bytes / RATIO - spent])
+    steps = encodes.steps([subject.scanner_bytes / RATIO])
     coded, _ = encodes.coded(steps[0] if steps else 0)
-    image = method.restore(method.coder.decode(coded), subject.source)[:height, :width]
-    ratio = subject.scanner_bytes / (coded.total_bytes + spent)
+    image = method.restore(method.coder.decode(coded))[:height, :width]
+    ratio = subject.scanner_bytes / coded.total_bytes
     note = "" if steps else ", its smallest"
     return f"{method.name}\n{psnr(subject.full, image):.2f} dB at {ratio:.1f}x{note}", image
 

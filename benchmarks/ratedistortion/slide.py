@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import tempfile
 import time
@@ -9,21 +10,21 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import imagecodecs
 
 from benchmarks.mosaic import CELL, build_mosaic, tissue_tiles
 from histocodec import Decoder, EncodeSettings, Region, encode, open_source
-from histocodec.generators.catalogue import default_generator
+from histocodec.encoder.settings import BASE_MPP
 from histocodec.geometry import Image
 from histocodec.pixels.metrics import mean_squared_error, psnr_of_mse
 from histocodec.training.data.patches import read_image
 
 from .codecs import TILE_INDEX_BYTES
+from .contest import DEFAULT
 from .ladder import NEARLY_FULL, highest_fitting
 from .measures import MOST_DB
-from .methods import Coded, Coder, Method, all_methods
+from .methods import CODECS, Coded, Coder, Method, all_methods
 from .tiles import Plan, Row
 
 SIZE = 4096
@@ -33,13 +34,12 @@ RATIOS = (8.0, 16.0, 24.0)
 """Target ratios: the source file's bytes over those of the output."""
 TILE = 512
 """Full pixels a side of the peers' tiles, and of the tissue tiles that are compared."""
-PEERS = ("AVIF s6", "JPEG 2000", "AVIF s6 /2 bicubic", "AVIF s6 /4 bicubic")
-OURS: tuple[tuple[Literal["jp2k", "av1"], Literal["10x", "20x"]], ...] = (
-    ("jp2k", "10x"),
-    ("jp2k", "20x"),
-    ("av1", "10x"),
-    ("av1", "20x"),
-)
+PEERS = ("AVIF s6", "JPEG 2000", "AVIF s6 /2 bicubic", "AVIF s6 /4 Lanczos")
+OURS = {
+    DEFAULT: EncodeSettings(),
+    **{f"histocodec {codec} {base}": EncodeSettings(base=base, codec=codec) for codec in CODECS for base in BASE_MPP},
+}
+"""Settings by name."""
 
 
 @dataclass(frozen=True)
@@ -60,14 +60,16 @@ def run(plan: Plan, scratch: Path, workers: int) -> list[Row]:
     """Measure a row for each slide, method and ratio reached. scratch: holds mosaics and outputs."""
     rows: list[Row] = []
     scratch.mkdir(parents=True, exist_ok=True)
-    for name in ("dev", "foreign"):
-        slide = mosaic(plan.data, name, scratch)
+    for folder in ("dev", "foreign"):
+        slide = mosaic(plan.data, folder, scratch)
         with open_source(slide.path) as source:
             pixels = {region: source.read(region) for region in _grid()}
         originals = [pixels[region] for region in slide.tissue]
-        for codec, base in OURS:
-            rows += [ours(plan, slide, codec, base, ratio, originals, scratch, workers) for ratio in RATIOS]
-        methods = {method.name: method for method in all_methods(plan.generators)}
+        for name, settings in OURS.items():
+            for ratio in RATIOS:
+                asked = dataclasses.replace(settings, ratio=ratio, verify="none", workers=workers)
+                rows.append(ours(slide, name, asked, originals, scratch))
+        methods = {method.name: method for method in all_methods(plan.candidates)}
         for peer in PEERS:
             rows += peers(slide, methods[peer], pixels, workers)
     return rows
@@ -101,33 +103,21 @@ def _grid(size: int = SIZE) -> list[Region]:
     return [Region(x, y, TILE, TILE) for y in range(0, size, TILE) for x in range(0, size, TILE)]
 
 
-def ours(
-    plan: Plan,
-    slide: Slide,
-    codec: Literal["jp2k", "av1"],
-    base: Literal["10x", "20x"],
-    ratio: float,
-    originals: Sequence[Image],
-    scratch: Path,
-    workers: int,
-) -> Row:
+def ours(slide: Slide, name: str, settings: EncodeSettings, originals: Sequence[Image], scratch: Path) -> Row:
     """Measure a file that `histocodec.encode` writes: pyramid, tissue map, manifest, embedded generator."""
-    scale = {"10x": 4, "20x": 2}[base]
-    generator = default_generator(scale, codec)
+    assert settings.ratio is not None
     path = scratch / "slide.hc.tif"
-    settings = EncodeSettings(base=base, codec=codec, ratio=ratio, verify="none", workers=workers)
     started = time.perf_counter()
     with open_source(slide.path) as source:
-        report = encode(source, path, generator, settings, overwrite=True)
+        report = encode(source, path, settings=settings, overwrite=True)
     encode_s = time.perf_counter() - started
     started = time.perf_counter()
-    with Decoder(path, generator=generator) as decoder, ThreadPoolExecutor(workers) as pool:
+    with Decoder(path) as decoder, ThreadPoolExecutor(settings.workers) as pool:
         made = list(pool.map(decoder.read, slide.tissue))
     decode_s = time.perf_counter() - started
     path.unlink()
-    method = f"histocodec {codec} {base} {generator.name}"
     quality = report.manifest.base.quality
-    return _row(slide, method, ratio, quality, report.size_bytes, originals, made, encode_s, decode_s)
+    return _row(slide, name, settings.ratio, quality, report.size_bytes, originals, made, encode_s, decode_s)
 
 
 def peers(slide: Slide, method: Method, pixels: dict[Region, Image], workers: int) -> list[Row]:
@@ -153,7 +143,7 @@ def peers(slide: Slide, method: Method, pixels: dict[Region, Image], workers: in
         coded, encode_s = made[step]
         started = time.perf_counter()
         with ThreadPoolExecutor(workers) as pool:
-            images = list(pool.map(_decode(coder, method, coded, slide.name), slide.tissue))
+            images = list(pool.map(_decode(coder, method, coded), slide.tissue))
         decode_s = time.perf_counter() - started
         originals = [pixels[region] for region in slide.tissue]
         rows.append(
@@ -162,8 +152,8 @@ def peers(slide: Slide, method: Method, pixels: dict[Region, Image], workers: in
     return rows
 
 
-def _decode(coder: Coder, method: Method, coded: dict[Region, Coded], source: str) -> Callable[[Region], Image]:
-    return lambda region: method.restore(coder.decode(coded[region]), source)
+def _decode(coder: Coder, method: Method, coded: dict[Region, Coded]) -> Callable[[Region], Image]:
+    return lambda region: method.restore(coder.decode(coded[region]))
 
 
 def _row(

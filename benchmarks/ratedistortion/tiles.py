@@ -6,7 +6,7 @@ import json
 import multiprocessing
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,7 +18,10 @@ import torch
 
 from benchmarks.fidelity import centre_mask
 from benchmarks.nuclei import Mask, read_mask
+from histocodec import BicubicGenerator
+from histocodec.generators.predict import reconstruct
 from histocodec.geometry import Image
+from histocodec.pixels.metrics import psnr
 from histocodec.training.data.patches import TILE_SUFFIXES, read_image
 from histocodec.training.evaluate import centre
 
@@ -27,7 +30,7 @@ from .contest import GROUPS
 from .history import history
 from .ladder import NEARLY_FULL, TARGET_RATIOS, ladder
 from .measures import SLOW, Measurer
-from .methods import Coded, Coder, GeneratorChoice, Method, all_methods, quick_methods
+from .methods import Candidate, Coded, Coder, Method, all_methods, quick_methods
 
 SOURCES = {
     "dev/monuseg": 1,
@@ -37,19 +40,21 @@ SOURCES = {
     "foreign/brecahad": 2,
 }
 """Steps through the tiles of a folder: 1 for every one, 2 for every second, 3 for every third."""
-QUICK_SOURCES = {"dev/monuseg": 7, "foreign/tnbc": 27, "foreign/brecahad": 8}
+QUICK_SOURCES = {"dev/monuseg": 5, "foreign/tnbc": 9, "foreign/brecahad": 4}
 LARGEST = 768
 """Full pixels a side of the middle that is taken of larger tiles."""
 MIDDLE = 512
 """Full pixels a side of the middle that the slow measures see."""
 SLOW_RATIOS = (6.0, 12.0, 16.0, 24.0)
 """Target ratios of the slow measures; 8 lies between the first two."""
-THINNED, THINNED_FROM = 4, 6.0
-"""Coders that are too slow for all take every fourth image of a source of the contest, and target ratios from this."""
+FURTHER = 2
+"""Steps at a time by which a coder with borrowed qualities goes on where its bytes do not fit the least budget."""
 
 CONTESTED = {source for sources in GROUPS.values() for source in sources}
 
 Row = dict[str, Any]
+Rows = dict[str, list[Row]]
+"""Rows by method."""
 
 
 @dataclass(frozen=True)
@@ -58,19 +63,19 @@ class Plan:
 
     data: Path
     weights: Path
-    generators: tuple[GeneratorChoice, ...]
+    candidates: tuple[Candidate, ...] = ()
     quick: bool = False
 
     def methods(self) -> list[Method]:
-        found = all_methods(self.generators)
+        found = all_methods(self.candidates)
         return quick_methods(found) if self.quick else found
 
-    def images(self) -> list[tuple[str, Path, int]]:
-        """Return source, path and number within the source of every image."""
+    def images(self) -> list[tuple[str, Path]]:
+        """Return source and path of every image."""
         found = []
         for source, step in (QUICK_SOURCES if self.quick else SOURCES).items():
             paths = sorted(p for p in (self.data / source).iterdir() if p.suffix in TILE_SUFFIXES)[::step]
-            found += [(source, path, number) for number, path in enumerate(paths)]
+            found += [(source, path) for path in paths]
         return found
 
     @property
@@ -109,32 +114,33 @@ class Encodes:
 
     def __init__(self, coder: Coder, full: Image) -> None:
         self.coder = coder
-        started = time.perf_counter()
-        self._shrunk = coder.shrunk(full)
-        self._shrink_s = time.perf_counter() - started
+        self._shrunk = coder.shrunk(full)  # a network's first run, which prepares its engine, does not count
+        started = time.process_time()
+        coder.shrunk(full)
+        self._shrink_s = time.process_time() - started
         self._made: dict[int, tuple[Coded, float]] = {}
         self._sizes: dict[int, float] = {}
 
     def coded(self, step: int) -> tuple[Coded, float]:
-        """Return the bytes, and the seconds it took to shrink and code."""
+        """Return the bytes, and the CPU seconds (user and system) that it took to shrink and code."""
         if step not in self._made:
-            started = time.perf_counter()
+            started = time.process_time()
             coded = self.coder.encode(self._shrunk, self.coder.codec.qualities[step])
-            self._made[step] = coded, self._shrink_s + time.perf_counter() - started
+            self._made[step] = coded, self._shrink_s + time.process_time() - started
         return self._made[step]
 
     def steps(self, budgets: Sequence[float]) -> list[int]:
         """Return the highest step that fits each budget; see `ladder`."""
         codec = self.coder.codec
         enough = 1.0 if codec.whole else NEARLY_FULL
-        return ladder(self._sizes, len(codec.qualities), self._size, budgets, enough=enough)
+        return ladder(self._sizes, len(codec.qualities), self.size, budgets, enough=enough)
 
-    def _size(self, step: int) -> float:
+    def size(self, step: int) -> float:
         return self.coded(step)[0].total_bytes
 
 
-def measure(subject: Subject, methods: Sequence[Method], measurer: Measurer, number: int) -> dict[str, list[Row]]:
-    """Measure rows by method. methods: share a coder, or borrow from it. number: the image's within its source."""
+def measure(subject: Subject, methods: Sequence[Method], measurer: Measurer, *, quick: bool = False) -> Rows:
+    """Measure rows by method. methods: share a coder, or borrow from it. quick: without the slow measures."""
     kept: dict[Coder, Encodes] = {}
 
     def encodes(coder: Coder) -> Encodes:
@@ -142,33 +148,29 @@ def measure(subject: Subject, methods: Sequence[Method], measurer: Measurer, num
             kept[coder] = Encodes(coder, subject.full)
         return kept[coder]
 
-    found: dict[str, list[Row]] = {}
+    found: Rows = {}
+    budgets = [subject.scanner_bytes / target for target in TARGET_RATIOS]
     for method in methods:
         coder = method.coder
-        if coder.thinned and (number % THINNED or subject.source not in CONTESTED):
-            found[method.name] = []
-            continue
-        height, width = subject.full.shape[:2]
-        generator_bytes = method.generator_bytes(subject.source, height * width)
-        targets = [t for t in TARGET_RATIOS if not coder.thinned or t >= THINNED_FROM]
-        budgets = [subject.scanner_bytes / target - generator_bytes for target in targets]
         steps = encodes(coder.borrows or coder).steps(budgets)
+        if coder.borrows is not None and steps and encodes(coder.borrows).size(steps[-1]) <= budgets[-1]:
+            while encodes(coder).size(steps[-1]) > budgets[-1] and steps[-1] >= FURTHER:
+                steps.append(steps[-1] - FURTHER)
+        slow = _slow_steps(steps, encodes(coder), subject) if method.slow_measures and not quick else set()
         found[method.name] = [
-            _row(subject, method, encodes(coder), step, generator_bytes, measurer, slow=slow)
-            for step, slow in _with_slow(steps, encodes(coder), subject, method)
+            _row(subject, method, encodes(coder), step, measurer, slow=step in slow) for step in steps
         ]
     return found
 
 
-def _with_slow(steps: Sequence[int], encodes: Encodes, subject: Subject, method: Method) -> Iterator[tuple[int, bool]]:
-    """Yield each step, and True with the one that a ratio of SLOW_RATIOS takes."""
+def _slow_steps(steps: Sequence[int], encodes: Encodes, subject: Subject) -> set[int]:
+    """Return of these steps the highest that fit the ratios of SLOW_RATIOS."""
     chosen: set[int] = set()
-    if method.slow_measures and subject.source in CONTESTED:
+    if subject.source in CONTESTED:
         for target in SLOW_RATIOS:
-            fitting = [s for s in steps if encodes.coded(s)[0].total_bytes <= subject.scanner_bytes / target]
+            fitting = [s for s in steps if encodes.size(s) <= subject.scanner_bytes / target]
             chosen |= {max(fitting)} if fitting else set()
-    for step in steps:
-        yield step, step in chosen
+    return chosen
 
 
 def _row(
@@ -176,36 +178,34 @@ def _row(
     method: Method,
     encodes: Encodes,
     step: int,
-    generator_bytes: float,
     measurer: Measurer,
     *,
     slow: bool,
 ) -> Row:
     coded, encode_s = encodes.coded(step)
     height, width = subject.full.shape[:2]
-    started = time.perf_counter()
-    made = method.restore(method.coder.decode(coded), subject.source)[:height, :width]
-    decode_s = time.perf_counter() - started
-    total = coded.total_bytes + generator_bytes
+    started = time.process_time()
+    base = method.coder.decode(coded)
+    made = method.restore(base)[:height, :width]
+    decode_s = time.process_time() - started
+    megapixels = height * width / 1e6
     row: Row = {
         "image": subject.name,
         "source": subject.source,
         "history": subject.history,
         "method": method.name,
         "quality": method.coder.codec.qualities[step],
-        "bytes": {
-            "base": coded.stream_bytes,
-            "generator": round(generator_bytes, 1),
-            "enhancement": 0,
-            "overhead": coded.overhead_bytes,
-        },
-        "bpp": round(8 * total / (height * width), 5),
-        "ratio": round(subject.scanner_bytes / total, 4),
+        "bytes": {"base": coded.stream_bytes, "overhead": coded.overhead_bytes},
+        "bpp": round(8 * coded.total_bytes / (height * width), 5),
+        "ratio": round(subject.scanner_bytes / coded.total_bytes, 4),
         **measurer.fast(subject.full, made),
         **dict.fromkeys(SLOW),
-        "encode_s": round(encode_s, 3),
-        "decode_s": round(decode_s, 3),
+        "encode_cpu": round(encode_s / megapixels, 4),
+        "decode_cpu": round(decode_s / megapixels, 4),
     }
+    if method.family == "histocodec":
+        plain = reconstruct(BicubicGenerator(method.coder.scale), base)[:height, :width]
+        row["bicubic_psnr_db"] = round(psnr(subject.full, plain), 4)
     if slow:
         row |= measurer.slow(subject.middle, np.ascontiguousarray(centre(made, MIDDLE)), subject.truth)
     return row
@@ -251,30 +251,27 @@ def run(plan: Plan, cache: Cache, workers: int) -> list[Row]:
     """Measure all rows, by image and then in the order of the methods; what the cache has is not measured again."""
     methods, images = plan.methods(), plan.images()
 
-    def key(method: Method, source: str) -> str:
-        return f"{method.key(source)}-{plan.side}"
-
-    jobs: list[tuple[str, Path, int, list[str]]] = []
-    for source, path, number in images:
+    keys = {method.name: f"{method.key()}-{plan.side}{'-quick' * plan.quick}" for method in methods}
+    jobs: list[tuple[str, Path, list[str]]] = []
+    for source, path in images:
         for chain in chains(methods):
-            names = [m.name for m in chain if cache.get(source, path.stem, key(m, source)) is None]
+            names = [m.name for m in chain if cache.get(source, path.stem, keys[m.name]) is None]
             if names:
-                jobs.append((source, path, number, names))
-    by_name = {method.name: method for method in methods}
+                jobs.append((source, path, names))
     if jobs:
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(workers, context, initializer=_prepare, initargs=(plan,)) as pool:
             running = {pool.submit(_job, *job): job for job in jobs}
             for done, future in enumerate(as_completed(running), 1):
-                source, path, _, _ = running[future]
+                source, path, _ = running[future]
                 for name, rows in future.result().items():
-                    cache.put(source, path.stem, key(by_name[name], source), rows)
+                    cache.put(source, path.stem, keys[name], rows)
                 print(f"\r{done} of {len(jobs)}: {source} {path.stem:40}", end="", file=sys.stderr, flush=True)
         print(file=sys.stderr)
     rows = []
-    for source, path, _ in images:
+    for source, path in images:
         for method in methods:
-            rows += cache.get(source, path.stem, key(method, source)) or []
+            rows += cache.get(source, path.stem, keys[method.name]) or []
     return rows
 
 
@@ -294,6 +291,7 @@ def _subject(source: str, path: Path, side: int) -> Subject:
     return Subject.read(source, path, side)
 
 
-def _job(source: str, path: Path, number: int, names: Sequence[str]) -> dict[str, list[Row]]:
-    subject = _subject(source, path, _worker["plan"].side)
-    return measure(subject, [_worker["methods"][name] for name in names], _worker["measurer"], number)
+def _job(source: str, path: Path, names: Sequence[str]) -> Rows:
+    plan: Plan = _worker["plan"]
+    subject = _subject(source, path, plan.side)
+    return measure(subject, [_worker["methods"][name] for name in names], _worker["measurer"], quick=plan.quick)

@@ -62,7 +62,9 @@ def test_bytes_at_equal_psnr() -> None:
 
 
 def test_tables_have_a_row_for_each_rate() -> None:
-    text = tables({"rows": [_row("dev/monuseg", 31.0, 30.0, "jpeg2000-born"), _row("foreign/tnbc", 30.0, 31.0)]})
+    rows = [_row("dev/monuseg", 31.0, 30.0, "jpeg2000-born"), _row("foreign/tnbc", 30.0, 31.0)]
+    text = tables({"environment": {"libaom": "3.14.1"}, "rows": rows})
+    assert "with libaom 3.14.1." in text
     assert text.count("| 0.5 |") == 3
     assert "+1.00 (1)" in text
     assert "-1.00 (1)" in text
