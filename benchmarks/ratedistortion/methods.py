@@ -35,7 +35,7 @@ CHECKSUM_BYTES = 4
 """The container's checksum table holds a CRC-32 for each base tile."""
 SPEEDS: dict[int, tuple[int, ...]] = {4: (6, 4), 2: (6,)}
 """Speeds of libaom by scale that AV1 bases are measured at; the last one is that of the default effort."""
-PEER_SPEEDS: dict[int, tuple[int, ...]] = {1: (6,), 2: (6, 5), 4: (6, 4, 3)}
+PEER_SPEEDS: dict[int, tuple[int, ...]] = {1: (6,), 2: (6, 5), 4: (6, 5, 4, 3)}
 """Speeds of libaom by scale that peers are measured at, down to the first that takes longer than any base of ours."""
 CODECS: tuple[TileCodec, ...] = ("jp2k", "av1")
 BY_SCALE = {4: "10x", 2: "20x"}
@@ -154,7 +154,8 @@ class Candidate:
 
     @property
     def label(self) -> str:
-        return Path(self.package).name.removesuffix(".safetensors")
+        """Name in the tables: with the folder, as a network in training is often called what it will replace."""
+        return "/".join(Path(self.package).parts[-2:]).removesuffix(".safetensors")
 
     @classmethod
     def parse(cls, text: str) -> Candidate:
@@ -195,7 +196,10 @@ def default_methods() -> list[str]:
     ]
 
 
-QUICK = ("JPEG 2000", "AVIF s6", "AVIF s6 /2 bicubic", "AVIF s5 /2 bicubic", "AVIF s6 /4 Lanczos", "AVIF s3 /4 Lanczos")
+QUICK = (
+    *("JPEG 2000", "AVIF s6", "AVIF s6 /2 bicubic", "AVIF s5 /2 bicubic"),
+    *("AVIF s6 /4 Lanczos", "AVIF s5 /4 Lanczos", "AVIF s3 /4 Lanczos"),
+)
 """Peers of a quick run."""
 
 
