@@ -20,6 +20,7 @@ from benchmarks import fidelity
 from benchmarks.mosaic import default_data
 from histocodec import load_generator
 from histocodec.generators.catalogue import FOR_AV1, MODELS_FOLDER, downsampler_for, shipped_packages
+from histocodec.generators.licences import use_of
 from histocodec.generators.package import Package, PackageCard
 from histocodec.pixels.downsample import downsample
 from histocodec.pixels.tile_codecs import TileCodec
@@ -79,23 +80,18 @@ def _key(row: dict[str, Any]) -> tuple[Any, ...]:
     return row["generator"], row["folder"], row["codec"], row["asked_bpp"]
 
 
-STOPPED = {"sharp-x4": "it was stopped at step 13,800, when the rate had fallen to 1.6 % of its peak"}
-"""Facts of a package's training that its settings do not tell."""
-
-STARTED = {
-    "avif-x4": "the generator that configs/sharp-x4.toml trained on a GPU",
-    "avif-x2": "the generator that configs/avif-x2.toml of commit b372d98 trained on a GPU",
-    "fidelity-x2": "the generator that configs/fidelity-x2.toml of commit 009bbd9 trained in floats from scratch",
+SOURCES = {
+    "atlas": "Pathology Atlas (MIT)",
+    "bcss": "BCSS (CC0)",
+    "nuinsseg": "NuInsSeg (CC BY 4.0)",
+    "glomeruli": "AIDPATH (CC BY 4.0)",
+    "gatsby": "a tile of the Gatsby repository (Apache-2.0)",
+    "oral": "two tiles of an oral cancer set (CC BY 4.0)",
+    "monuseg": "MoNuSeg (CC BY-NC-SA 4.0)",
+    "monusac": "MoNuSAC (CC BY-NC-SA 4.0)",
+    "gbm40": "TCGA glioblastoma tiles (open access)",
 }
-"""Generators whose weights a package's training went on from."""
-
-IN_FLOATS = {
-    "fidelity-x4": "sha256:f7f5ce8a8723b7017668fa8f5e34fe3e8963c3a4f3d2df04a655bb2b3a9e6762",
-    "avif-x4": "sha256:4be2698d99e62df8539ffe5aae385710cedbb3bb5298664cff6c992d7698ea20",
-    "avif-x2": "sha256:f2ce5622a01a19a4cbaef4934410df4ae7a1bc5b793751b40fcaa26792d6a63a",
-    "sharp-x4": "sha256:1c5f9a45744bb84018e9117564ff08e5ba4f9a128bb2ad51139e0e989c7b4c52",
-}
-"""Packages in floats that were quantised to those which ship (`benchmarks.integers --convert`)."""
+"""Sources of training data, and their licences, by what the names of their files or folders begin with."""
 
 AV1_ALONE = frozenset(FOR_AV1.values())
 """Generators that are not meant for bases in another codec."""
@@ -139,7 +135,8 @@ def model_card(name: str, package: Package, results: dict[str, Any], wider: dict
 | digest | `{package.digest}` |
 | file | {len(package.data)} bytes, safetensors, {_numbers(package)} |
 | architecture | `{card.architecture}` {card.hyperparameters}, x{card.scale}, halo {card.halo} base pixels |
-| licence | {card.licence}: parts of the training data are for non-commercial use only |
+| generation | {card.generation} |
+| licence of the weights | {card.licence}: {use_of(card.licence)} |
 
 **What it is for.** {_filled(card.training["purpose"], start=22)}
 
@@ -152,8 +149,7 @@ H&E, fluorescence, cytology, other magnifications: nothing of that was measured.
 
 {_filled("**Training.** " + _training(card))}
 
-Data: MoNuSeg and MoNuSAC (CC BY-NC-SA 4.0), BCSS (CC0), TCGA glioblastoma tiles (open access), NuInsSeg and AIDPATH
-(CC BY 4.0), as far as they are named above. The tiles themselves are not shipped.{_ancestry(card)}
+{_filled(_sources(card))}{_ancestry(card)}
 
 **Measured.** PSNR over RGB; SSIM with an 11 x 11 Gaussian window of sigma 1.5, mean of the RGB channels; means over
 tiles. Bicubic enlarges the same decoded base. `dev` shares a source with the training data, though, as far as names
@@ -198,7 +194,8 @@ def downsampler_card(package: Package) -> str:
 | digest | `{package.digest}` |
 | file | {len(package.data)} bytes, safetensors, {_numbers(package)} |
 | architecture | `{card.architecture}` {card.hyperparameters}, halo {card.halo} base pixels |
-| licence | {card.licence}: parts of the training data are for non-commercial use only |
+| generation | {card.generation} |
+| licence of the weights | {card.licence}: {use_of(card.licence)} |
 
 **What it is for.** The encoder's base, 1/{card.scale} of the slide each way, where only a histocodec decoder opens
 it. A decoder does not need it.
@@ -212,20 +209,14 @@ than an average does: a base is 25 to 29 dB from the box average, and looks shar
 
 {_filled("**Training.** " + _training(card))}
 
-Data: as the generator's.
+{_filled(_sources(card))}
 """
 
 
 def _training(card: PackageCard) -> str:
     """Return a paragraph on a package's training, from the configuration in its card."""
     how = f"`histocodec train configs/{card.name}.toml`, which has every setting"
-    if card.name in STOPPED:
-        how += f"; {STOPPED[card.name]}"
-    if card.name in STARTED:
-        how += f"; it went on from {STARTED[card.name]}"
-    if card.name in IN_FLOATS:
-        how += f". Quantised from {IN_FLOATS[card.name]}, the same in floats"
-    elif card.architecture != "rrdb":
+    if card.architecture != "rrdb":
         how += ". Trained in floats, quantised at its end"
     beside = {f"downsampler's {key}": value for key, value in (card.training.get("downsampler") or {}).items()}
     stated = {**card.training["loss"], **beside, **card.training["schedule"]}
@@ -235,6 +226,15 @@ def _training(card: PackageCard) -> str:
         f"Share of the draws by folder of the training data: {folders}. Every base was coded by "
         f"the codec itself, each patch in one codestream. Made by {how}. Settings: {settings}."
     )
+
+
+def _sources(card: PackageCard) -> str:
+    """Name the sources of a package's training data, each with its licence."""
+    folders = [Path(folder).name for folder in card.training["data"]["train"]]
+    found = dict.fromkeys(
+        text for folder in folders for source, text in SOURCES.items() if folder.startswith(source)
+    )
+    return f"Data: {', '.join(found)}. The tiles themselves are not shipped."
 
 
 def _ancestry(card: PackageCard) -> str:
