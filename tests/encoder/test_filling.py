@@ -48,7 +48,7 @@ def test_a_budget_is_full_and_no_tile_coded_twice_at_a_quality(
             assert coded.base.get(0) == coder.encode(pyramid.levels[0].get(0), RUNGS[codec][coded.rungs[0]])
             count = coded.base.grid.count
     assert len(calls) == len(set(calls))
-    assert codec != "av1" or len(calls) < 1.7 * count
+    assert codec != "av1" or len(calls) < 2.2 * count  # so small tiles tell little of each other
 
 
 @pytest.mark.parametrize("factor", [0.6, 1.5, -1.0])
