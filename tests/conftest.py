@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.mosaic import default_data
 from histocodec.demo.synthetic import tissue, write_slide
-from histocodec.encoder import encode
+from histocodec.encoder import EncodeSettings, encode
 from histocodec.generators.bicubic import BicubicGenerator
 from histocodec.geometry import Image, Size
 from histocodec.source import open_source
@@ -58,7 +58,7 @@ def container_path(tmp_path_factory: pytest.TempPathFactory, slide_path: Path) -
     """`slide_path` with the default settings, but bicubic: neither weights nor torch are needed to decode it."""
     path = tmp_path_factory.mktemp("container") / "slide.hc.tif"
     with open_source(slide_path) as source:
-        encode(source, path, BicubicGenerator(4))
+        encode(source, path, BicubicGenerator(4), EncodeSettings(codec="jp2k"))
     return path
 
 

@@ -60,7 +60,7 @@ def random_package(scale: int) -> Package:
 def encoded(folder: Path, image: Image, scale: int) -> Path:
     write_slide(folder / "slide.tif", image)
     base: Literal["10x", "20x"] = "10x" if scale == 4 else "20x"
-    chosen = EncodeSettings(base=base, ratio=None, quality=32, embed_generator=True)
+    chosen = EncodeSettings(codec="jp2k", base=base, ratio=None, quality=32, embed_generator=True)
     with open_source(folder / "slide.tif") as source:
         encode(source, folder / "slide.hc.tif", build_generator(random_package(scale)), chosen)
     return folder / "slide.hc.tif"
@@ -174,7 +174,7 @@ def test_a_float_network_sees_whole_blocks_alone(file: Path) -> None:
 
 def test_a_block_that_is_corrected_is_predicted_whole(tmp_path: Path) -> None:
     write_slide(tmp_path / "slide.tif", tissue(Size(600, 520), seed=4))
-    chosen = EncodeSettings(ratio=None, quality=30, min_psnr_db=34)
+    chosen = EncodeSettings(codec="jp2k", ratio=None, quality=30, min_psnr_db=34)
     with open_source(tmp_path / "slide.tif") as source:
         encode(source, tmp_path / "slide.hc.tif", BicubicGenerator(4), chosen)
     with Decoder(tmp_path / "slide.hc.tif") as decoder:
@@ -276,7 +276,7 @@ def test_another_generator_than_the_named_one_is_refused(file: Path) -> None:
 
 def test_a_generator_that_is_nowhere_is_named_in_the_error(file: Path, package: Package, tmp_path: Path) -> None:
     with open_source(file.with_name("slide.tif")) as source:
-        chosen = EncodeSettings(ratio=None, quality=25, embed_generator=False)
+        chosen = EncodeSettings(codec="jp2k", ratio=None, quality=25, embed_generator=False)
         encode(source, tmp_path / "named.hc.tif", build_generator(package), chosen)
     with Decoder(tmp_path / "named.hc.tif") as decoder:
         assert decoder.read(Region(0, 0, 100, 100), 1).shape == (100, 100, 3)  # the base needs no generator

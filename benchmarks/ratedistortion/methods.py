@@ -192,7 +192,7 @@ def default_methods() -> list[str]:
     return [
         _histocodec(default_package(scale, settings.codec), settings.codec)[-1].name
         for scale, base in BY_SCALE.items()
-        if settings.base in (base, "auto")
+        if settings.base in (base, "auto", None)
     ]
 
 

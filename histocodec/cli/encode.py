@@ -9,7 +9,7 @@ import typer
 
 from ..encoder import EncodeSettings, encode
 from ..encoder.base_choice import base_scale
-from ..encoder.settings import Magnification
+from ..encoder.settings import Effort, Magnification
 from ..encoder.tuned_generator import Tuner
 from ..format.origin import Origin, check_origin, chosen_origin
 from ..format.regions import RegionsOfInterest
@@ -44,13 +44,23 @@ def encode_command(
     ] = None,
     quality: Annotated[float | None, typer.Option(help="Instead of a ratio: quality on the codec's scale.")] = None,
     base: Annotated[
-        Literal[Magnification, "auto"],
-        typer.Option(help="Magnification of the stored base; auto tries both on some tissue."),
-    ] = "10x",
+        Literal[Magnification, "auto"] | None,
+        typer.Option(
+            help="Magnification of the stored base; auto tries both on some tissue. Default: auto on large slides, "
+            "where that costs little time, else 10x."
+        ),
+    ] = EncodeSettings.base,
     codec: Annotated[
         TileCodec,
-        typer.Option(help="Codec of the base: jp2k opens in OpenSlide and QuPath, av1 is smallest, jpeg oldest."),
-    ] = "jp2k",
+        typer.Option(
+            help="Codec of the base: av1 is smallest, and other programs see an overview; jp2k and jpeg open in "
+            "OpenSlide and QuPath at 10x."
+        ),
+    ] = EncodeSettings.codec,
+    effort: Annotated[
+        Effort,
+        typer.Option(help="Encoder time that av1 spends on fewer bytes; jp2k and jpeg ignore it."),
+    ] = EncodeSettings.effort,
     downsampling: Annotated[
         str | None,
         typer.Option(
@@ -150,6 +160,7 @@ def encode_command(
         settings = EncodeSettings(
             base=base,
             codec=codec,
+            effort=effort,
             downsampling=downsampling,
             ratio=EncodeSettings.ratio if ratio is quality is min_psnr is None else ratio,
             quality=quality,
@@ -176,7 +187,7 @@ def generator_for(source: Source, settings: EncodeSettings, name: str | None, de
     """Return the generator that is named, or the default one if it has to run elsewhere than on the CPU."""
     wanted: str | Package | None = name
     if name is None and device != "cpu" and settings.base != "auto":
-        wanted = default_package(base_scale(source, settings.base), settings.codec)
+        wanted = default_package(base_scale(source, settings.base or "10x"), settings.codec)
     return None if wanted is None else load_generator(wanted, device=device)
 
 

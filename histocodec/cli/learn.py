@@ -101,7 +101,7 @@ def tune_command(
     name: Annotated[str | None, typer.Option(help="Name of the generator. Default: the start's name, -tuned.")] = None,
     ratio: Annotated[float, typer.Option(help="Ratio of the files that it is meant for, as in encode.")] = 16.0,
     base: Annotated[Magnification, typer.Option(help="Magnification of the stored base.")] = "10x",
-    codec: Annotated[TileCodec, typer.Option(help="Codec of the base.")] = "jp2k",
+    codec: Annotated[TileCodec, typer.Option(help="Codec of the base.")] = EncodeSettings.codec,
     downsampling: Annotated[str | None, typer.Option(help="How the bases are made, as in encode.")] = None,
     generator: Annotated[
         str | None, typer.Option(help="What to start from: a shipped generator or a package's path.")

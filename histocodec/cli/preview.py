@@ -12,7 +12,7 @@ import typer
 
 from ..encoder import EncodeSettings
 from ..encoder.preview import RATIOS, Preview, Refused, preview
-from ..encoder.settings import Magnification
+from ..encoder.settings import Effort, Magnification
 from ..pixels.tile_codecs import TileCodec
 from ..runtime.files import atomic_output, check_output
 from ..source import OnDamage, open_source
@@ -48,9 +48,13 @@ def preview_command(
         list[float] | None, typer.Option(help="A ratio to try; may be repeated. [default: 4, 8, 16, 24]")
     ] = None,
     base: Annotated[
-        Literal[Magnification, "auto"], typer.Option(help="As encode takes it: magnification of the stored base.")
+        Literal[Magnification, "auto"] | None,
+        typer.Option(help="As encode takes it: magnification of the stored base."),
     ] = EncodeSettings.base,
     codec: Annotated[TileCodec, typer.Option(help="As encode takes it: codec of the base.")] = EncodeSettings.codec,
+    effort: Annotated[
+        Effort, typer.Option(help="As encode takes it: time that av1 spends on fewer bytes.")
+    ] = EncodeSettings.effort,
     downsampling: Annotated[str | None, typer.Option(help="As encode takes it: how the base is made.")] = None,
     generator: Annotated[
         str | None, typer.Option(help="A shipped generator, bicubic-x2, bicubic-x4, or a package's path.")
@@ -79,7 +83,7 @@ def preview_command(
         open_source(slide, mpp=mpp, series=series, on_damage=on_damage) as source,
         tempfile.TemporaryDirectory(prefix="histocodec-preview-") as folder,
     ):
-        settings = EncodeSettings(base=base, codec=codec, downsampling=downsampling, seed=seed)
+        settings = EncodeSettings(base=base, codec=codec, effort=effort, downsampling=downsampling, seed=seed)
         chosen = generator_for(source, settings, generator, device)
         found = preview(source, Path(folder), chosen, settings, ratios=ratio or RATIOS, region=place, progress=progress)
         if output is not None:

@@ -7,7 +7,7 @@ Much tissue in few bytes asks for the former, soft slides and generous budgets f
 from __future__ import annotations
 
 import math
-from functools import partial
+from typing import Literal
 
 import numpy as np
 
@@ -15,9 +15,10 @@ from ..errors import UnsupportedResolution
 from ..generators.catalogue import default_generator, downsampler_for
 from ..generators.predict import reconstruct
 from ..geometry import Grid, Image
-from ..pixels.downsample import BLOCK, downsample, shrink
-from ..pixels.rate import best_quality
+from ..pixels.downsample import BLOCK, BOX, downsample, shrink
+from ..pixels.rate import RateCurve, best_quality, tile_quality
 from ..pixels.score import capped_psnr
+from ..pixels.tile_codecs import TileCodec
 from ..pixels.tile_coder import TileCoder
 from ..pixels.tissue import tissue_blocks
 from ..runtime.parallel import ordered_map
@@ -29,7 +30,16 @@ from .settings import BASE_MPP, EncodeSettings, Magnification
 PATCH = 1024
 """Full pixels a side of a patch that is looked at: one tile of a 10x base."""
 
+_WORTHWHILE: dict[TileCodec, int] = {"av1": 1 << 28, "jp2k": 1 << 29, "jpeg": 1 << 29}
+"""Full pixels of a slide from which the sample takes less than 15 % of an encode's time."""
+
 _MOST_READ, _MOST_TISSUE = 192, 12
+DB_PER_DOUBLING = 2.5
+"""About the gain in dB of twice the bytes of a base, from 0.07 to 0.2 bits per full pixel (benchmarks/results)."""
+
+_MOST_RECKONED = 0.2
+"""Doublings of the bytes up to which that holds: beyond the best quality, more bytes gain nothing."""
+
 _TILES_SHARE = 0.88
 """Share of a file's bytes that its base's tiles take: reduced levels, associated images and the index take the rest."""
 
@@ -49,6 +59,17 @@ def base_scale(source: Source, base: Magnification = "10x") -> int:
     return int(2 ** round(exponent))
 
 
+def usual_base(source: Source, settings: EncodeSettings, *, own_generator: bool) -> Literal["10x", "auto"]:
+    """Return the base of a user who asks for none: `auto` where it is possible and its sample is cheap, else 10x.
+
+    own_generator: the user's, which decides on a base by itself.
+    """
+    is_asked_otherwise = own_generator or settings.has_floor or settings.downsampling not in (None, BOX)
+    if settings.ratio is None or is_asked_otherwise or source.size.area < _WORTHWHILE[settings.codec]:
+        return "10x"
+    return "auto" if len(_possible_scales(source)) > 1 else "10x"
+
+
 def decide_base(
     source: Source, settings: EncodeSettings, budget_bytes: int | None, progress: Progress
 ) -> tuple[int, Magnification, tuple[str, ...]]:
@@ -56,6 +77,7 @@ def decide_base(
 
     Raises UnsupportedResolution for a slide that cannot have the base, or none.
     """
+    assert settings.base is not None  # the plan sees to it
     if settings.base != "auto":
         return base_scale(source, settings.base), settings.base, ()
     assert budget_bytes is not None  # the settings see to it
@@ -73,9 +95,9 @@ def _choose_base(
     one if there is only one, no tissue to try them on, or no room for either.
     """
     first = next(iter(scales))
-    patches, tissue_share = _tissue_patches(source, settings.seed, settings.workers, progress)
     if len(scales) == 1:
         return first, "no other base is possible"
+    patches, tissue_share = _tissue_patches(source, settings.seed, settings.workers, progress)
     if not patches:
         return first, "no tissue to compare them on"
     grid = Grid(source.size, PATCH)
@@ -137,25 +159,29 @@ def _tissue_patches(source: Source, seed: int, workers: int, progress: Progress)
 
 
 def _psnr_within(patches: list[Image], scale: int, settings: EncodeSettings, budget_bytes: float) -> float | None:
-    """Return the mean PSNR of the patches from bases of at most so many bytes together.
+    """Return the mean PSNR of the patches from bases of so many bytes together.
 
-    Returns None if the lowest quality takes more.
+    They are coded once as they would be, near that, and the rest is reckoned. Returns None if the lowest quality takes
+    more.
     """
     codec, workers = settings.codec, settings.workers
     generator = default_generator(scale, codec)
     downsampler = downsampler_for(generator, scale, settings.downsampling)
     bases = [shrink(patch, downsampler) for patch in patches]
-    coder = TileCoder.fitted(codec, np.concatenate([base[::4, ::4] for base in bases]))
+    own = TileCoder.fitted(codec, np.concatenate([base[::4, ::4] for base in bases]), speed=settings.base_speed(scale))
 
-    def coded(quality: float) -> list[bytes]:
-        return list(ordered_map(partial(coder.encode, quality=quality), bases, workers=workers))
+    def coded(coder: TileCoder, quality: float) -> list[bytes]:
+        qualities = [tile_quality(codec, quality, index, 0) for index in range(len(bases))]
+        return list(ordered_map(lambda k: coder.encode(bases[k], qualities[k]), range(len(bases)), workers=workers))
 
-    quality = best_quality(lambda quality: sum(map(len, coded(quality))), budget_bytes, codec)
+    curve = RateCurve(lambda quality: sum(map(len, coded(own.quick, quality))), codec)
+    quality = best_quality(curve, budget_bytes, codec)
     if quality is None:
         return None
-    values = []
-    for patch, data in zip(patches, coded(quality), strict=True):
+    tiles, values = coded(own, quality), []
+    for patch, data in zip(patches, tiles, strict=True):
         side = PATCH // scale
-        base = coder.decode(data, height=side, width=side)
+        base = own.decode(data, height=side, width=side)
         values.append(capped_psnr(patch, reconstruct(generator, base)))
-    return float(np.mean(values))
+    doublings = math.log2(budget_bytes / sum(map(len, tiles)))
+    return float(np.mean(values)) + DB_PER_DOUBLING * min(max(doublings, -_MOST_RECKONED), _MOST_RECKONED)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 
 from ..errors import BudgetError
-from .coded_pyramid import CodedPyramid, code_within
+from .coded_pyramid import CodedPyramid
 from .coded_slide import CodedSlide
+from .filling import code_within
 from .job import Job
 from .overhead import overhead_bytes
 from .split import choose_split

@@ -167,6 +167,7 @@ def _slide_entry(job: Job, tile_bytes: int) -> SlideEntry:
         _DICOM_METHOD[settings.codec],
         round(3 * source.size.area / tile_bytes, 2),
         f"{how} {job.scale} x {job.scale} to one and coded as {settings.codec}"
+        + (f" at speed {job.coder.speed} of libaom" if settings.codec == "av1" else "")
         + (f", background in place of what is damaged ({len(damaged)} times)" if damaged else ""),
     )
     return SlideEntry(

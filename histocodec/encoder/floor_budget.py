@@ -10,27 +10,26 @@ import numpy as np
 
 from ..errors import BudgetError, SettingsError
 from ..format.entries import ErrorSummary, Summary
-from ..pixels.rate import SEARCH_RANGES, best_quality
+from ..pixels.rate import SEARCH_RANGES, STEP, best_quality
 from ..pixels.residual import HIGHEST_FLOOR_DB
-from ..pixels.tile_codecs import QUALITY_SCALES
-from ..pixels.tile_coder import coded_tile
 from ..runtime.closing import Closing
 from .block_floors import Floors
 from .coded_pyramid import CodedPyramid
 from .contents import stated_enhancement
 from .enhance import CodedEnhancement
+from .filling import fill
 from .job import Job
 from .overhead import overhead_bytes
 from .split import Estimate, cheapest_quality, choose_coder
-
-FULL = 0.996
-"""A budget filled to this share is full: 99.5 % of the file, and a little for what the slack of estimates leaves."""
 
 _AIM = 0.998
 """Share of the budget that estimates aim at."""
 
 _ATTEMPTS = 6
 """Codings until one is full. Each corrects the estimate by what it really took: two or three as a rule."""
+
+_ENOUGH = 0.996
+"""A budget filled to this share is not worth another base, nor regions another layer."""
 
 _MUCH = 0.25
 """Share of the blocks with a floor from which a finer base may take fewer bytes in all, as it saves many of the
@@ -92,7 +91,7 @@ class _Search:
                 quality = self._next_quality()
                 if quality <= self._fits or quality < self._cheapest:
                     break
-                made = self._code(quality)
+                made = self._code(quality, best)
                 needed = needed_bytes(self._job, made)
                 self._estimate.correct(quality, made.base.total_bytes, made.enhancement.total_bytes)
                 if needed > self._budget_bytes:
@@ -105,10 +104,10 @@ class _Search:
                 if best is not None:
                     best.close()
                 best, self._fits = made, quality
-                if needed >= FULL * self._budget_bytes:
+                if needed >= _ENOUGH * self._budget_bytes:
                     break
             if best is None:
-                best = self._code(self._cheapest)
+                best = self._code(self._cheapest, None)
                 if (needed := needed_bytes(self._job, best)) > self._budget_bytes:
                     raise _too_small(self._job, best, needed, self._budget_bytes)
         except BaseException:
@@ -118,15 +117,17 @@ class _Search:
         return best
 
     def _next_quality(self) -> float:
-        step, aim = QUALITY_SCALES[self._codec].step, _AIM * self._budget_bytes
+        step, aim = STEP, _AIM * self._budget_bytes
         # Below the cheapest, bytes grow again.
         rising = best_quality(lambda q: self._estimate(q) if q >= self._cheapest else 0.0, aim, self._codec)
         quality = max(rising or self._cheapest, self._cheapest)
         return round(min(max(quality, self._fits + step), self._exceeds - step), 6)
 
-    def _code(self, quality: float) -> Bounded:
+    def _code(self, quality: float, other: Bounded | None) -> Bounded:
+        """Code base and layer. other: what may hold some of the base's tiles already."""
         job = self._job
-        base = CodedPyramid(job.pyramid, job.overview, job.coder, quality, job.resources)
+        known = (other.base.known,) if other else ()
+        base = CodedPyramid(job.pyramid, job.overview, job.coder, quality, job.resources, *known)
         try:
             return Bounded(base, enhanced(job, base, self._floors))
         except BaseException:
@@ -135,40 +136,25 @@ class _Search:
 
 
 def _refine(job: Job, made: Bounded, floors: Floors, budget_bytes: int) -> None:
-    """Code tiles of the base one step finer while the budget lasts, those alone that no block with a floor sees.
-
-    A codec whose qualities are whole numbers leaves up to a tenth of a budget.
-    """
-    scale = QUALITY_SCALES[job.coder.codec]
-    finer = min(made.base.quality + scale.step, scale.high)
-    pixels, codes, blocks = job.pyramid.levels[0], made.base.base, job.pyramid.blocks
+    """Code tiles of the base finer while the budget lasts, those alone that no block with a floor sees."""
+    grid, blocks = job.pyramid.grids[0], job.pyramid.blocks
     seen = {
         address
         for row, column in np.argwhere(floors > 0).tolist()
-        for address in pixels.grid.touching(blocks.region(column, row).grown(job.generator.halo))
+        for address in grid.touching(blocks.region(column, row).grown(job.generator.halo))
     }
-    free = [
-        i for i in range(pixels.grid.count) if pixels.grid.address(i) not in seen and job.pyramid.tissue_of(i).any()
-    ]
+    free = [i for i in range(grid.count) if grid.address(i) not in seen and job.pyramid.tissue_of(i).any()]
     spare = budget_bytes - needed_bytes(job, made)
-    # Spread over the slide: whole rows of finer tiles would be seen.
-    for index in np.random.default_rng(job.settings.seed).permutation(free).tolist():
-        if spare < (1 - FULL) * budget_bytes:
-            break
-        data = coded_tile(pixels.read, pixels.grid, job.coder, finer, index)
-        more = len(data) - len(codes.get(index))
-        if 0 < more <= spare:
-            codes.put(index, data)
-            spare -= more
+    fill(made.base, made.base.total_bytes + spare, job.resources, free)
 
 
 def _raise_regions(job: Job, made: Bounded, floors: Floors, budget_bytes: int) -> None:
     """Give what is still left to the regions, as a floor above the one that was asked for.
 
-    On a small slide what is left is too little to code even one more tile finer.
+    On a small slide there may be no tile of the base that no region sees.
     """
     low, high = 0.0, min(HIGHEST_FLOOR_DB - float(floors.max()), _MOST_RAISED_DB)
-    while high - low > _RAISED_STEP_DB and needed_bytes(job, made) < FULL * budget_bytes:
+    while high - low > _RAISED_STEP_DB and needed_bytes(job, made) < _ENOUGH * budget_bytes:
         middle = (low + high) / 2
         raised, kept = np.where(floors > 0, floors + middle, 0.0), made.enhancement
         try:

@@ -52,7 +52,7 @@ class Job:
             plan.load_generator(),
             pyramid,
             overview,
-            TileCoder.fitted(settings.codec, pyramid.pixels_all_over()),
+            TileCoder.fitted(settings.codec, pyramid.pixels_all_over(), speed=settings.base_speed(plan.scale)),
             floors,
             True if settings.archive else settings.embed_generator,
         )

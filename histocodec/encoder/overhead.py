@@ -14,11 +14,8 @@ from .contents import checksums_of, manifest_of, write_contents
 from .job import Job
 from .measure import Measured
 
-_SLACK = 512
+_SLACK = 128
 """Bytes by which numbers in the manifest may be longer than those that stand in for them."""
-
-_LAYER_SLACK = 96
-"""The slack where the layer is known: a budget with a floor is to be filled to half a percent."""
 
 
 def overhead_bytes(job: Job, layer: tuple[EnhancementLayer, EnhancementPieces] | None = None) -> int:
@@ -31,13 +28,13 @@ def overhead_bytes(job: Job, layer: tuple[EnhancementLayer, EnhancementPieces] |
     base_sums = np.zeros(counts[0], np.uint32)
     checksums = checksums_of(job, tiles, base_sums)
     out, measured = io.BytesIO(), _stand_in(job)
-    entry, pieces, slack = None, None, _SLACK
+    entry, pieces = None, None
     if layer is not None:
-        entry, pieces, slack = layer[0], dataclasses.replace(layer[1], tile=lambda index: b"\0"), _LAYER_SLACK
+        entry, pieces = layer[0], dataclasses.replace(layer[1], tile=lambda index: b"\0")
         counts.append(entry.tiles)
     manifest = manifest_of(job, 99.99, job.source.size.area // 10 + 1, checksums, measured, entry)
     write_contents(out, job, manifest, tiles, checksums, base_sums, measured, pieces)
-    return len(out.getvalue()) - sum(counts) + slack
+    return len(out.getvalue()) - sum(counts) + _SLACK
 
 
 def _stand_in(job: Job) -> Measured | None:

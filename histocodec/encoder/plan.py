@@ -13,7 +13,7 @@ from ..generators.package import Package
 from ..pixels.resampler import Downsampler, Generator
 from ..runtime.progress import Progress
 from ..source import Source
-from .base_choice import decide_base
+from .base_choice import decide_base, usual_base
 from .settings import EncodeSettings
 
 
@@ -50,6 +50,8 @@ def make_plan(
     tuned: the generator will be tuned to the slide. Raises SettingsError, GeneratorError, UnsupportedResolution,
     SourceReadError.
     """
+    if settings.base is None:
+        settings = dataclasses.replace(settings, base=usual_base(source, settings, own_generator=generator is not None))
     if settings.base == "auto" and generator is not None:
         raise SettingsError(f"base auto compares the default generators: {generator.name} decides on one by itself")
     budget_bytes = None if settings.ratio is None else int(source.size_bytes / settings.ratio)

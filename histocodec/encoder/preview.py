@@ -11,7 +11,6 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +19,10 @@ from ..errors import BudgetError, SettingsError
 from ..format.entries import QualityEntry
 from ..geometry import Grid, Image, Region
 from ..pixels.metrics import ssim
-from ..pixels.rate import SEARCH_RANGES
+from ..pixels.rate import RUNGS, SEARCH_RANGES, tile_quality
 from ..pixels.resampler import Generator
 from ..pixels.score import SSIM_SIDE, capped_psnr
+from ..pixels.tile_codecs import TileCodec
 from ..pixels.tile_coder import TILES, coded_tile
 from ..runtime.closing import Closing
 from ..runtime.files import check_space, writing_errors
@@ -30,16 +30,18 @@ from ..runtime.progress import Progress, silent
 from ..runtime.resources import Resources
 from ..runtime.tiled_image import TiledImage
 from ..source import Source
+from .base_choice import usual_base
 from .base_coding import code_base_within
 from .blocks import BlockReader
-from .coded_pyramid import CodedOverview, CodedPyramid, code_within
+from .coded_pyramid import CodedOverview, CodedPyramid
 from .coded_slide import CodedSlide
+from .filling import code_within
 from .job import Job
 from .measure import measure_prediction
 from .overhead import overhead_bytes
 from .plan import Plan, make_plan
 from .sampled_source import cut_of, mosaic_of
-from .settings import EncodeSettings, Magnification
+from .settings import BASE_MPP, EncodeSettings, Magnification
 from .survey import look_over
 from .tint import with_source_colours
 from .uncoded_pyramid import UncodedPyramid
@@ -62,8 +64,8 @@ _INDEX_BYTES = 24
 _TIMED = 12
 """Tiles whose coding is timed."""
 
-_ESTIMATE_TILES = 120
-"""Tiles that rate control codes beside those of the file."""
+_ESTIMATE_TILES: dict[TileCodec, int] = {"jp2k": 120, "av1": 32, "jpeg": 120}
+"""Tiles that rate control codes beside those of the file, or as many as take its time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +137,8 @@ def preview(
     settings = settings or EncodeSettings()
     if settings.has_floor or settings.quality is not None:
         raise SettingsError("a preview is made for ratios, without floors")
-    wanted = [dataclasses.replace(settings, ratio=ratio) for ratio in ratios]
+    base = settings.base or usual_base(source, settings, own_generator=generator is not None)
+    wanted = [dataclasses.replace(settings, base=base, ratio=ratio) for ratio in ratios]
     if region is not None:
         region.check_within(source.size)
         if not SSIM_SIDE <= min(region.width, region.height) <= max(region.width, region.height) <= LARGEST_FIELD:
@@ -152,7 +155,7 @@ def preview(
                 sample = stack.enter_context(_Sample(plan, region, resources))
                 samples[plan.scale], region = sample, sample.place
             sample = samples[plan.scale]
-            if settings.base != "auto":
+            if base != "auto":
                 generator = plan.load_generator()
             try:
                 rows.append(sample.at(plan, planning))
@@ -201,7 +204,7 @@ class _Sample(Closing):
         budget_bytes, base_name, ratio = plan.budget_bytes, plan.settings.base, plan.settings.ratio
         assert budget_bytes is not None
         assert ratio is not None
-        assert base_name != "auto"  # the plan has decided
+        assert base_name in BASE_MPP  # the plan has decided
         began, seconds = time.monotonic(), planning_s + self._reading_s
         with ExitStack() as stack:
             share = int(budget_bytes * self.share)
@@ -212,7 +215,9 @@ class _Sample(Closing):
             coded = stack.enter_context(CodedSlide(job, base))
             if self.share < 1:
                 # Rate control codes a larger part of a small slide: a tile's time tells more than the mosaic's.
-                seconds += self._seconds_a_tile(base) * (self._pyramid.grids[0].count / self.share + _ESTIMATE_TILES)
+                seconds += self._seconds_a_tile(base) * (
+                    self._pyramid.grids[0].count / self.share + _ESTIMATE_TILES[base.coder.codec]
+                )
                 began = time.monotonic()
             else:
                 base.decoded_sums(self._resources)
@@ -259,16 +264,23 @@ class _Sample(Closing):
     def _seconds_a_tile(self, base: CodedPyramid) -> float:
         """Return the time in which a tile of the base is coded and decoded, all threads at work."""
         pixels, resources = self._pyramid.levels[0], self._resources
-        code = partial(coded_tile, pixels.read, pixels.grid, base.coder, base.quality)
         side, tiles = pixels.grid.side, resources.sample(range(pixels.grid.count), _TIMED)
 
         def work(index: int) -> Image:
-            return base.coder.decode(code(index), height=side, width=side)
+            return base.coder.decode(base.code(index, base.rungs[index]), height=side, width=side)
 
         began = time.monotonic()
         for _ in resources.map(work, tiles):
             pass
         return (time.monotonic() - began) / len(tiles)
+
+    def _quality_of(self, base: CodedPyramid, column: int, row: int) -> float:
+        """Return the quality of a tile around the field, where the slide is coded like a base."""
+        side = base.base.grid.side * self._pyramid.scale
+        place = column + self._cut.x // side, row + self._cut.y // side
+        if self.share == 1:
+            return RUNGS[base.coder.codec][base.rungs[base.base.grid.index(*place)]]
+        return tile_quality(base.coder.codec, base.quality, *place)
 
     def _field_of(self, job: Job, base: CodedPyramid) -> tuple[Image, int]:
         """Return the field as it decodes from a base like the sample's, and its share of the tiles' bytes.
@@ -283,7 +295,9 @@ class _Sample(Closing):
         def tile(column: int, row: int) -> Image:
             index = pixels.grid.index(column, row)
             if index not in codes:
-                codes[index] = coded_tile(pixels.read, pixels.grid, job.coder, base.quality, index)
+                codes[index] = coded_tile(
+                    pixels.read, pixels.grid, job.coder, self._quality_of(base, column, row), index
+                )
             return base.coder.decode(codes[index], height=side, width=side)
 
         within = Region(place.x - self._cut.x, place.y - self._cut.y, place.width, place.height)

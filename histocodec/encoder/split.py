@@ -19,9 +19,10 @@ from ..pixels.residual import EnhancementCoder, Mode, enhance_to, residual
 from ..pixels.tile_codecs import QUALITY_SCALES, TileCodec
 from ..runtime.progress import Progress
 from ..runtime.resources import Resources
+from .base_rate import BaseRate
 from .block_floors import Floors
 from .blocks import Block, BlockReader
-from .coded_pyramid import BaseRate, CodedPyramid, coded_on_demand
+from .coded_pyramid import CodedPyramid, coded_on_demand
 from .job import Job
 from .overhead import overhead_bytes
 
@@ -114,7 +115,7 @@ class Estimate:
 
     def layer_bytes(self, quality: float, raised_db: float = 0.0) -> float:
         """Return the estimated bytes of the layer's tiles. raised_db: with all floors higher by so much."""
-        read = self._job.blocks(coded_on_demand(self._job.pyramid, self._job.coder, quality).read)
+        read = self._job.blocks(coded_on_demand(self._job.pyramid, self._job.coder.quick, quality).read)
         total = 0.0
         for group, sample in self._groups:
             floor_db = float(self._floors[sample[0][1], sample[0][0]]) + raised_db
@@ -161,7 +162,7 @@ def choose_coder(job: Job, base: CodedPyramid, floors: Floors) -> EnhancementCod
 
 def _unturned(job: Job) -> EnhancementCoder:
     """Return the coder without a colour transform."""
-    coder = EnhancementCoder(job.settings.codec_of_enhancement)
+    coder = EnhancementCoder(job.settings.codec_of_enhancement, speed=job.settings.layer_speed)
     # What machines differ in cannot be corrected: its blocks are stored as they are.
     return coder if job.generator.is_exact else dataclasses.replace(coder, modes=(Mode.NATIVE,))
 

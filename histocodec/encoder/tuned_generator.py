@@ -17,13 +17,10 @@ from ..generators.predict import ReadBase
 from ..geometry import Address, Grid, Image, Region
 from ..pixels.resampler import Generator
 from ..runtime.progress import Progress
+from .base_choice import DB_PER_DOUBLING
 from .base_coding import code_base_within
 from .coded_slide import CodedSlide
 from .measure import measure_blocks
-
-DB_PER_DOUBLING = 2.5
-"""About the gain in dB of twice the bytes of a base, from 0.07 to 0.2 bits per full pixel (benchmarks/results). It is
-the price of a tuned generator where no budget makes it give way for anything."""
 
 
 @dataclass(frozen=True, slots=True)

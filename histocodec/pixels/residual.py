@@ -16,6 +16,7 @@ import numpy as np
 
 from ..errors import SettingsError
 from ..geometry import Image
+from . import av1
 from .colour import UNCHANGED, ColourTransform
 from .downsample import extended
 from .floors import lowest_psnr
@@ -67,6 +68,8 @@ class EnhancementCoder:
     """The transform of residual tiles; None codes them as they are."""
     native: ColourTransform | None = None
     """The transform of native tiles; None codes them in RGB."""
+    speed: int = av1.SPEED
+    """Speed of libaom for `av1` tiles."""
     modes: tuple[Mode, ...] = (Mode.RESIDUAL, Mode.NATIVE)
     """The modes that new tiles may have: `NATIVE` alone over predictions that are not defined to the bit."""
 
@@ -87,7 +90,8 @@ class EnhancementCoder:
     def encode(self, tile: Image, mode: Mode, quality: float) -> bytes:
         """Code a tile, as `tile_codecs.encode_tile` does."""
         transform = self._transform(mode)
-        return encode_tile(transform.apply(tile) if transform else tile, self.codec, quality)
+        stored = transform.apply(tile) if transform else tile
+        return encode_tile(stored, self.codec, quality, speed=self.speed)
 
     def decode(self, data: bytes, mode: Mode, side: int) -> Image:
         """Decode a tile into (side, side, 3) uint8, the transform undone. Raises `tile_codecs.TileError`."""

@@ -45,13 +45,17 @@ class QualityScale:
 
     @property
     def step(self) -> float:
-        """Smallest step of a search on the scale."""
+        """Smallest step of a search for the quality of one tile."""
         return 1.0 if self.whole else 0.05
 
-    def check(self, quality: float) -> float:
-        """Return `quality`; raise SettingsError if it is not on this scale."""
-        if not self.low <= quality <= self.high or (self.whole and quality != int(quality)):
-            kind = "a whole number" if self.whole else "a number"
+    def check(self, quality: float, *, of_tile: bool = True) -> float:
+        """Return `quality`; raise SettingsError if it is not on this scale.
+
+        of_tile: False for a slide's, which may be a mean.
+        """
+        whole = self.whole and of_tile
+        if not self.low <= quality <= self.high or (whole and quality != int(quality)):
+            kind = "a whole number" if whole else "a number"
             raise SettingsError(f"quality {quality:g} is not {kind} from {self.low:g} to {self.high:g}")
         return quality
 

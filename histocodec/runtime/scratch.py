@@ -86,6 +86,10 @@ class CodeSpool(Closing):
         """Return a coded tile."""
         return self._file.read_at(*self._extents[index])
 
+    def size(self, index: int) -> int:
+        """Return the bytes of a coded tile."""
+        return self._extents[index][1]
+
     @property
     def total_bytes(self) -> int:
         """Sum of the lengths of the stored tiles."""

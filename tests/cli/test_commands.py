@@ -199,8 +199,8 @@ def test_encode_prints_json(run: Run, slide: Path) -> None:
     assert facts["ratio_to_source"] >= 16
     assert facts["ratio_to_raw"] == pytest.approx(3 * 1100 * 900 / size_bytes, abs=1e-3)
     assert facts["bits_per_full_pixel"] == pytest.approx(8 * size_bytes / (1100 * 900), abs=1e-6)
-    assert facts["base"] == {"size": [275, 225], "mpp": 1.0, "scale": 4, "codec": "jp2k"} | {
-        "quality": pytest.approx(30, abs=10)
+    assert facts["base"] == {"size": [275, 225], "mpp": 1.0, "scale": 4, "codec": "av1"} | {
+        "quality": pytest.approx(40, abs=20)
     }
     for measure, low, high in (("psnr_db", 20, 40), ("ssim", 0.4, 1)):
         assert set(facts[measure]) == {"mean", "percentile_5", "worst", "lowest", "of"}
@@ -452,7 +452,7 @@ def test_a_missing_default_generator(
     run: Run, slide: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     monkeypatch.setattr(histocodec.generators.catalogue, "MODELS_FOLDER", tmp_path_factory.mktemp("no models"))
-    assert "no generator fidelity-x4" in run("encode", slide).sentence()
+    assert "no generator avif-x4" in run("encode", slide).sentence()
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ def narrow(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("narrow")
     write_slide(folder / "slide.tif", tissue(Size(523, 521), seed=3))
     with open_source(folder / "slide.tif") as source:
-        settings = EncodeSettings(ratio=None, quality=40, verify="none")
+        settings = EncodeSettings(codec="jp2k", ratio=None, quality=40, verify="none")
         encode(source, folder / "slide.hc.tif", BicubicGenerator(4), settings)
     return folder
 

@@ -19,7 +19,7 @@ from histocodec.pixels.metrics import psnr
 from histocodec.source import open_source
 
 BICUBIC = BicubicGenerator(4)
-QUICK = EncodeSettings(verify="none")
+QUICK = EncodeSettings(codec="jp2k", effort="fast", verify="none")
 
 
 @dataclass
@@ -76,8 +76,9 @@ FLOOR = 33.0
 
 
 def encoded(slide: Path, output: Path, **options: object) -> EncodeReport:
+    settings = EncodeSettings(**{"codec": "jp2k", "effort": "fast", **options})  # type: ignore[arg-type]
     with open_source(slide) as source:
-        return encode(source, output, BicubicGenerator(4), EncodeSettings(**options))  # type: ignore[arg-type]
+        return encode(source, output, BicubicGenerator(4), settings)
 
 
 def square(size: Size, x: int, y: int, side: int) -> RegionsOfInterest:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -14,15 +15,16 @@ import tifffile
 
 from histocodec.decoder import Decoder
 from histocodec.demo.synthetic import tissue, write_slide
-from histocodec.encoder import EncodeSettings, coded_pyramid, encode
-from histocodec.encoder.coded_pyramid import GOOD_FILL, BaseRate, CodedOverview, CodedPyramid, code_within
+from histocodec.encoder import EncodeSettings, encode
+from histocodec.encoder.coded_pyramid import CodedOverview, CodedPyramid
 from histocodec.encoder.uncoded_pyramid import UncodedPyramid
 from histocodec.generators.bicubic import BicubicGenerator
-from histocodec.geometry import Grid, Image, Region, Size
+from histocodec.geometry import Image, Region, Size
 from histocodec.pixels.downsample import BoxDownsampler, downsample
 from histocodec.pixels.metrics import psnr
+from histocodec.pixels.rate import RUNGS
 from histocodec.pixels.tile_codecs import TileCodec
-from histocodec.pixels.tile_coder import TILES, TileCoder, coded_tile
+from histocodec.pixels.tile_coder import TileCoder
 from histocodec.runtime.resources import Resources
 from histocodec.source import open_source
 from histocodec.validation import validate
@@ -39,7 +41,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[TileCodec, Path]:
     folder = tmp_path_factory.mktemp("overview")
     write_slide(folder / "slide.tif", image)
     for codec in CODECS:
-        settings = EncodeSettings(codec=codec, ratio=None, quality=QUALITY[codec], verify="none")
+        settings = EncodeSettings(codec=codec, effort="fast", ratio=None, quality=QUALITY[codec], verify="none")
         with open_source(folder / "slide.tif") as source:
             encode(source, folder / f"{codec}.hc.tif", BicubicGenerator(4), settings)
     return {codec: folder / f"{codec}.hc.tif" for codec in CODECS}
@@ -82,93 +84,30 @@ def test_no_step_at_the_tiles_of_an_overview(files: dict[TileCodec, Path], codec
 def test_a_small_budget_is_the_base_s_first(tmp_path: Path, ratio: float) -> None:
     write_slide(tmp_path / "slide.tif", tissue(Size(2100, 2000), seed=4))
     with open_source(tmp_path / "slide.tif") as source:
-        settings = EncodeSettings(ratio=ratio, verify="none")
+        settings = EncodeSettings(codec="jp2k", ratio=ratio, verify="none")
         report = encode(source, tmp_path / "x.hc.tif", BicubicGenerator(4), settings)
     lower = [note for note in report.notes if "reduced levels" in note]
     assert bool(lower) == (ratio == 60.0)
 
 
-@pytest.mark.parametrize(("codec", "ratio"), [("jp2k", 12.0), ("av1", 20.0), ("jpeg", 9.0)])
-def test_no_tile_is_coded_twice_at_a_quality(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, codec: TileCodec, ratio: float
-) -> None:
-    """Neither by an estimate and then by what it led to, nor by two attempts."""
-    write_slide(tmp_path / "slide.tif", tissue(Size(5000, 3000), seed=6))
-    calls: list[tuple[float, int]] = []
-
-    def counted(read: object, grid: Grid, coder: TileCoder, quality: float, index: int) -> bytes:
-        if grid.size == Size(1250, 750):  # the base
-            calls.append((quality, index))
-        return coded_tile(read, grid, coder, quality, index)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(coded_pyramid, "coded_tile", counted)
+def test_a_quality_between_two_is_a_mix_of_both(tmp_path: Path) -> None:
+    """Of which the mean is stated."""
+    write_slide(tmp_path / "slide.tif", tissue(Size(1280, 1024), seed=6))
     with (
         open_source(tmp_path / "slide.tif") as source,
-        UncodedPyramid(source, BoxDownsampler(4), resources(tmp_path), tile=TILES[codec]) as pyramid,
-        CodedOverview(pyramid, codec, None, resources(tmp_path)) as overview,
+        UncodedPyramid(source, BoxDownsampler(4), resources(tmp_path), tile=64) as pyramid,
+        CodedOverview(pyramid, "jpeg", None, resources(tmp_path)) as overview,
     ):
-        coder = TileCoder.fitted(codec, pyramid.pixels_all_over())
-        budget = int(source.size_bytes / ratio)
-        with code_within(pyramid, overview, coder, budget, resources(tmp_path)) as coded:
-            assert 0.9 * budget < coded.total_bytes <= budget
-            assert {index for quality, index in calls if quality == coded.quality} == set(range(coded.base.grid.count))
-            whole = [coder.encode(pyramid.levels[0].get(0), coded.quality), coded.base.get(0)]
-    assert len(calls) == len(set(calls))
-    assert whole[0] == whole[1]
-
-
-@pytest.mark.parametrize("factor", [0.6, 1.5, -1.0])
-def test_a_budget_is_filled_though_estimates_are_wrong(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, factor: float
-) -> None:
-    """All too low, all too high, or now this, now that (-1): codings of the whole tell better, until one fills it."""
-    write_slide(tmp_path / "slide.tif", tissue(Size(2048, 2048), seed=6))
-    estimate, turn = BaseRate._estimate, iter(range(1000))
-
-    def misled(self: BaseRate, quality: float) -> float:
-        wrong = factor if factor > 0 else (0.7, 1.4)[next(turn) % 2]
-        return wrong * estimate(self, quality)
-
-    monkeypatch.setattr(BaseRate, "_estimate", misled)
-    with (
-        open_source(tmp_path / "slide.tif") as source,
-        UncodedPyramid(source, BoxDownsampler(4), resources(tmp_path), tile=256) as pyramid,
-        CodedOverview(pyramid, "jp2k", None, resources(tmp_path)) as overview,
-    ):
-        budget = int(source.size_bytes / 12)
-        with code_within(pyramid, overview, TileCoder("jp2k"), budget, resources(tmp_path)) as coded:
-            assert GOOD_FILL * budget <= coded.total_bytes <= budget
-
-
-def test_a_sample_tells_of_tiles_that_differ_by_a_factor(tmp_path: Path) -> None:
-    """Its tiles are weighed against all of them: their plain mean is wrong by a fifth."""
-    image = tissue(Size(3584, 3584), seed=8)
-    rng = np.random.default_rng(1)
-    for row, column in np.ndindex(7, 7):  # from dense to nearly empty
-        part = image[512 * row : 512 * (row + 1), 512 * column : 512 * (column + 1)]
-        share = rng.uniform(0.1, 1)
-        part[:] = (share * part + (1 - share) * 240).astype(np.uint8)
-    write_slide(tmp_path / "slide.tif", image)
-    with (
-        open_source(tmp_path / "slide.tif") as source,
-        UncodedPyramid(source, BoxDownsampler(4), resources(tmp_path), tile=128) as pyramid,
-        CodedOverview(pyramid, "jp2k", None, resources(tmp_path)) as overview,
-    ):
-        coder = TileCoder("jp2k")
-        with CodedPyramid(pyramid, overview, coder, 30.0, resources(tmp_path)) as coded:
-            weighed, plain = [], []
-            for seed in range(8):
-                rate = BaseRate(pyramid, overview, coder, resources(tmp_path, seed))
-                weighed.append(rate.curve(30.0) / coded.total_bytes - 1)
-                sampled = rate.coded_at(30.0)
-                assert len(sampled) < coded.base.grid.count / 3
-                assert all(coded.base.get(index) == data for index, data in sampled.items())
-                mean = sum(map(len, sampled.values())) / len(sampled)
-                plain.append(mean * coded.base.grid.count / coded.base.total_bytes - 1)
-            assert np.std(weighed) < 0.1
-            assert np.std(weighed) < 0.6 * np.std(plain)
-            rate.correct(coded)
-            assert rate.curve(30.0) == pytest.approx(coded.total_bytes)
+        sizes = []
+        for quality in (40.0, 40.25, 41.0):
+            with CodedPyramid(pyramid, overview, TileCoder("jpeg"), quality, resources(tmp_path)) as coded:
+                sizes.append(coded.total_bytes)
+                assert coded.quality == pytest.approx(quality, abs=0.06)
+                assert {RUNGS["jpeg"][rung] for rung in coded.rungs} == {math.floor(quality), math.ceil(quality)}
+                assert all(coded.code(k, coded.rungs[k]) == coded.base.get(k) for k in (0, 7, 19))
+                assert all(coded.known(k, RUNGS["jpeg"][coded.rungs[k]]) == coded.base.get(k) for k in (0, 19))
+                assert coded.known(0, 90.0) is None
+    assert sizes == sorted(sizes)
 
 
 def resources(folder: Path, seed: int = 0) -> Resources:

@@ -93,7 +93,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def encode_svs(svs: Path, out: Path, *, deidentify: bool) -> EncodeReport:
     with open_source(svs) as source:
-        return encode(source, out, BicubicGenerator(4), EncodeSettings(ratio=8, deidentify=deidentify, verify="none"))
+        return encode(
+            source,
+            out,
+            BicubicGenerator(4),
+            EncodeSettings(codec="jp2k", ratio=8, deidentify=deidentify, verify="none"),
+        )
 
 
 @pytest.fixture(scope="module")
@@ -266,6 +271,7 @@ def bare_of_stamped(stamped: Path, folder: Path) -> Path:
     """De-identified, with an enhancement layer and regions of interest."""
     with open_source(stamped) as source:
         settings = EncodeSettings(
+            codec="jp2k",
             ratio=None,
             quality=30,
             deidentify=True,
@@ -332,7 +338,7 @@ def test_the_name_of_a_compression_smuggles_no_text(svs: Path, tmp_path: Path) -
     with open_source(svs) as source:
         source.lossy_methods = ("SECRETNAME", "ISO_10918_1")
         for deidentify, expected in ((True, "unknown"), (False, "SECRETNAME")):
-            settings = EncodeSettings(ratio=None, quality=30, deidentify=deidentify, verify="none")
+            settings = EncodeSettings(codec="jp2k", ratio=None, quality=30, deidentify=deidentify, verify="none")
             report = encode(source, tmp_path / f"{deidentify}.hc.tif", BicubicGenerator(4), settings)
             steps = report.manifest.slide.lossy_history
             assert [step.method for step in steps] == [expected, "ISO_10918_1", "ISO_15444_1"]
@@ -387,7 +393,7 @@ def test_a_profile_that_cannot_be_followed_is_dropped(damaged: bytes) -> None:
 def test_a_dropped_profile_is_pointed_out(svs: Path, tmp_path: Path) -> None:
     with open_source(svs) as source:
         source.icc_profile = b"Jane Doe's scanner"
-        settings = EncodeSettings(ratio=8, deidentify=True, verify="none")
+        settings = EncodeSettings(codec="jp2k", ratio=8, deidentify=True, verify="none")
         report = encode(source, tmp_path / "7.hc.tif", BicubicGenerator(4), settings)
         assert any("ICC profile left out" in note for note in report.notes)
         assert found_in(tmp_path / "7.hc.tif", "Jane Doe") == set()
@@ -406,7 +412,7 @@ def test_a_real_slide(find_data: FindData, tmp_path: Path) -> None:
     files = {True: tmp_path / "bare.hc.tif", False: tmp_path / "full.hc.tif"}
     with open_source(path) as source:
         for deidentify, out in files.items():
-            settings = EncodeSettings(ratio=None, quality=30, deidentify=deidentify, verify="none")
+            settings = EncodeSettings(codec="jp2k", ratio=None, quality=30, deidentify=deidentify, verify="none")
             encode(source, out, BicubicGenerator(2), settings)
     assert found_in(files[True], *secrets) == set()
     assert found_in(files[False], *secrets) == set(secrets)

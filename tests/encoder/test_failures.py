@@ -218,7 +218,7 @@ FILL_DISKS = """
             subprocess.run(["mount", "-o", f"remount,size={kilobytes}k", folder], check=True)
             out.write_bytes(old)
             try:
-                encode(source, out, BicubicGenerator(4), EncodeSettings(verify="none"), overwrite=True)
+                encode(source, out, BicubicGenerator(4), EncodeSettings(codec="jp2k", verify="none"), overwrite=True)
                 written += 1
             except NoSpace:
                 assert out.read_bytes() == old

@@ -41,7 +41,7 @@ def test_regions_fill_the_budget_and_cost_the_rest_what_the_note_says(
     assert f"{max(loss):.2f} dB at most" in note
     assert report.psnr_db == stated.tissue_psnr_db
     with pytest.raises(SettingsError, match="floor for all blocks"):
-        EncodeSettings(ratio=None, regions=regions, roi_psnr_db=32.0)
+        EncodeSettings(codec="jp2k", ratio=None, regions=regions, roi_psnr_db=32.0)
 
 
 def test_regions_that_would_ruin_the_rest_are_refused_with_what_would_do(tmp_path: Path, slide_path: Path) -> None:

@@ -80,7 +80,7 @@ def test_the_ratio_is_kept_and_used(large_slide_path: Path, out: Path, codec: Ti
     budget = large_slide_path.stat().st_size / ratio
     assert report.size_bytes == out.stat().st_size <= budget
     best = SEARCH_RANGES[codec][1]
-    assert report.size_bytes >= 0.8 * budget or report.manifest.base.quality == best
+    assert report.size_bytes >= 0.9 * budget or report.manifest.base.quality == best
 
 
 @pytest.mark.parametrize("codec", ["jp2k", "av1", "jpeg"])
@@ -108,10 +108,10 @@ def test_a_slide_too_small_for_any_ratio_is_told_so(slide_image: Image, out: Pat
     source = ArraySource(slide_image[:40, :40], size_bytes=900)
     with pytest.raises(BudgetError, match="no ratio can be met, but --quality sets none"):
         encode(source, out, BICUBIC)
-    assert encode(source, out, BICUBIC, EncodeSettings(ratio=None, quality=40)).size_bytes > 900
+    assert encode(source, out, BICUBIC, EncodeSettings(codec="jp2k", ratio=None, quality=40)).size_bytes > 900
 
 
-@pytest.mark.parametrize(("codec", "low", "high"), [("jp2k", 24.5, 40), ("av1", 20, 80), ("jpeg", 20, 90)])
+@pytest.mark.parametrize(("codec", "low", "high"), [("jp2k", 24.5, 40), ("av1", 20, 79), ("jpeg", 20, 90)])
 def test_quality_decides_where_no_ratio_is_given(
     slide: Source, out: Path, codec: TileCodec, low: float, high: float
 ) -> None:
@@ -131,7 +131,7 @@ def test_quality_decides_where_no_ratio_is_given(
 def test_the_same_slide_gives_the_same_bytes(slide_path: Path, out: Path, codec: TileCodec) -> None:
     files = []
     for workers in (1, 4):
-        settings = EncodeSettings(codec=codec, workers=workers, verify_blocks=2)
+        settings = EncodeSettings(codec=codec, effort="fast", workers=workers, verify_blocks=2)
         with open_source(slide_path) as source:
             encode(source, out, BICUBIC, settings, overwrite=True)
         files.append(out.read_bytes())
@@ -143,7 +143,7 @@ def test_the_same_slide_gives_the_same_bytes(slide_path: Path, out: Path, codec:
 
 def test_glass_alone_costs_next_to_nothing(out: Path) -> None:
     glass = np.random.default_rng(0).integers(240, 246, (1500, 2100, 3), dtype=np.uint8)
-    report = encode(ArraySource(glass, size_bytes=200_000), out, BICUBIC)
+    report = encode(ArraySource(glass, size_bytes=200_000), out, BICUBIC, EncodeSettings(codec="jp2k"))
     assert report.manifest.quality is None
     assert any("no block of tissue" in note for note in report.notes)
     assert report.tile_bytes < 300 * 6
@@ -172,7 +172,7 @@ def test_glass_keeps_its_colour_beside_tissue(
 @pytest.mark.parametrize("size", [Size(9, 1500), Size(2300, 3), Size(1, 1)], ids=str)
 def test_slides_of_a_few_pixels_across(slide_image: Image, out: Path, codec: TileCodec, size: Size) -> None:
     image = np.resize(slide_image, (size.height, size.width, 3))
-    report = encode(ArraySource(image), out, BICUBIC, EncodeSettings(codec=codec))
+    report = encode(ArraySource(image), out, BICUBIC, EncodeSettings(codec=codec, effort="fast"))
     assert report.full_size == size
     assert not validate(out, deep=True)
     with Decoder(out) as decoder:
@@ -190,7 +190,7 @@ def test_the_scale_brings_a_slide_to_the_base(slide_image: Image, base: Magnific
 
 @pytest.mark.parametrize(("base", "mpp"), [("10x", 0.17), ("10x", 0.72), ("10x", 10.0), ("20x", 0.5)])
 def test_a_resolution_out_of_range(slide_image: Image, out: Path, base: Magnification, mpp: float) -> None:
-    settings = EncodeSettings(base=base)
+    settings = EncodeSettings(codec="jp2k", base=base)
     with pytest.raises(UnsupportedResolution, match=f"{mpp:g} um/px is out of range: a {base} base is made from"):
         encode(ArraySource(slide_image, mpp=mpp), out, BICUBIC, settings)
     assert not names(out.parent)
@@ -207,7 +207,7 @@ def test_a_generator_of_another_scale(slide: Source, out: Path) -> None:
 
 def test_a_built_in_generator_cannot_be_embedded(slide: Source, out: Path) -> None:
     with pytest.raises(SettingsError, match="bicubic-x4 has no package that could be embedded"):
-        encode(slide, out, BICUBIC, EncodeSettings(embed_generator=True))
+        encode(slide, out, BICUBIC, EncodeSettings(codec="jp2k", embed_generator=True))
     assert not names(out.parent)
 
 
@@ -305,7 +305,9 @@ def test_a_file_whose_generator_is_not_at_hand_still_shows_its_base(slide: Sourc
 
 
 def test_verify_all_measures_every_block_of_tissue_those_at_the_edges_too(slide: Source, out: Path) -> None:
-    report = encode(slide, out, BICUBIC, EncodeSettings(ratio=None, quality=30, verify="all", verify_blocks=1))
+    report = encode(
+        slide, out, BICUBIC, EncodeSettings(codec="jp2k", ratio=None, quality=30, verify="all", verify_blocks=1)
+    )
     assert report.manifest.quality is not None
     assert report.manifest.quality.method == "all"
     assert report.manifest.quality.blocks == (-(-slide.size.width // 512)) * (-(-slide.size.height // 512))
@@ -313,7 +315,7 @@ def test_verify_all_measures_every_block_of_tissue_those_at_the_edges_too(slide:
 
 def test_the_tissue_of_a_coded_base_needs_no_file(tissue_slide_path: Path, tmp_path: Path) -> None:
     """It is that of the file which the same settings give."""
-    settings = EncodeSettings(verify="none")
+    settings = EncodeSettings(codec="jp2k", verify="none")
     with open_source(tissue_slide_path) as source:
         encode(source, tmp_path / "x.hc.tif", BICUBIC, settings)
         scratch = tmp_path / "scratch"

@@ -48,7 +48,7 @@ class Pretended:
 def test_without_a_budget_the_gain_must_exceed_its_price(
     slide_to_tune_to: Path, tmp_path: Path, gain_db: float, says: str
 ) -> None:
-    settings = EncodeSettings(ratio=None, quality=32.0, verify="none")
+    settings = EncodeSettings(codec="jp2k", ratio=None, quality=32.0, verify="none")
     with open_source(slide_to_tune_to) as source:
         pretended = Pretended(small_package(measured={"x": 1}), gain_db)
         report = encode(source, tmp_path / "x.hc.tif", load_generator(small_package()), settings, tuner=pretended)
@@ -58,7 +58,7 @@ def test_without_a_budget_the_gain_must_exceed_its_price(
 
 def test_under_a_budget_both_files_are_measured(slide_to_tune_to: Path, tmp_path: Path) -> None:
     """What claims a gain but is no better must not cost the base anything."""
-    settings = EncodeSettings(ratio=4, verify="none")
+    settings = EncodeSettings(codec="jp2k", ratio=4, verify="none")
     better = tune(small_package(), pairs(6, 10), pairs(2, 30), TuneSettings(seconds=60, steps=40, crop=32)).package
     with open_source(slide_to_tune_to) as source:
         start = load_generator(small_package())
@@ -87,13 +87,15 @@ def test_no_room_for_a_tuned_decoder(slide_to_tune_to: Path, tmp_path: Path) -> 
     large = package_of(IntegerNet("plain", 4, layers), card)
     with open_source(slide_to_tune_to) as source:
         tuner = Pretended(large, 0.5)
-        report = encode(source, tmp_path / "x.hc.tif", load_generator(small_package()), tuner=tuner)
+        report = encode(
+            source, tmp_path / "x.hc.tif", load_generator(small_package()), EncodeSettings(codec="jp2k"), tuner=tuner
+        )
         assert "there is no room for it" in report.notes[0]
         assert report.size_bytes <= source.size_bytes / 16
 
 
 def test_a_tuned_decoder_cannot_stay_behind(slide_path: Path, tmp_path: Path) -> None:
-    settings = EncodeSettings(embed_generator=False)
+    settings = EncodeSettings(codec="jp2k", embed_generator=False)
     with open_source(slide_path) as source, pytest.raises(SettingsError, match="has to be embedded"):
         encode(source, tmp_path / "x.hc.tif", load_generator(small_package()), settings, tuner=SlideTuner())
     assert not (tmp_path / "x.hc.tif").exists()

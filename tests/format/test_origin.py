@@ -102,7 +102,7 @@ def test_where_it_matters_it_has_to_be_said(folder: Path) -> None:
     assert "--roi-origin bounds" in str(refused.exception)
     with open_source(folder / "case.scn") as source:
         regions = RegionsOfInterest.read(folder / "qupath.geojson", source.size)
-        settings = EncodeSettings(ratio=None, quality=30.0, regions=regions, roi_psnr_db=36.0)
+        settings = EncodeSettings(codec="jp2k", ratio=None, quality=30.0, regions=regions, roi_psnr_db=36.0)
         with pytest.raises(RoiError, match="in Python: the origin"):
             encode(source, output, BicubicGenerator(4), settings)
     assert not output.exists()

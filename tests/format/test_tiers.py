@@ -36,7 +36,7 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Make:
     def made(name: str, quality: float, codec: TileCodec) -> Path:
         path = folder / f"{name}.hc.tif"
         if not path.exists():
-            settings = EncodeSettings(codec=codec, ratio=None, quality=quality, min_psnr_db=33.0)
+            settings = EncodeSettings(codec=codec, effort="fast", ratio=None, quality=quality, min_psnr_db=33.0)
             with open_source(slide) as source:
                 encode(source, path, BicubicGenerator(4), settings)
         return path

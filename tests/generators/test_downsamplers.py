@@ -39,7 +39,7 @@ from histocodec.views.export import export_tiff
 from tests.generators.inputs import by_definition, downsampler_package, flat_package, generator_package
 
 BICUBIC = BicubicGenerator(4)
-QUICK = EncodeSettings(ratio=None, quality=34.0, verify="none")
+QUICK = EncodeSettings(codec="jp2k", ratio=None, quality=34.0, verify="none")
 
 
 @pytest.fixture
@@ -260,14 +260,14 @@ def test_base_auto_tries_each_base_with_its_own_downsampler(shipped: Path, tmp_p
     )
     write_slide(tmp_path / "slide.tif", tissue(Size(PATCH, PATCH), seed=3))  # all that is looked at
     with open_source(tmp_path / "slide.tif") as source:
-        settings = EncodeSettings(base="auto", ratio=4, verify="none")
+        settings = EncodeSettings(codec="jp2k", base="auto", ratio=4, verify="none")
         report = encode(source, tmp_path / "x.hc.tif", settings=settings)
     assert report.manifest.base.downsampling is not None
     assert report.manifest.base.downsampling.name == f"tiny-down-x{report.manifest.base.scale}"
     assert report.manifest.base.scale == 6 - spoilt
-    assert EncodeSettings(base="auto", downsampling="box").downsampling == "box"
+    assert EncodeSettings(codec="jp2k", base="auto", downsampling="box").downsampling == "box"
     with pytest.raises(SettingsError, match="bases of two scales"):
-        EncodeSettings(base="auto", downsampling="tiny-down-x4")
+        EncodeSettings(codec="jp2k", base="auto", downsampling="tiny-down-x4")
 
 
 def test_floors_tiers_and_comparisons(slide_path: Path, tmp_path: Path, tiny: str) -> None:

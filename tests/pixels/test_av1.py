@@ -20,6 +20,11 @@ def planes(height: int, width: int, ten_bits: bool, seed: int = 0) -> av1.Planes
     return image.astype(np.uint16) if ten_bits else image.astype(np.uint8)
 
 
+def noisy(height: int, width: int) -> av1.Planes:
+    waves = np.add.outer(np.sin(np.arange(height) / 9), np.cos(np.arange(width) / 13))[..., None] * (200, 60, 20)
+    return (512 + waves + np.random.default_rng(0).normal(0, 20, (height, width, 3))).clip(0, 1023).astype(np.uint16)
+
+
 @pytest.mark.parametrize("ten_bits", [False, True])
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (16, 300), (128, 128), (512, 512), (1024, 1024)])
 def test_a_picture_states_its_size_and_comes_back(height: int, width: int, ten_bits: bool) -> None:
@@ -51,6 +56,16 @@ def test_a_coder_hands_the_speed_on() -> None:
     assert encode_tile(stored, "av1", 40, speed=9) == av1.encode(stored, 40, 9) != av1.encode(stored, 40)
     assert slow.encode(tile, 40) == TileCoder.fitted("av1", tile).encode(tile, 40)
     assert fast.encode(tile, 40) != slow.encode(tile, 40)
+
+
+def test_a_slower_speed_comes_closer_for_its_bytes() -> None:
+    image = noisy(256, 256)
+    bits = {}
+    for speed in (8, 4):
+        data = av1.encode(image, 40, speed)
+        error = np.square(av1.decode(data).astype(int) - image).mean()
+        bits[speed] = len(data) * 8 / image.size + np.log2(error) / 2  # six decibels a bit
+    assert bits[4] < bits[8]
 
 
 def test_lossless_is_lossless() -> None:

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from histocodec.pixels.rate import NEARLY_FULL, SEARCH_RANGES, Coding, RateCurve, best_quality, between
-from histocodec.pixels.tile_codecs import TILE_CODECS, TileCodec
+from histocodec.pixels.rate import (
+    NEARLY_FULL,
+    RUNGS,
+    SEARCH_RANGES,
+    STEP,
+    RateCurve,
+    best_quality,
+    place_of,
+    rung_of,
+    tile_quality,
+)
+from histocodec.pixels.tile_codecs import TILE_CODECS, TileCodec, encode_tile
 
 
 @given(st.sampled_from(TILE_CODECS), st.floats(1, 1e9), st.floats(4, 30), st.floats(0, 0.9))
@@ -17,7 +28,6 @@ def test_the_best_quality_fits_and_fills_the_budget_or_the_next_one_does_not_fit
     codec: TileCodec, budget: float, growth: float, bend: float
 ) -> None:
     low, high = SEARCH_RANGES[codec]
-    step = 0.05 if codec == "jp2k" else 1
     calls: list[float] = []
 
     def curve(quality: float) -> float:
@@ -32,7 +42,7 @@ def test_the_best_quality_fits_and_fills_the_budget_or_the_next_one_does_not_fit
     else:
         assert low <= quality <= high
         assert curve(quality) <= budget
-        assert quality + step > high or curve(quality + step) > budget or curve(quality) >= NEARLY_FULL * budget
+        assert quality + STEP > high or curve(quality + STEP) > budget or curve(quality) >= NEARLY_FULL * budget
 
 
 def test_few_calls_suffice_on_a_curve_like_a_codecs() -> None:
@@ -82,27 +92,36 @@ def test_near_what_is_known_nothing_is_measured() -> None:
     assert calls == [29.0, 31.0, 35.0]
 
 
-def test_a_point_that_was_added_is_not_measured() -> None:
-    curve = RateCurve(lambda quality: pytest.fail("measured"), "av1")
-    curve.add(35, 900)
-    curve.add(36, 990)
-    assert (curve(35), curve(36)) == (900, 990)
-    assert curve(37) == pytest.approx(990 * 1.1)
+def test_between_rungs_that_were_measured_lies_a_line() -> None:
+    curve = RateCurve(lambda quality: 1000 * 1.05**quality, "av1")
+    known = [curve(quality) for quality in (36.0, 40.0)]
+    assert curve(38.0) == pytest.approx(math.sqrt(known[0] * known[1]))
+    assert curve(36.1) == pytest.approx(1000 * 1.05**36.1)
 
 
-def test_between_two_codings_the_line_through_both_is_followed() -> None:
-    below, above = Coding(30.0, 10_000), Coding(34.0, 40_000)
-    assert between(below, above, 50.0, 20_000, "jp2k") == 32.0
-    assert between(below, above, 16.0, 39_999, "jp2k") < 34.0
-    assert between(below, above, 16.0, 10_001, "jp2k") > 30.0
+def test_a_mean_quality_is_a_mix_of_two_that_are_spread_evenly() -> None:
+    for codec in TILE_CODECS:
+        low, high = SEARCH_RANGES[codec]
+        assert {low, high} <= set(RUNGS[codec])
+        for quality in (low, low + 0.3, 37.0, 38.6, high):
+            qualities = np.array([[tile_quality(codec, quality, x, y) for x in range(40)] for y in range(40)])
+            assert len(np.unique(qualities)) <= 2
+            assert qualities.mean() == pytest.approx(quality, abs=0.02)
+            for part in (qualities[:10, :10], qualities[25:35, 5:15]):
+                assert part.mean() == pytest.approx(quality, abs=0.2)
 
 
-def test_what_contradicts_a_coding_is_not_believed() -> None:
-    assert 30.0 < between(Coding(30.0, 10_000), None, 25.0, 12_000, "jp2k") < 34.0
-    assert between(Coding(30.0, 10_000), None, 31.0, 12_000, "jp2k") == 31.0
-    assert 26.0 < between(None, Coding(30.0, 12_000), 35.0, 10_000, "jp2k") < 30.0
+@given(st.sampled_from(TILE_CODECS), st.floats(16, 50), st.floats(0, 3), st.integers(0, 99), st.integers(0, 99))
+def test_no_tile_is_worse_where_the_whole_is_better(
+    codec: TileCodec, quality: float, more: float, column: int, row: int
+) -> None:
+    place = place_of(column, row)
+    assert 0 <= place < 1
+    assert rung_of(codec, quality, place) <= rung_of(codec, quality + more, place)
 
 
-def test_nothing_lies_between_neighbours() -> None:
-    assert between(Coding(40, 9_000), Coding(41, 11_000), 50, 10_000, "jpeg") == 40
-    assert between(None, Coding(4, 11_000), 50, 10_000, "jpeg") == 4
+def test_every_rung_of_av1_is_another_quantiser() -> None:
+    image = np.random.default_rng(0).integers(0, 1024, (64, 64, 3)).astype(np.uint16)
+    coded = [encode_tile(image, "av1", quality, speed=9) for quality in RUNGS["av1"][20:30]]
+    assert len(set(coded)) == 10
+    assert [encode_tile(image, "av1", quality - 1, speed=9) for quality in RUNGS["av1"][21:30]] == coded[:-1]

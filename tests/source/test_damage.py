@@ -27,7 +27,7 @@ from histocodec.validation import validate
 CM_025: dict[str, Any] = {"resolution": (40000, 40000), "resolutionunit": "CENTIMETER"}  # 0.25 um/px
 APERIO = "Aperio Image Library v11\r\n700x500 (128x128) JPEG|AppMag = 40|MPP = 0.25"
 COLUMNS, ROWS, TILE = 6, 4, 128
-QUICK = EncodeSettings(ratio=None, quality=30)
+QUICK = EncodeSettings(codec="jp2k", ratio=None, quality=30)
 
 
 @pytest.fixture(scope="module")

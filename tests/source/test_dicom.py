@@ -213,7 +213,7 @@ def test_an_associated_image_of_wrong_colours_is_left_out(tmp_path: Path, slide:
 def test_a_note_reaches_the_report(tmp_path: Path, slide: Image) -> None:
     path = write_dicom(tmp_path / "a.dcm", slide, JPEG, "RGB", jpeg(subsampling="422"))
     with open_source(path) as source:
-        settings = EncodeSettings(ratio=None, quality=35)
+        settings = EncodeSettings(codec="jp2k", ratio=None, quality=35)
         report = encode(source, tmp_path / "a.hc.tif", BicubicGenerator(4), settings)
     assert any("its frames are YCbCr" in note for note in report.notes)
 

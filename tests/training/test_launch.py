@@ -127,7 +127,7 @@ def test_the_package_states_what_was_measured_and_encodes(data: Path, tmp_path: 
     assert list(measured) == ["uncoded", "jp2k at 0.10 bpp", "jp2k at 0.15 bpp"]
     assert measured["uncoded"]["tiles"] == 1
     with open_source(slide_path) as source:
-        report = encode(source, tmp_path / "slide.hc.tif", generator, EncodeSettings(verify="none"))
+        report = encode(source, tmp_path / "slide.hc.tif", generator, EncodeSettings(codec="jp2k", verify="none"))
     assert report.manifest.prediction.generator.name == "tiny-x4"
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from histocodec.decoder import Decoder
 from histocodec.demo.synthetic import tissue, write_slide
-from histocodec.encoder import encode
+from histocodec.encoder import EncodeSettings, encode
 from histocodec.generators.bicubic import BicubicGenerator
 from histocodec.geometry import Address, Image, Region, Size
 from histocodec.runtime import parallel
@@ -69,7 +69,7 @@ def test_a_writer_that_gives_up_leaves_no_thread(decoder: Decoder, tmp_path: Pat
 def test_base_tiles_are_decoded_once_and_blocks_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_slide(tmp_path / "slide.tif", np.tile(tissue(Size(520, 500), seed=2), (14, 1, 1)))
     with open_source(tmp_path / "slide.tif") as source:
-        encode(source, tmp_path / "slide.hc.tif", BicubicGenerator(4))
+        encode(source, tmp_path / "slide.hc.tif", BicubicGenerator(4), EncodeSettings(codec="jp2k"))
     (tmp_path / "scratch").mkdir()
     monkeypatch.setattr(parallel, "core_count", lambda: 1)
     decoded: Counter[Address] = Counter()

@@ -26,7 +26,7 @@ from tests.training.tuning.inputs import fast, small_package
 
 def test_a_tuned_decoder_travels_in_the_file(tissue_slide_path: Path, tmp_path: Path) -> None:
     start = load_generator(small_package())
-    settings = EncodeSettings(ratio=None, quality=44.0)  # so many bytes that a package is cheap
+    settings = EncodeSettings(codec="jp2k", ratio=None, quality=44.0)  # so many bytes that a package is cheap
     with open_source(tissue_slide_path) as source:
         plain = encode(source, tmp_path / "plain.hc.tif", start, settings)
         tuner = SlideTuner(fast(30))
@@ -45,7 +45,7 @@ def test_a_tuned_decoder_travels_in_the_file(tissue_slide_path: Path, tmp_path: 
 
 def test_a_scanner_s_blocks_are_those_that_an_encode_would_learn_from(tissue_slide_path: Path, tmp_path: Path) -> None:
     start = load_generator(small_package())
-    settings = EncodeSettings(ratio=12.0)
+    settings = EncodeSettings(codec="jp2k", ratio=12.0)
     seen: list[Collector] = []
 
     def looks_on(generator: Generator, tissue: TissueBlocks, progress: Progress) -> None:
@@ -65,7 +65,13 @@ def test_a_scanner_s_blocks_are_those_that_an_encode_would_learn_from(tissue_sli
 
 def test_too_little_tissue_to_tune_to(slide_path: Path, tmp_path: Path) -> None:
     with open_source(slide_path) as source:
-        report = encode(source, tmp_path / "x.hc.tif", load_generator(small_package()), tuner=SlideTuner())
+        report = encode(
+            source,
+            tmp_path / "x.hc.tif",
+            load_generator(small_package()),
+            EncodeSettings(codec="jp2k"),
+            tuner=SlideTuner(),
+        )
     assert "too few blocks of tissue" in report.notes[0]
 
 
