@@ -25,7 +25,7 @@ from histocodec.training.av1_surrogate import QUALITIES, Av1Surrogate
 from histocodec.training.data.patches import read_image
 
 SCALE = 4
-GENERATOR = "fidelity-x4"
+GENERATOR = "jp2k-x4"
 SIDE = 240
 FOLDERS = {"train/monuseg": 6, "train/monusac": 4, "train/bcss": 2}
 """Number of tiles of each folder, evenly spread."""

@@ -49,7 +49,7 @@ FIGURE_TILES = ("TCGA-AC-A2FO-01A-01-TS1", "TCGA-EJ-A46H-01A-03-TSC", "TCGA-FG-A
 FIGURE_SIDE = 160
 
 PEERS = ("RealSR-DF2K (ESRGAN)", "Real-ESRGAN, untuned")
-DEFAULTS = {scale: default_package(scale).card.name for scale in SCALES}
+DEFAULTS = {scale: default_package(scale, "jp2k").card.name for scale in SCALES}
 """The generators that a base in JPEG 2000 gets unless told otherwise."""
 PERCEPTUAL = tuple(name for name, package in shipped_packages().items() if not package.is_exact)
 SLOW = (*PEERS, *PERCEPTUAL)

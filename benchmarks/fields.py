@@ -46,7 +46,7 @@ AUTO = "--base auto"
 SETTINGS: dict[str, tuple[EncodeSettings, tuple[int, ...]]] = {
     DEFAULT: (EncodeSettings(), (4, 8, 16, 24)),
     AUTO: (EncodeSettings(base="auto"), (4, 8)),
-    "--codec av1": (EncodeSettings(codec="av1"), (16,)),
+    "--codec jp2k": (EncodeSettings(codec="jp2k"), (16,)),
 }
 """By the words on the command line: the settings, and the ratios that are asked for."""
 MPP = 0.25

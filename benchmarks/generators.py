@@ -19,7 +19,7 @@ from typing import Any
 from benchmarks import fidelity
 from benchmarks.mosaic import default_data
 from histocodec import load_generator
-from histocodec.generators.catalogue import FOR_AV1, MODELS_FOLDER, downsampler_for, shipped_packages
+from histocodec.generators.catalogue import DEFAULTS, MODELS_FOLDER, downsampler_for, shipped_packages
 from histocodec.generators.licences import use_of
 from histocodec.generators.package import Package, PackageCard
 from histocodec.pixels.downsample import downsample
@@ -57,7 +57,7 @@ def measure(data: Path, names: Sequence[str], known: dict[str, Any]) -> dict[str
                 for codec, rate in bases:
                     tiles: list[EvaluationTile] = []
                     for generator in generators:
-                        if generator.scale != scale or (codec != "av1" and generator.name in AV1_ALONE):
+                        if DEFAULTS[codec or "jp2k"][scale] != generator.name:
                             continue
                         row: dict[str, Any] = {"generator": generator.name, "folder": folder + suffix, "codec": codec}
                         row["asked_bpp"] = rate
@@ -92,9 +92,6 @@ SOURCES = {
     "gbm40": "TCGA glioblastoma tiles (open access)",
 }
 """Sources of training data, and their licences, by what the names of their files or folders begin with."""
-
-AV1_ALONE = frozenset(FOR_AV1.values())
-"""Generators that are not meant for bases in another codec."""
 
 
 def fast_packages() -> dict[str, Package]:
@@ -180,7 +177,9 @@ def _promise(package: Package) -> str:
 
 def _task(card: PackageCard, magnification: str) -> str:
     made = f"made by the downsampler {card.downsampler}" if card.downsampler else "box-averaged"
-    coded = "coded as av1" if card.name in AV1_ALONE else "coded as jp2k, av1 or jpeg, or not at all"
+    codecs = dict.fromkeys(base["codec"] for base in card.training["bases"] if base["share"])
+    coded = "coded as " + " or ".join(codec for codec in codecs if codec != "uncoded")
+    coded += ", or not at all" if "uncoded" in codecs else ""
     return f"Predicts {magnification} that was {made}, and {coded}."
 
 
@@ -201,9 +200,10 @@ def downsampler_card(package: Package) -> str:
 it. A decoder does not need it.
 
 **What it does.** Adds to the box average what three convolutions make of the full pixels. It was trained together with
-the generator that names it in its card, AV1 between them, for the most decibels at equal bytes. Colours and contrast
-stay (means of 4 x 4 base pixels are 43 dB from the box average's), while single pixels carry more of the fine structure
-than an average does: a base is 25 to 29 dB from the box average, and looks sharpened, a little speckled.
+a small generator, AV1 between them, for the most decibels at equal bytes; the generators that name it in their cards
+are trained on its bases. Colours and contrast stay (means of 4 x 4 base pixels are 44 to 52 dB from the box average's,
+by tissue), while single pixels carry more of the fine structure than an average does: a base is 32 to 37 dB from the
+box average, and looks a little sharpened.
 
 **What it is not for.** Bases that other readers open, measurements on the base itself, another generator than its own.
 
@@ -231,9 +231,7 @@ def _training(card: PackageCard) -> str:
 def _sources(card: PackageCard) -> str:
     """Name the sources of a package's training data, each with its licence."""
     folders = [Path(folder).name for folder in card.training["data"]["train"]]
-    found = dict.fromkeys(
-        text for folder in folders for source, text in SOURCES.items() if folder.startswith(source)
-    )
+    found = dict.fromkeys(text for folder in folders for source, text in SOURCES.items() if folder.startswith(source))
     return f"Data: {', '.join(found)}. The tiles themselves are not shipped."
 
 

@@ -35,7 +35,7 @@ from histocodec.training.networks import FloatGenerator, Network, PlainNet
 from histocodec.training.quantise import floats_of
 
 RESULTS = Path(__file__).parent / "results" / "pareto.json"
-SHIPPED = default_package(4).card.name
+SHIPPED = default_package(4, "jp2k").card.name
 CONFIG = Path(__file__).parents[1] / "configs" / f"{SHIPPED}.toml"
 CANDIDATES: dict[str, dict[str, int]] = {
     "24 channels, 2 pairs": {"channels": 24, "pairs": 2},

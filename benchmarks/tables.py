@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from histocodec.generators.catalogue import DEFAULTS, FOR_AV1, shipped_packages
+from histocodec.generators.catalogue import DEFAULT_NAMES, DEFAULTS, shipped_packages
 
 from . import fidelity, fields, generators
 from .bits import table as table_of_bits
@@ -22,7 +22,10 @@ from .speed.report import table as table_of_speed
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
-DOCUMENTS = (README, *(ROOT / "docs" / name for name in ("measurements.md", "what-16x-keeps.md", "engines.md")))
+DOCUMENTS = (
+    README,
+    *(ROOT / "docs" / name for name in ("measurements.md", "what-16x-keeps.md", "engines.md", "training.md")),
+)
 SPEED = Path(__file__).parent / "results" / "speed.json"
 BITS = Path(__file__).parent / "results" / "bits.json"
 
@@ -49,9 +52,7 @@ JUDGED = (
 
 def generator_summary(results: dict[str, Any]) -> str:
     """Return one row a base, one column a folder: PSNR, gain over bicubic, SSIM."""
-    rows = [
-        row for row in results["rows"] if row["generator"] in (FOR_AV1 if row["codec"] == "av1" else DEFAULTS).values()
-    ]
+    rows = [row for row in results["rows"] if row["generator"] in DEFAULTS[row["codec"] or "jp2k"].values()]
     folders = [
         folder for folder in dict.fromkeys(row["folder"] for row in rows) if not folder.endswith(generators.AT_20X)
     ]
@@ -145,7 +146,7 @@ def makers(digests: dict[str, str]) -> str:
 
 
 def _of_defaults(digests: dict[str, str]) -> dict[str, str]:
-    names = {*DEFAULTS.values(), *FOR_AV1.values()}
+    names = set(DEFAULT_NAMES)
     return {name: digest for name, digest in digests.items() if name in names}
 
 
@@ -156,6 +157,18 @@ def _row(results: dict[str, Any], folder: str, setting: str, ratio: int) -> dict
         if (row["folder"], row["setting"], row["asked_ratio"]) == (folder, setting, ratio)
     ]
     return found[0] if found else None
+
+
+def quantised(_: dict[str, Any]) -> str:
+    """Return a row for each default generator and folder: its PSNR, and what the network in floats was better by."""
+    rows = []
+    for name in DEFAULT_NAMES:
+        for folder, bases in shipped_packages()[name].card.measured.items():
+            cells = [f"{score['psnr_db']:.2f} ({-score['lost_db']:+.3f})" for score in bases.values()]
+            tiles = next(iter(bases.values()))["tiles"]
+            rows.append(f"| {name} | {folder} ({tiles}) | {' | '.join(cells)} |")
+    heads = "| generator | tiles | uncoded | coded, 0.10 bpp | coded, 0.15 (x4) or 0.20 bpp (x2) |"
+    return "\n".join([heads, "|---|---|---|---|---|", *rows])
 
 
 TABLES: dict[str, tuple[Path, Callable[[dict[str, Any]], str]]] = {
@@ -169,6 +182,7 @@ TABLES: dict[str, tuple[Path, Callable[[dict[str, Any]], str]]] = {
     "ratedistortion": (RATE_DISTORTION, ratedistortion.summary),
     "contest of the default": (RATE_DISTORTION, lambda results: ratedistortion.summary(results, DEFAULT)),
     "ratedistortion made with": (RATE_DISTORTION, lambda results: makers(results["environment"]["generators"])),
+    "quantised": (generators.RESULTS, quantised),
     "speed": (SPEED, lambda results: table_of_speed(results).strip()),
     "bits": (BITS, lambda results: table_of_bits(results).strip()),
 }

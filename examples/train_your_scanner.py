@@ -16,7 +16,7 @@ from histocodec.training.config import parse_config
 CONFIG = """
 name = "ours-x4"
 licence = "internal"
-network = { architecture = "plain", hyperparameters = { scale = 4, channels = 56, pairs = 3 }, start = "fidelity-x4" }
+network = { architecture = "plain", hyperparameters = { scale = 4, channels = 56, pairs = 3 }, start = "jp2k-x4" }
 data = { train = { "." = 1.0 }, patch = 512, entropy_bits = 5.0 }
 schedule = { steps = 500, batch = 8, crop = 64, learning_rate = 0.003, save_every = 50 }
 bases = [

@@ -46,7 +46,7 @@ with histocodec.Decoder(path) as decoder:
 with histocodec.Decoder(path, generator="bicubic") as decoder:
     assert decoder.read(part).shape == (60, 100, 3), "full resolution by bicubic"
 assert histocodec.validate(path, deep=True) == []
-generator = histocodec.load_generator("fidelity-x4")
+generator = histocodec.load_generator("jp2k-x4")
 assert generator(np.zeros((80, 80, 3), np.uint8)).shape == (256, 256, 3), "full resolution by numpy"
 assert not BLOCKED & set(sys.modules)
 """

@@ -39,7 +39,7 @@ def test_the_python_example_runs(
     exec(compile(example, "README.md", "exec"), {})
     printed = capsys.readouterr().out
     assert "times smaller" in printed
-    assert "(256, 256) reconstructed by fidelity-x4 sha256:" in printed
+    assert "(256, 256) reconstructed by jp2k-x4 sha256:" in printed
 
 
 def test_the_readme_is_a_door_and_not_a_house() -> None:
@@ -49,7 +49,7 @@ def test_the_readme_is_a_door_and_not_a_house() -> None:
 
 def test_the_licence_of_the_weights_stands_near_the_top_and_is_theirs() -> None:
     top = "\n".join(TEXT.splitlines()[:20])
-    for name in ("fidelity-x4", "fidelity-x2", "avif-x4", "avif-x2", "perceptual-x4"):
+    for name in ("jp2k-x4", "jp2k-x2", "av1-x4", "av1-x2", "perceptual-x4"):
         assert find_package(name).card.licence in top
 
 

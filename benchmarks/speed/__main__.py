@@ -175,7 +175,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--generators",
         nargs=2,
-        default=("fidelity-x4", "fidelity-x4"),
+        default=("jp2k-x4", "jp2k-x4"),
         metavar=("BEFORE", "NOW"),
         help="default generators of both commits for the codec",
     )

@@ -31,11 +31,17 @@ own.
 FOLDERS: dict[Kind, str] = {"generator": ".", "downsampler": "downsamplers"}
 """Folders of the shipped packages within `MODELS_FOLDER`."""
 
-DEFAULTS = {4: "fidelity-x4", 2: "fidelity-x2"}
-"""Generators by scale that a slide is encoded with unless told otherwise."""
+_FOR_BOX_AVERAGES = {4: "jp2k-x4", 2: "jp2k-x2"}
 
-FOR_AV1 = {4: "avif-x4", 2: "avif-x2"}
-"""Generators by scale that take the place of `DEFAULTS` where the base is in AV1."""
+DEFAULTS: dict[TileCodec, dict[int, str]] = {
+    "av1": {4: "av1-x4", 2: "av1-x2"},
+    "jp2k": _FOR_BOX_AVERAGES,
+    "jpeg": _FOR_BOX_AVERAGES,
+}
+"""Generators by codec and scale of the base that a slide is encoded with unless told otherwise."""
+
+DEFAULT_NAMES = tuple(dict.fromkeys(name for by_scale in DEFAULTS.values() for name in by_scale.values()))
+"""The generators among `DEFAULTS`, each once."""
 
 SCALES = (2, 4)
 
@@ -44,7 +50,7 @@ _BUILT_AT_ONCE = 4
 
 
 def load_generator(
-    name: str | Path | Package = DEFAULTS[4], *, device: str = "cpu", folders: Sequence[Path] | None = None
+    name: str | Path | Package = DEFAULTS["av1"][4], *, device: str = "cpu", folders: Sequence[Path] | None = None
 ) -> Generator:
     """Return a generator that is ready to run.
 
@@ -76,14 +82,14 @@ def load_downsampler(name: str | Path | Package, scale: int, *, device: str = "c
     return _built_downsampler(package, device)
 
 
-def default_generator(scale: int, codec: TileCodec = "jp2k") -> Generator:
+def default_generator(scale: int, codec: TileCodec = "av1") -> Generator:
     """Return the generator that a slide is encoded with unless told otherwise, ready to run."""
     return load_generator(default_package(scale, codec))
 
 
-def default_package(scale: int, codec: TileCodec = "jp2k") -> Package:
+def default_package(scale: int, codec: TileCodec = "av1") -> Package:
     """Return the package of `default_generator`, without building its network."""
-    return find_package((FOR_AV1 if codec == "av1" else DEFAULTS)[scale])
+    return find_package(DEFAULTS[codec][scale])
 
 
 def downsampler_for(generator: Generator | Package, scale: int, wish: str | None = None) -> Downsampler:

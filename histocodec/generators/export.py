@@ -10,7 +10,7 @@ from ..errors import OutputExists, UnknownGenerator
 from ..format.reader import Container
 from ..runtime.files import atomic_output, check_output, writing_errors
 from ..runtime.progress import StageProgress, silent
-from .catalogue import DEFAULTS, FOLDERS, FOR_AV1, MODELS_FOLDER, shipped_paths
+from .catalogue import DEFAULT_NAMES, FOLDERS, MODELS_FOLDER, shipped_paths
 from .folders import SUFFIX, find_in_folders, folders_of, places
 from .package import Package
 
@@ -39,7 +39,7 @@ class Exportable:
 
 def of_defaults() -> list[Exportable]:
     """Read what slides are encoded with unless told otherwise: generators, and the downsamplers of their bases."""
-    return of_names([*DEFAULTS.values(), *FOR_AV1.values()])
+    return of_names(DEFAULT_NAMES)
 
 
 def of_all() -> list[Exportable]:

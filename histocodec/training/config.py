@@ -16,6 +16,7 @@ from msgspec import Meta
 from ..errors import SettingsError
 from ..format.entries import LICENCE, NAME
 from ..format.strict_json import MAX_WHOLE
+from ..pixels.av1 import SPEED
 from ..pixels.tile_codecs import QUALITY_SCALES, TileCodec
 
 Share = Annotated[float, Meta(ge=0)]
@@ -98,6 +99,8 @@ class BaseConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Weight of this way among all."""
     quality: tuple[float, float] = (0.0, 0.0)
     """Range of the codec quality, drawn uniformly, both ends included."""
+    speed: Annotated[int, Meta(ge=0, le=10)] = SPEED
+    """Speed of libaom for bases in `av1`."""
 
     @property
     def tile_codec(self) -> TileCodec | None:

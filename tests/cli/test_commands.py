@@ -318,8 +318,8 @@ def test_models(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     for name, package in run("models", "--json").value().items():
         assert package["bytes"] == len(histocodec.generators.catalogue.shipped_packages()[name].data)
     said = run("models").out
-    assert "dev/monuseg, whole tiles, uncoded: 30.25 dB, +2.64 over bicubic" in said  # fidelity-x4
-    assert "dev/monuseg, middle 512 px, uncoded: 39.29 dB, +2.04 over bicubic" in said  # fidelity-x2
+    assert "dev/monuseg, whole tiles, uncoded: 30.25 dB, +2.64 over bicubic" in said  # jp2k-x4
+    assert "dev/monuseg, middle 512 px, uncoded: 39.29 dB, +2.04 over bicubic" in said  # jp2k-x2
     stated = [package.card for package in histocodec.generators.catalogue.shipped_packages().values()]
     for key, values in (
         ("generation", [str(card.generation) for card in stated]),
@@ -336,20 +336,20 @@ def test_models(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
 
 def test_models_export(run: Run, container_path: Path, tmp_path: Path) -> None:
     folder = tmp_path / "models"
-    first = run("models", "export", folder, "fidelity-x2")
+    first = run("models", "export", folder, "jp2k-x2")
     assert first.code == 0
     assert [line.rpartition(": ")[0] for line in first.out.splitlines()] == [
-        str(folder / f"fidelity-x2{suffix}") for suffix in (".safetensors", ".md")
+        str(folder / f"jp2k-x2{suffix}") for suffix in (".safetensors", ".md")
     ]
     assert "exporting: 100 % (2 of 2)" in first.err
-    assert run("models", "export", folder, "fidelity-x2").out.count(": was there") == 2
+    assert run("models", "export", folder, "jp2k-x2").out.count(": was there") == 2
     for name in names(folder):
         assert (folder / name).read_bytes() == (histocodec.generators.catalogue.MODELS_FOLDER / name).read_bytes()
-    (folder / "fidelity-x2.md").write_text("mine")
-    assert "fidelity-x2.md: exists already with another content" in run("models", "export", folder).sentence()
-    assert names(folder) == {"fidelity-x2.safetensors", "fidelity-x2.md"}
+    (folder / "jp2k-x2.md").write_text("mine")
+    assert "jp2k-x2.md: exists already with another content" in run("models", "export", folder).sentence()
+    assert names(folder) == {"jp2k-x2.safetensors", "jp2k-x2.md"}
     assert "no package nothing ships" in run("models", "export", folder, "nothing").sentence()
-    assert "one of them" in run("models", "export", folder, "fidelity-x2", "--all").usage()
+    assert "one of them" in run("models", "export", folder, "jp2k-x2", "--all").usage()
     held = run("models", "export", tmp_path / "more", "--for", container_path, "--for", container_path)
     assert held.out == "nothing to export: each file holds what it needs\n"
 
@@ -452,7 +452,7 @@ def test_a_missing_default_generator(
     run: Run, slide: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     monkeypatch.setattr(histocodec.generators.catalogue, "MODELS_FOLDER", tmp_path_factory.mktemp("no models"))
-    assert "no generator avif-x4" in run("encode", slide).sentence()
+    assert "no generator av1-x4" in run("encode", slide).sentence()
 
 
 @pytest.mark.parametrize(

@@ -207,8 +207,8 @@ STAMP = "SECRETNAME SECRETUSER stamped by the LIMS"
 @pytest.mark.parametrize(
     ("said", "kept", "kept_bare"),
     [
-        (f"fidelity-x4 {DIGEST}; {STAMP}", f"fidelity-x4 {DIGEST}", f"fidelity-x4 {DIGEST}"),
-        (f"fidelity-x4 sha256:00; {STAMP}", "fidelity-x4", "fidelity-x4"),
+        (f"jp2k-x4 {DIGEST}; {STAMP}", f"jp2k-x4 {DIGEST}", f"jp2k-x4 {DIGEST}"),
+        (f"jp2k-x4 sha256:00; {STAMP}", "jp2k-x4", "jp2k-x4"),
         (f"SECRETNAME {DIGEST} {STAMP}", f"SECRETNAME {DIGEST}", DIGEST),
         (f"SECRETNAME SECRETUSER {DIGEST}", DIGEST, DIGEST),
         (f"bicubic-x4 builtin:bicubic-x4-SECRETNAME {STAMP}", "bicubic-x4", "bicubic-x4"),

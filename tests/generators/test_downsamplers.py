@@ -99,7 +99,7 @@ def test_a_downsampler_that_is_no_name_is_refused(value: object) -> None:
 
 
 def test_what_ships_is_found_by_name_digest_and_path_and_listed_apart(shipped: Path, tiny: str) -> None:
-    assert set(shipped_packages()) == {"fidelity-x2", "fidelity-x4"}
+    assert set(shipped_packages()) == {"jp2k-x2", "jp2k-x4"}
     assert set(shipped_packages("downsampler")) == {"tiny-down-x2", "tiny-down-x4"}
     package = shipped_packages("downsampler")["tiny-down-x4"]
     for name in ("tiny-down-x4", package.digest, tiny):
@@ -113,9 +113,9 @@ def test_what_ships_is_found_by_name_digest_and_path_and_listed_apart(shipped: P
 
 
 def test_a_wish_goes_before_what_the_generator_names(shipped: Path) -> None:
-    generator = load_generator("fidelity-x4")
+    generator = load_generator("jp2k-x4")
     assert downsampler_for(generator, 4).name == "tiny-down-x4"
-    assert downsampler_for(shipped_packages()["fidelity-x4"], 4).name == "tiny-down-x4"
+    assert downsampler_for(shipped_packages()["jp2k-x4"], 4).name == "tiny-down-x4"
     assert downsampler_for(generator, 4, "box") == BoxDownsampler(4) == downsampler_for(BICUBIC, 4)
     with pytest.raises(SettingsError, match="tiny-down-x2 shrinks 2 times, this base needs 4"):
         downsampler_for(generator, 4, "tiny-down-x2")
@@ -245,7 +245,7 @@ def test_the_default_is_what_the_generator_was_trained_with(shipped: Path, slide
             report = encode(source, out, None, dataclasses.replace(QUICK, downsampling=wish))
         made = report.manifest.base.downsampling
         assert (made and made.name) == name
-        assert report.manifest.prediction.generator.name == "fidelity-x4"
+        assert report.manifest.prediction.generator.name == "jp2k-x4"
     (shipped / "downsamplers" / "tiny-down-x4.safetensors").unlink()
     with open_source(slide_path) as source, pytest.raises(SettingsError, match="trained with downsampler tiny-down-x4"):
         encode(source, tmp_path / "none.hc.tif", None, QUICK)
@@ -353,4 +353,4 @@ def test_the_command_line_refuses_in_a_sentence(
 
 
 def test_models_lists_generators_alone(run: Run, shipped: Path) -> None:
-    assert set(json.loads(run("models", "--json")[1])) == {"fidelity-x2", "fidelity-x4"}
+    assert set(json.loads(run("models", "--json")[1])) == {"jp2k-x2", "jp2k-x4"}

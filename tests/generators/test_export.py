@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from histocodec.errors import OutputError, OutputExists, UnknownGenerator
-from histocodec.generators.catalogue import DEFAULTS, FOR_AV1, MODELS_FOLDER, default_package, shipped_packages
+from histocodec.generators.catalogue import DEFAULT_NAMES, DEFAULTS, MODELS_FOLDER, default_package, shipped_packages
 from histocodec.generators.export import Exportable, export_packages, of_all, of_defaults, of_file, of_names
 from tests.format.conformance.make_vectors.writing import VECTORS
 from tests.generators.inputs import generator_package
 
-SMALL = next(iter(DEFAULTS.values()))
+SMALL = DEFAULTS["jp2k"][4]
 
 
 def exported(packages: list[Exportable]) -> set[str]:
@@ -21,9 +21,9 @@ def exported(packages: list[Exportable]) -> set[str]:
 
 def test_the_defaults_are_what_encode_takes_with_what_makes_their_bases() -> None:
     packages = [found.package for found in of_defaults()]
-    expected = {default_package(scale, codec) for scale in DEFAULTS for codec in ("jp2k", "av1")}
+    expected = {default_package(scale, codec) for scale in (4, 2) for codec in ("jp2k", "av1")}
     assert expected <= set(packages)
-    beyond = {package.card.name for package in packages} - {*DEFAULTS.values(), *FOR_AV1.values()}
+    beyond = {package.card.name for package in packages} - set(DEFAULT_NAMES)
     assert beyond == {package.card.downsampler for package in expected} - {None}
     everything = {*shipped_packages(), *shipped_packages("downsampler")}
     assert {found.package.card.name for found in of_all()} == everything
@@ -44,7 +44,7 @@ def test_packages_and_cards_are_copies_and_a_second_export_writes_nothing(tmp_pa
     assert all(first.values())
     assert {path.name for path in folder.iterdir()} == {path.name for path in first} == exported(of_defaults())
     assert steps == [(k, len(first)) for k in range(1, len(first) + 1)]
-    for name in DEFAULTS.values():
+    for name in DEFAULTS["jp2k"].values():
         for suffix in (".safetensors", ".md"):
             assert (folder / f"{name}{suffix}").read_bytes() == (MODELS_FOLDER / f"{name}{suffix}").read_bytes()
     times = {path: path.stat().st_mtime_ns for path in first}
@@ -56,7 +56,7 @@ def test_packages_and_cards_are_copies_and_a_second_export_writes_nothing(tmp_pa
 
 
 def test_another_file_of_the_name_stays_and_nothing_is_written(tmp_path: Path) -> None:
-    mine = tmp_path / f"{FOR_AV1[2]}.safetensors"  # the last of them
+    mine = tmp_path / f"{DEFAULTS['av1'][2]}.safetensors"  # the last of them
     mine.write_bytes(b"mine")
     with pytest.raises(OutputExists, match="exists already with another content; nothing was written"):
         export_packages(tmp_path, of_defaults())

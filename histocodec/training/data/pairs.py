@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ...errors import SettingsError
 from ...geometry import Image
+from ...pixels.av1 import SPEED
 from ...pixels.colour import UNCHANGED, ColourTransform
 from ...pixels.downsample import downsample
 from ...pixels.tile_codecs import QUALITY_SCALES, TileCodec
@@ -92,7 +93,7 @@ def training_pairs(
         uncoded = downsampled(full, scale)
         choice = bases[int(rng.choice(len(bases), p=shares / shares.sum()))]
         quality = _drawn_quality(choice, rng)
-        base, colour = code_patch(uncoded, choice.tile_codec, quality)
+        base, colour = code_patch(uncoded, choice.tile_codec, quality, choice.speed)
         for _ in range(crops_per_patch):
             y = margin + int(rng.integers(full.shape[0] // scale - side + 1))
             x = margin + int(rng.integers(full.shape[1] // scale - side + 1))
@@ -103,14 +104,17 @@ def training_pairs(
             yield TrainingPair(seen, shown, quality, colour)
 
 
-def code_patch(base: Image, codec: TileCodec | None, quality: float) -> tuple[Image, ColourTransform]:
+def code_patch(
+    base: Image, codec: TileCodec | None, quality: float, speed: int = SPEED
+) -> tuple[Image, ColourTransform]:
     """Code a base as one codestream, decode it, and return it with the colours that it was coded in.
 
     base: (height, width, 3) uint8 RGB, uncoded; returned as it is where `codec` is None. quality: on the codec's scale.
+    speed: libaom's, for `av1`.
     """
     if codec is None:
         return base, UNCHANGED
-    coder = TileCoder.fitted(codec, base)
+    coder = TileCoder.fitted(codec, base, speed=speed)
     decoded = coder.decode(coder.encode(base, quality), height=base.shape[0], width=base.shape[1])
     return decoded, coder.colour or UNCHANGED
 

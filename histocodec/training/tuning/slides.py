@@ -22,7 +22,7 @@ from ...source import Source
 from .tune import Tuned, TuneSettings, TuningBlock, tune
 
 MOST_BLOCKS = 192
-"""Blocks that are held in memory: 150 MB with fidelity-x4."""
+"""Blocks that are held in memory: 150 MB with jp2k-x4."""
 
 HELD_BACK = 8
 """Blocks for one that is held back."""

@@ -59,7 +59,7 @@ def test_many_threads(built: Callable[[IntegerNet], OpenVinoEngine]) -> None:
     assert all(np.array_equal(out, NumpyEngine(net)(batch)) for out, batch in zip(found, batches, strict=True))
 
 
-@pytest.mark.parametrize("name", ["fidelity-x4", "avif-x2"])
+@pytest.mark.parametrize("name", ["jp2k-x4", "av1-x2"])
 def test_networks_that_ship(name: str) -> None:
     net = find_package(name).net
     images = inputs(net, 24, 31, 3)
@@ -73,7 +73,7 @@ import zlib
 from histocodec.generators.catalogue import find_package
 from histocodec.generators.engines.choice import engine_for
 from tests.generators.inputs import inputs
-package = find_package("fidelity-x4")
+package = find_package("jp2k-x4")
 engine = engine_for(package)
 print(engine.name, engine.kernel(), zlib.crc32(engine(inputs(package.net, 24, 31, 3)).data))
 """
@@ -91,7 +91,7 @@ def test_older_processors(instructions: str) -> None:
     )
     assert run.returncode == 0, run.stderr
     name, kernel, checksum = run.stdout.split()
-    net = find_package("fidelity-x4").net
+    net = find_package("jp2k-x4").net
     assert name == "openvino"
     assert "avx512" not in kernel
     assert int(checksum) == zlib.crc32(NumpyEngine(net)(inputs(net, 24, 31, 3)).data)

@@ -136,7 +136,7 @@ import sys
 sys.modules["openvino"] = None
 import numpy as np
 from histocodec import load_generator
-generator = load_generator("fidelity-x4")
+generator = load_generator("jp2k-x4")
 assert generator(np.zeros((120, 120, 3), np.uint8)).shape == (416, 416, 3)
 print(generator.engine)
 """
