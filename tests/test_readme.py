@@ -39,7 +39,7 @@ def test_the_python_example_runs(
     exec(compile(example, "README.md", "exec"), {})
     printed = capsys.readouterr().out
     assert "times smaller" in printed
-    assert "(256, 256) reconstructed by jp2k-x4 sha256:" in printed
+    assert "(256, 256) reconstructed by av1-x4 sha256:" in printed
 
 
 def test_the_readme_is_a_door_and_not_a_house() -> None:

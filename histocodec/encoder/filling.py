@@ -149,7 +149,7 @@ class _Filling:
         return max(1, int(math.log1p(change) / math.log(self._growth))) if tiles else 1
 
     def _code(self, wanted: list[tuple[int, int]]) -> list[bytes]:
-        return list(self._resources.map(lambda tile: self._coded.code(*tile), wanted, "filling the budget"))
+        return list(self._resources.map(lambda tile: self._coded.code(*tile), wanted, "filling"))
 
     def _learn(self, taken: int, before: int, steps: int) -> None:
         """Learn how bytes grow from rung to rung."""

@@ -140,8 +140,8 @@ def test_glass_stays_glass(name: str) -> None:
     ("name", "codec", "rate", "gain_db", "gain_ssim"),
     [
         ("jp2k-x4", None, 0.0, 1.7, 0.045),
-        ("jp2k-x4", "jp2k", 0.10, 1.0, 0.0),
-        ("jp2k-x4", "jp2k", 0.15, 1.1, 0.0),
+        ("jp2k-x4", "jp2k", 0.10, 0.9, 0.0),
+        ("jp2k-x4", "jp2k", 0.15, 1.0, 0.0),
         ("jp2k-x2", None, 0.0, 1.5, 0.0),
         ("jp2k-x2", "jp2k", 0.10, 0.4, 0.0),
         ("jp2k-x2", "jp2k", 0.20, 0.7, 0.0),
