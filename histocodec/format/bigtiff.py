@@ -105,12 +105,18 @@ class Directory:
         return data
 
 
-def read_directories(read_at: ReadAt) -> list[Directory]:
-    """Return the main chain of directories of a little-endian BigTIFF. Raises BigTiffError."""
+def first_offset(read_at: ReadAt) -> int:
+    """Return where a little-endian BigTIFF says that its first directory lies. Raises BigTiffError."""
     head = read_at(0, HEADER_BYTES)
     if len(head) < HEADER_BYTES or head[:8] != b"II\x2b\0\x08\0\0\0":
         raise BigTiffError("not a little-endian BigTIFF")
     (offset,) = struct.unpack_from("<Q", head, 8)
+    return int(offset)
+
+
+def read_directories(read_at: ReadAt) -> list[Directory]:
+    """Return the main chain of directories of a little-endian BigTIFF. Raises BigTiffError."""
+    offset = first_offset(read_at)
     directories: list[Directory] = []
     while offset:
         if len(directories) == MAX_DIRECTORIES:
