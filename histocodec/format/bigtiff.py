@@ -21,6 +21,8 @@ MAX_ENTRIES = 64
 _NUMBERS = {1: "u1", 3: "<u2", 4: "<u4", 13: "<u4", 16: "<u8", 18: "<u8"}
 """BYTE, SHORT, LONG, IFD (TIFF 6.0, section 2), LONG8, IFD8 (BigTIFF)."""
 _RATIONAL = 5
+ELEMENT_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+"""Length of a value by its type."""
 _BYTES = (1, 2, 7)
 """BYTE, ASCII, UNDEFINED."""
 
@@ -85,6 +87,11 @@ class Directory:
         if entry.kind not in _BYTES or entry.count > limit:
             raise self._unexpected(tag, entry, f"at most {limit} bytes")
         return self._value(tag, entry, 1)
+
+    def stored(self) -> dict[int, tuple[int, bytes]]:
+        """Return type and value of every tag, as they are stored: for a directory that is no stranger's."""
+        entries = self._entries.items()
+        return {tag: (entry.kind, self._value(tag, entry, ELEMENT_BYTES[entry.kind])) for tag, entry in entries}
 
     def _entry(self, tag: int) -> _Entry:
         if tag not in self._entries:
