@@ -12,16 +12,17 @@ from .errors import CorruptContainer, GeneratorMismatch, Problem, RegionError, U
 from .format.descriptions import OTHER_BASE, Rendition
 from .format.entries import GeneratorEntry
 from .format.pieces import image_crc32
-from .format.reader import Container, FilePath
+from .format.reader import Container
 from .generators.bicubic import BicubicGenerator
 from .generators.catalogue import load_generator
 from .generators.folders import MODELS_VARIABLE, folders_of, places
 from .generators.package import Package
 from .generators.predict import BlockPredictor
-from .geometry import Grid, Image, Region, Size
+from .geometry import Address, Grid, Image, Region, Size
 from .pixels.resampler import Generator
 from .pixels.residual import Mode, add_residual
 from .runtime.by_process import ByProcess
+from .runtime.byte_source import Location
 from .runtime.closing import Closing
 from .runtime.divided_image import DividedImage, Parts
 from .runtime.parallel import core_count, ordered_map, thread_count
@@ -39,12 +40,13 @@ class Decoder(Closing):
 
     Level 0 is the full resolution, reconstructed on all cores in blocks of the file's canonical grid or parts of them,
     and kept in a cache; the others are the stored pyramid. What a pixel is never depends on the region, the order or
-    the thread in which it was asked for. A pickle of it holds the path and the settings, and opens the file again.
+    the thread in which it was asked for. A pickle of it holds the path or URL with the settings, and opens the file
+    again.
     """
 
     def __init__(
         self,
-        path: FilePath,
+        location: Location,
         *,
         generator: Generator | str | Path | None = None,
         device: str = "cpu",
@@ -54,6 +56,7 @@ class Decoder(Closing):
     ) -> None:
         """Open a container; the generator is loaded when the first pixel of level 0 is asked for.
 
+        location: a path, a URL (`https://`, `s3://` or another that fsspec knows), or a binary file that is open.
         generator: None for the one that the file names; `"bicubic"` to do without a network; else a package's
         name or path, or a Generator, which must be the one that the file names. enhancement: False stops before the
         enhancement layer, if the file has one; bicubic cannot be corrected by it. models: a folder of packages, which
@@ -61,7 +64,7 @@ class Decoder(Closing):
         variable HISTOCODEC_MODELS names, and the folder `models` beside the file. cache_bytes: for decoded pixels.
         Raises FileError, ContainerError.
         """
-        self.container = Container(path)
+        self.container = Container(location)
         self.path = self.container.path
         self.manifest = self.container.manifest
         self._device = device
@@ -76,14 +79,25 @@ class Decoder(Closing):
         full_grid = Grid(Size(*self.manifest.slide.size), self._blocks.side * scale)
         self._cache = TileCache(cache_bytes)
         self._stored = [
-            TiledImage(grid, partial(self._stored_tile, level), self._cache, name=level + 1, threads=core_count)
+            TiledImage(
+                grid,
+                partial(self._stored_tile, level),
+                self._cache,
+                name=level + 1,
+                threads=core_count,
+                expect=partial(self._expect_stored, level),
+            )
             for level, grid in enumerate(self.container.grids)
         ]
         self._predict = BlockPredictor(
             lambda: self.generator, scale, self._stored[0].read, self._blocks, self.container.tissue_map
         )
         self._full = DividedImage(
-            full_grid, self._reconstruct, Parts(self._part, scale, self._kind), self._cache, lambda: self.threads
+            full_grid,
+            self._reconstruct,
+            Parts(self._part, scale, self._kind, self._expect_full),
+            self._cache,
+            lambda: self.threads,
         )
         self.levels: tuple[Size, ...] = (full_grid.size, *(image.grid.size for image in self._stored))
         """Pixel sizes, level 0 first."""
@@ -94,7 +108,7 @@ class Decoder(Closing):
         self.block_size = full_grid.side
         """Full pixels a side of a block of the canonical grid: the cheapest unit to read level 0 in."""
 
-    def __reduce__(self) -> tuple[Callable[..., Decoder], tuple[Path]]:
+    def __reduce__(self) -> tuple[Callable[..., Decoder], tuple[Path | str]]:
         again = partial(
             Decoder,
             generator=self._wanted,
@@ -103,7 +117,7 @@ class Decoder(Closing):
             models=self._models,
             cache_bytes=self.cache_bytes,
         )
-        return again, (self.container.absolute_path,)
+        return again, (self.container.location,)
 
     @property
     def cache_bytes(self) -> int:
@@ -212,6 +226,24 @@ class Decoder(Closing):
         else:
             return
         raise CorruptContainer(self.path, [Problem("prediction-mismatch", f"block {column}, {row}", sentence)])
+
+    def _expect_stored(self, level: int, tiles: list[Address]) -> None:
+        """Have the tiles of a level come together, if they come from far away."""
+        grid = self.container.grids[level]
+        self.container.expect(level, (grid.index(*tile) for tile in tiles))
+
+    def _expect_full(self, areas: list[Region]) -> None:
+        """Have all that the prediction of some areas takes come together: tiles of the base, and those that correct."""
+        base, halo = self._stored[0], self.manifest.prediction.generator.halo
+        scale = self.manifest.base.scale
+        covers = [Region(area.x // scale, area.y // scale, area.width // scale, area.height // scale) for area in areas]
+        parts = [part for cover in covers if (part := cover.grown(halo).clipped(base.grid.size)) is not None]
+        tiles = {tile: None for part in parts for tile in base.grid.touching(part) if not base.piece(*tile).is_kept}
+        self._expect_stored(0, list(tiles))
+        if self._enhancement is not None:
+            inner = [part for cover in covers if (part := cover.clipped(base.grid.size)) is not None]
+            blocks = {self._blocks.index(*block) for part in inner for block in self._blocks.touching(part)}
+            self.container.expect_enhancement(blocks)
 
     def _stored_tile(self, level: int, column: int, row: int) -> Image:
         tile = self.container.decoded_tile(level, self.container.grids[level].index(column, row))

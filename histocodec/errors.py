@@ -6,7 +6,8 @@
     ├── SettingsError             a setting or argument out of its range (also a ValueError)
     ├── RegionError               a region outside the image, or a level that is not there (also a ValueError)
     ├── FileError                 a file that should be read, but cannot be (also an OSError)
-    │   └── MissingFile           there is no such file (also a FileNotFoundError)
+    │   ├── MissingFile           there is no such file (also a FileNotFoundError)
+    │   └── ChangedFile           another file has taken its place on the server while it was open
     ├── SourceError               the slide that should be encoded
     │   ├── UnreadableSource      not an image that any reader knows, or cut off
     │   │   └── MissingSource     there is no such file (also a FileNotFoundError)
@@ -67,11 +68,16 @@ class RegionError(HistocodecError, ValueError):
     """A region lies outside the image, or a level does not exist."""
 
 
+def _named(path: str | Path) -> Path | str:
+    """Return a path, or a URL as it is: a path would lose one of its slashes."""
+    return path if isinstance(path, str) and "://" in path else Path(path)
+
+
 class _PathError(HistocodecError):
-    """An error about one file; `path` is that file."""
+    """An error about one file; `path` is that file, a text if it is a URL."""
 
     def __init__(self, path: str | Path, reason: str) -> None:
-        self.path = Path(path)
+        self.path = _named(path)
         self.reason = reason
         super().__init__(f"{self.path}: {reason}")
 
@@ -85,6 +91,10 @@ class FileError(_PathError, OSError):
 
 class MissingFile(FileError, FileNotFoundError):
     """There is no file of that name."""
+
+
+class ChangedFile(FileError):
+    """A file on a server was replaced by another one while it was open: parts of both would make a mixture."""
 
 
 def file_error(path: str | Path, error: OSError) -> FileError:
@@ -170,8 +180,8 @@ class PairMismatch(HistocodecError):
     """
 
     def __init__(self, slide: str | Path, file: str | Path, reason: str) -> None:
-        self.slide = Path(slide)
-        self.file = Path(file)
+        self.slide = _named(slide)
+        self.file = _named(file)
         self.reason = reason
         super().__init__(f"{self.file} was not made of {self.slide}: {reason}")
 

@@ -11,12 +11,13 @@ import numpy as np
 from .decoder import Decoder
 from .errors import ContainerError, CorruptContainer, GeneratorError, Problem, UnknownGenerator
 from .pixels.residual import Mode
+from .runtime.byte_source import Location
 from .runtime.parallel import ordered_map
 from .runtime.progress import StageProgress, silent
 
 
 def validate(
-    path: str | Path, *, deep: bool = False, models: str | Path | None = None, progress: StageProgress = silent
+    location: Location, *, deep: bool = False, models: str | Path | None = None, progress: StageProgress = silent
 ) -> list[Problem]:
     """Return the problems of a file; none for a good one. Their codes are those of `format.tags.PROBLEM_CODES`.
 
@@ -27,7 +28,7 @@ def validate(
     be found.
     """
     try:
-        decoder = Decoder(path, models=models)
+        decoder = Decoder(location, models=models)
     except ContainerError as error:
         return list(error.problems)
     with decoder:

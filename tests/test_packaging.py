@@ -141,7 +141,8 @@ def run_without(blocked: set[str], code: str, *arguments: Path) -> subprocess.Co
 
 
 def test_every_import_is_declared() -> None:
-    declared = set(names([*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["train"]]))
+    extras = PROJECT["optional-dependencies"]
+    declared = set(names([*PROJECT["dependencies"], *extras["train"], *extras["remote"]]))
     for path in (REPOSITORY / "histocodec").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Import):

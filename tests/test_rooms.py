@@ -69,6 +69,7 @@ TOGETHER = {
     "source/test_codestreams.py": ("source/_codestream", "source/_segments"),
     # Protocols, and what holds for all that is closed: nothing happens there.
     "pixels/test_downsample.py": ("pixels/resampler",),
+    "runtime/test_remote_file.py": ("runtime/transports",),
     "runtime/test_resources.py": ("runtime/progress",),
     "runtime/test_scratch.py": ("runtime/closing",),
     "training/data/test_entropy.py": ("training/figures",),

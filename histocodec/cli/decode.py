@@ -23,6 +23,7 @@ from .options import (
     Verbose,
     Workers,
     check_tier,
+    location_argument,
     parsed_region,
     path_argument,
     say,
@@ -31,7 +32,7 @@ from .running import running
 
 
 def decode_command(
-    file: Annotated[Path, path_argument(help="A .hc.tif file.")],
+    file: Annotated[str, location_argument(help="A .hc.tif file, or its URL.")],
     output: Annotated[Path, path_argument(help="A .tif, or a .png or .jpg picture.")],
     compression: Annotated[
         Compression | None,

@@ -33,6 +33,7 @@ from .options import (
     Verbose,
     Workers,
     check_tier,
+    location_argument,
     path_argument,
     path_option,
     print_facts,
@@ -42,14 +43,16 @@ from .options import (
 from .running import running
 
 
-def info_command(file: Annotated[Path, path_argument(help="A .hc.tif file.")], as_json: Json = False) -> None:
+def info_command(
+    file: Annotated[str, location_argument(help="A .hc.tif file, or its URL.")], as_json: Json = False
+) -> None:
     """Say what a file is, what it holds, and what was measured."""
     with Container(file) as container:
         print_facts(container_info(container), as_json)
 
 
 def validate_command(
-    file: Annotated[Path, path_argument(help="A .hc.tif file.")],
+    file: Annotated[str, location_argument(help="A .hc.tif file, or its URL.")],
     deep: Annotated[bool, typer.Option("--deep", help="Decode every stored tile.")] = False,
     models: Models = None,
     workers: Workers = None,
@@ -66,16 +69,16 @@ def validate_command(
         for problem in problems:
             say(f"{problem.code}: {problem.place}: {problem.sentence}")
         if not problems:
-            say(f"{file}: valid" if deep else f"{file}: valid (--deep decodes every tile as well)")
             with Container(file) as container:
-                places = container.manifest.slide.damaged or ()
+                name, places = container.path, container.manifest.slide.damaged or ()
+            say(f"{name}: valid" if deep else f"{name}: valid (--deep decodes every tile as well)")
             if places:
-                say(f"{file}: places where the slide was damaged, and background stands: {len(places)} (info)")
+                say(f"{name}: places where the slide was damaged, and background stands: {len(places)} (info)")
     raise typer.Exit(1 if problems else 0)
 
 
 def quality_command(
-    file: Annotated[Path, path_argument(help="A .hc.tif file.")],
+    file: Annotated[str, location_argument(help="A .hc.tif file, or its URL.")],
     output: Annotated[Path, path_argument(help="The picture, .png.")],
     overwrite: Overwrite = False,
     workers: Workers = None,
@@ -85,7 +88,7 @@ def quality_command(
     """Draw the measured quality of a file over its slide, the worst blocks marked."""
     if output.suffix.lower() != ".png":
         raise typer.BadParameter(f"the picture's name must end in .png, found {output}")
-    check_output(output, overwrite=overwrite, source=file)
+    check_output(output, overwrite=overwrite, source=Path(file))
     from ..comparison.heatmap import quality_picture  # imports matplotlib
 
     coded = io.BytesIO()
@@ -99,7 +102,7 @@ def quality_command(
 
 def compare_command(
     slide: Annotated[Path, path_argument(help="The original.")],
-    file: Annotated[Path, path_argument(help="The .hc.tif file that was made of it.")],
+    file: Annotated[str, location_argument(help="The .hc.tif file that was made of it, or its URL.")],
     html: Annotated[Path | None, path_option(help="Write a report with pictures, one file, .html.")] = None,
     min_psnr: Annotated[
         float | None, typer.Option(help="Exit with 1 if a square of a block is below so many dB.")
@@ -130,7 +133,7 @@ def compare_command(
         raise typer.BadParameter("--tier: nothing is reconstructed of a base alone that could be compared")
     if html is not None:
         check_output(html, overwrite=overwrite, source=slide)
-        check_output(html, overwrite=overwrite, source=file)
+        check_output(html, overwrite=overwrite, source=Path(file))
     with (
         running(verbose, log, workers) as progress,
         Decoder(
@@ -165,7 +168,7 @@ def compare_command(
 
 
 def regions_command(
-    file: Annotated[Path, path_argument(help="A .hc.tif file that was encoded with --roi.")],
+    file: Annotated[str, location_argument(help="A .hc.tif file that was encoded with --roi, or its URL.")],
     output: Annotated[Path, path_argument(help="The regions of interest, .geojson.")],
     roi_origin: Annotated[
         Origin | None,
@@ -177,11 +180,11 @@ def regions_command(
     overwrite: Overwrite = False,
 ) -> None:
     """Write the regions of interest of a file as GeoJSON."""
-    check_output(output, overwrite=overwrite, source=file)
+    check_output(output, overwrite=overwrite, source=Path(file))
     with Container(file) as container:
         regions, manifest = container.regions(), container.manifest
     if regions is None:
-        raise SettingsError(f"{file} has no regions of interest")
+        raise SettingsError(f"{container.path} has no regions of interest")
     corner = bounds_corner(manifest.slide.properties)
     origin = regions.origin or CORNER
     if roi_origin is not None:

@@ -30,6 +30,18 @@ def path_argument(*, help: str) -> Any:  # noqa: A002
     return typer.Argument(parser=path, help=help)
 
 
+def path_or_url(text: str) -> str:
+    """Parse a path or URL of the command line. Help derives the name of the type from this function's name."""
+    if not text:
+        raise typer.BadParameter("expected a path or URL, found an empty text")
+    return text
+
+
+def location_argument(*, help: str) -> Any:  # noqa: A002
+    """Declare an argument that is a path or URL."""
+    return typer.Argument(parser=path_or_url, help=help)
+
+
 def path_option(*names: str, help: str, **more: Any) -> Any:  # noqa: A002
     """Declare an option that is a path."""
     return typer.Option(*names, parser=path, help=help, **more)

@@ -121,7 +121,7 @@ class Comparison:
     """The scores of every block that was compared, summarised by groups: tissue first, since glass is easy."""
 
     slide: Path
-    file: Path
+    file: Path | str
     label: str
     """The generator of the full resolution, and what corrected it, as `format.descriptions` words it."""
     grid: Grid

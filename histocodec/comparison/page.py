@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
+from pathlib import PurePath
 
 from PIL import Image as PILImage
 
@@ -52,7 +53,7 @@ def html_report(source: Source, decoder: Decoder, comparison: Comparison, *, flo
     `Decoder.read` raise.
     """
     histograms = _coded(histograms_picture(comparison).quantize(_HISTOGRAM_COLOURS), "PNG", optimize=True)
-    names = f"<bdi>{escape(source.path.name)}</bdi> and <bdi>{escape(decoder.path.name)}</bdi>"
+    names = f"<bdi>{escape(source.path.name)}</bdi> and <bdi>{escape(PurePath(decoder.path).name)}</bdi>"
     parts = [
         "<header><p class=eyebrow>histocodec compare</p><h1>Original and decoded</h1>",
         f"<p class=names>{names}</p></header>",
@@ -67,7 +68,7 @@ def html_report(source: Source, decoder: Decoder, comparison: Comparison, *, flo
         _history(decoder.manifest.slide.lossy_history),
         f"<footer>histocodec {escape(__version__)}. {_sentence(comparison.label)} {_sentence(NOTICE)}</footer>",
     ]
-    page = PAGE.format(title=escape(f"{decoder.path.name} compared"), style=STYLE, body="\n".join(parts))
+    page = PAGE.format(title=escape(f"{PurePath(decoder.path).name} compared"), style=STYLE, body="\n".join(parts))
     return page.encode("utf-8", "replace")  # a file's name need not be text
 
 
@@ -248,7 +249,7 @@ def _subject(source: Source, decoder: Decoder, comparison: Comparison) -> str:
     base = manifest.base
     rows = {
         "Slide": f"{source.path.name}, {_bytes(source.size_bytes)}",
-        "File": f"{decoder.path.name}, {_bytes(decoder.container.size_bytes)}",
+        "File": f"{PurePath(decoder.path).name}, {_bytes(decoder.container.size_bytes)}",
         "Size": f"{size.width} × {size.height} px at {decoder.mpp:.4g} µm/px",
         "Scanner's format": source.vendor,
         "Stored": f"1/{base.scale} of the resolution, {manifest.base_mpp:.4g} µm/px, "

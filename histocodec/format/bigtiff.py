@@ -21,6 +21,8 @@ MAX_ENTRIES = 64
 _NUMBERS = {1: "u1", 3: "<u2", 4: "<u4", 13: "<u4", 16: "<u8", 18: "<u8"}
 """BYTE, SHORT, LONG, IFD (TIFF 6.0, section 2), LONG8, IFD8 (BigTIFF)."""
 _RATIONAL = 5
+ELEMENT_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+"""Length of a value by its type."""
 _BYTES = (1, 2, 7)
 """BYTE, ASCII, UNDEFINED."""
 
@@ -86,6 +88,11 @@ class Directory:
             raise self._unexpected(tag, entry, f"at most {limit} bytes")
         return self._value(tag, entry, 1)
 
+    def stored(self) -> dict[int, tuple[int, bytes]]:
+        """Return type and value of every tag, as they are stored: for a directory that is no stranger's."""
+        entries = self._entries.items()
+        return {tag: (entry.kind, self._value(tag, entry, ELEMENT_BYTES[entry.kind])) for tag, entry in entries}
+
     def _entry(self, tag: int) -> _Entry:
         if tag not in self._entries:
             raise BigTiffError(f"directory at {self.offset}: tag {tag} is missing")
@@ -105,12 +112,18 @@ class Directory:
         return data
 
 
-def read_directories(read_at: ReadAt) -> list[Directory]:
-    """Return the main chain of directories of a little-endian BigTIFF. Raises BigTiffError."""
+def first_offset(read_at: ReadAt) -> int:
+    """Return where a little-endian BigTIFF says that its first directory lies. Raises BigTiffError."""
     head = read_at(0, HEADER_BYTES)
     if len(head) < HEADER_BYTES or head[:8] != b"II\x2b\0\x08\0\0\0":
         raise BigTiffError("not a little-endian BigTIFF")
     (offset,) = struct.unpack_from("<Q", head, 8)
+    return int(offset)
+
+
+def read_directories(read_at: ReadAt) -> list[Directory]:
+    """Return the main chain of directories of a little-endian BigTIFF. Raises BigTiffError."""
+    offset = first_offset(read_at)
     directories: list[Directory] = []
     while offset:
         if len(directories) == MAX_DIRECTORIES:

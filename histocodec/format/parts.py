@@ -19,7 +19,8 @@ from ..errors import CorruptContainer, NotAContainer, Problem, UnsupportedVersio
 from ..geometry import Grid, Size
 from ..pixels.colour import ColourTransform
 from ..pixels.tile_coder import TileCoder
-from .bigtiff import BigTiffError, Directory, read_directories
+from ..runtime.byte_source import ByteSource
+from .bigtiff import BigTiffError, Directory, first_offset, read_directories
 from .directories import associated_problems, extents, image_size, level_grids, level_problems, sub_directory
 from .layers import StoredEnhancement, read_enhancement, read_quality_map, read_tissue_map
 from .manifest import LaterVersion, Manifest, ManifestError
@@ -27,6 +28,9 @@ from .pieces import Damaged, ReadAt, StoredPieces, checked
 from .quality import QualityMap
 from .tags import MAX_JSON_BYTES, MAX_PROFILE_BYTES, Tag
 from .zstd import decompressed
+
+OPENING_BYTES = 192 << 10
+"""Bytes from the first directory on that are asked for at once: where this package writes, all that opening needs."""
 
 NOT_OURS = "no histocodec manifest (tag 65301): a TIFF, but not one of ours"
 
@@ -73,7 +77,7 @@ class Parts:
 class Findings:
     """The problems of one file, collected while its parts are read."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | str) -> None:
         self.path = path
         self.problems: list[Problem] = []
 
@@ -91,12 +95,13 @@ class Findings:
             raise CorruptContainer(self.path, self.problems)
 
 
-def read_parts(path: Path, read_at: ReadAt, size_bytes: int) -> Parts:
-    """Read and check a file. path: for messages.
+def read_parts(source: ByteSource) -> Parts:
+    """Read and check a file.
 
     Raises NotAContainer, UnsupportedVersion or CorruptContainer, which has every problem that can be reached.
     """
-    directories = _read_directories(path, read_at)
+    path, read_at, size_bytes = source.name, source.read_at, source.size_bytes
+    directories = _read_directories(source)
     first = directories[0]
     manifest_json = _read_manifest_json(path, first)
     manifest = _checked_manifest(path, manifest_json)
@@ -148,18 +153,19 @@ def read_parts(path: Path, read_at: ReadAt, size_bytes: int) -> Parts:
     )
 
 
-def _read_directories(path: Path, read_at: ReadAt) -> list[Directory]:
+def _read_directories(source: ByteSource) -> list[Directory]:
     """Return the main chain, at least one directory. Raises NotAContainer."""
     try:
-        directories = read_directories(read_at)
+        source.expect([(first_offset(source.read_at), OPENING_BYTES)])
+        directories = read_directories(source.read_at)
         if not directories:
             raise BigTiffError("no directory")
     except BigTiffError as error:
-        raise NotAContainer(path, [Problem("not-bigtiff", "file", str(error))]) from error
+        raise NotAContainer(source.name, [Problem("not-bigtiff", "file", str(error))]) from error
     return directories
 
 
-def _read_manifest_json(path: Path, first: Directory) -> bytes:
+def _read_manifest_json(path: Path | str, first: Directory) -> bytes:
     """Return the manifest's text. Raises NotAContainer if there is none, else CorruptContainer."""
     try:
         frame = first.data(Tag.Manifest, MAX_JSON_BYTES)
@@ -170,7 +176,7 @@ def _read_manifest_json(path: Path, first: Directory) -> bytes:
         raise CorruptContainer(path, [Problem("manifest-damaged", "tag 65301", str(error))]) from error
 
 
-def _checked_manifest(path: Path, manifest_json: bytes) -> Manifest:
+def _checked_manifest(path: Path | str, manifest_json: bytes) -> Manifest:
     """Return the manifest. Raises UnsupportedVersion or CorruptContainer."""
     try:
         return Manifest.from_json(manifest_json)

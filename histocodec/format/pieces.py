@@ -40,6 +40,10 @@ class StoredPieces:
         offset, length = self.extents[index].tolist()
         return checked(self.read_at(offset, length), int(self.checksums[index]))
 
+    def places(self, indices: Iterable[int]) -> list[tuple[int, int]]:
+        """Return offset and length of some pieces, of those that are there."""
+        return [(offset, length) for offset, length in self.extents[list(indices)].tolist() if length]
+
     @property
     def total_bytes(self) -> int:
         """Bytes of all pieces."""

@@ -8,16 +8,15 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
-import os
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from ..errors import CorruptContainer, MissingFile, Problem, RoiError, file_error
+from ..errors import CorruptContainer, FileError, Problem, RoiError, file_error
 from ..geometry import Image, Size
 from ..pixels.residual import Mode
 from ..pixels.tile_codecs import TileError, decode_tile
+from ..runtime.byte_source import LocalFile, Location, byte_source
 from ..runtime.closing import Closing
 from .parts import read_parts
 from .pieces import Damaged, image_crc32
@@ -27,35 +26,34 @@ from .zstd import decompressed
 if TYPE_CHECKING:
     from .regions import RegionsOfInterest
 
-FilePath = str | bytes | os.PathLike[Any]
-"""A path as OpenSlide takes it."""
-
 T = TypeVar("T")
 
 
 class Container(Closing):
     """A histocodec file that is open for reading. Safe to use from several threads; a context manager.
 
-    A pickle of it holds the path alone, and opens the file again.
+    A pickle of it holds the path or URL alone, and opens the file again.
 
     Opening reads the directories and the manifest, and refuses what contradicts itself; tiles are checked as they are
     read.
     """
 
-    def __init__(self, path: FilePath) -> None:
-        """Open a file. Raises FileError, NotAContainer, UnsupportedVersion or CorruptContainer."""
-        self.path = Path(os.fsdecode(path))
-        self.absolute_path = self.path.absolute()
-        """The path from the root, which holds wherever a process has gone since."""
-        if not os.fspath(path):
-            raise MissingFile(self.path, "expected the name of a file, found an empty one")
-        self._file = _OpenFile(self.path)
-        self.size_bytes = self._file.size_bytes
+    def __init__(self, location: Location) -> None:
+        """Open a path, a URL, or what a binary file has, which stays open.
+
+        Raises FileError, NotAContainer, UnsupportedVersion or CorruptContainer.
+        """
+        self._source = byte_source(location)
+        self.path = self._source.name
+        """The path as it was given; of a URL the text, without what may be secret in it."""
+        self.absolute_path = self._source.location if isinstance(self._source, LocalFile) else None
+        """The path from the root, which holds wherever a process has gone since; None for what is on no disk."""
+        self.size_bytes = self._source.size_bytes
         try:
-            parts = read_parts(self.path, self._file.read_at, self.size_bytes)
+            parts = read_parts(self._source)
         except BaseException as error:
-            self._file.close()
-            if isinstance(error, OSError):  # a disk can fail
+            self._source.close()
+            if isinstance(error, OSError) and not isinstance(error, FileError):  # a disk can fail
                 raise file_error(self.path, error) from error
             raise
         self._parts = parts
@@ -79,12 +77,17 @@ class Container(Closing):
         self.enhancement = parts.enhancement
         """The tiles that correct the prediction; None in a file without."""
 
-    def __reduce__(self) -> tuple[type[Container], tuple[Path]]:
-        return Container, (self.absolute_path,)
+    @property
+    def location(self) -> Path | str:
+        """Where another process can open it: the path from the root, or the URL. Raises TypeError for a file object."""
+        return self._source.location
+
+    def __reduce__(self) -> tuple[type[Container], tuple[Path | str]]:
+        return Container, (self.location,)
 
     def __del__(self) -> None:
-        if hasattr(self, "_file"):
-            self._file.close()  # without a word, as OpenSlide does it
+        if hasattr(self, "_source"):
+            self._source.close()  # without a word, as OpenSlide does it
 
     def tile(self, level: int, index: int) -> bytes:
         """Return the stored codestream of a tile. Raises CorruptContainer if it is not the one that was written."""
@@ -102,6 +105,15 @@ class Container(Closing):
         if level == 0 and image_crc32(tile) != self.base_sums[index]:
             self._differing.add(index)
         return tile
+
+    def expect(self, level: int, indices: Iterable[int]) -> None:
+        """Hear which tiles of a level will be read soon, so that they come from a server in few requests."""
+        self._source.expect(self._parts.levels[level].tiles.places(indices))
+
+    def expect_enhancement(self, indices: Iterable[int]) -> None:
+        """Hear the same of the enhancement layer."""
+        if self.enhancement is not None:
+            self._source.expect(self.enhancement.tiles.places(indices))
 
     @property
     def differing_tiles(self) -> frozenset[int]:
@@ -190,45 +202,8 @@ class Container(Closing):
     @property
     def is_closed(self) -> bool:
         """True if the file was released."""
-        return self._file.is_closed
+        return self._source.is_closed
 
     def close(self) -> None:
         """Release the file; reading afterwards raises ValueError."""
-        self._file.close()
-
-
-class _OpenFile:
-    """A file of a known size, read at any place by any thread."""
-
-    def __init__(self, path: Path) -> None:
-        """Open it. Raises FileError."""
-        self._lock = threading.Lock()
-        try:
-            if path.is_fifo():  # opening it would wait for a writer
-                raise OSError("expected a file, found a pipe")
-            self._file = path.open("rb")
-        except OSError as error:
-            raise file_error(path, error) from error
-        try:
-            self.size_bytes = self._file.seek(0, os.SEEK_END)
-        except OSError as error:  # a pipe cannot be sought in
-            self._file.close()
-            raise file_error(path, error) from error
-
-    def read_at(self, offset: int, length: int) -> bytes:
-        """Return `length` bytes from `offset`, fewer at the file's end. Raises ValueError after `close`."""
-        if offset > self.size_bytes:
-            return b""
-        length = min(length, self.size_bytes - offset)
-        if hasattr(os, "pread"):  # has no position that threads, or processes after a fork, could disagree about
-            return os.pread(self._file.fileno(), length, offset)
-        with self._lock:
-            self._file.seek(offset)
-            return self._file.read(length)
-
-    @property
-    def is_closed(self) -> bool:
-        return self._file.closed
-
-    def close(self) -> None:
-        self._file.close()
+        self._source.close()

@@ -19,6 +19,7 @@ from ..pixels.tile_codecs import TileCodec
 from .descriptions import associated_description, enhancement_description, stored_description
 from .directories import level_grids
 from .entries import number_subifds
+from .gathered import GatheredTiff
 from .layers import EnhancementPieces, coded_quality_map, coded_tissue_map, stored_sums
 from .manifest import Manifest, ManifestError
 from .pieces import crc_table
@@ -70,7 +71,7 @@ def write_container(
     quality_map: QualityMap | None = None,
     enhancement: EnhancementPieces | None = None,
 ) -> None:
-    """Write everything in one sequential pass.
+    """Write everything in one sequential pass: tiles as they come, and behind them all that opening the file reads.
 
     level_tiles: for each level of the manifest its coded tiles in TIFF order. checksums: `checksum_table` of the same.
     base_sums: (tiles,) `image_crc32` of each tile of the base as it is decoded.
@@ -95,7 +96,7 @@ def write_container(
     if manifest.subifds != subifds:
         raise ManifestError([("layers", f"expected base and layers in {subifds}, found {manifest.subifds}")])
     first = 0 if subifds.base is None else 1
-    with tifffile.TiffWriter(file, bigtiff=True, byteorder="<") as tiff:
+    with GatheredTiff(file) as tiff:
         images = _Images(tiff, manifest)
         images.write_level(
             first, level_tiles[first], subifds=subifds.count, iccprofile=icc_profile, extratags=private_tags(of_file)
@@ -121,7 +122,7 @@ def write_container(
 class _Images:
     """Writes the images of a container, one after the other."""
 
-    def __init__(self, tiff: tifffile.TiffWriter, manifest: Manifest) -> None:
+    def __init__(self, tiff: GatheredTiff, manifest: Manifest) -> None:
         self._tiff = tiff
         self._manifest = manifest
 
@@ -147,13 +148,13 @@ class _Images:
     def write_tissue_map(self, tissue_map: NDArray[np.uint8]) -> None:
         """Write the SubIFD of the tissue map. tissue_map: (rows, columns) uint8."""
         keywords = map_image(tissue_map.shape, np.uint8)
-        self._write([coded_tissue_map(tissue_map)], f"histocodec tissue map: {TISSUE_LEGEND}", **keywords)
+        self._write(coded_tissue_map(tissue_map), f"histocodec tissue map: {TISSUE_LEGEND}", **keywords)
 
     def write_quality_map(self, quality_map: QualityMap) -> None:
         """Write the SubIFD of the quality map, with its checksum."""
         strip = coded_quality_map(quality_map)
         self._write(
-            [strip],
+            strip,
             f"histocodec quality map: {MAP_LEGEND}",
             **map_image(quality_map.values.shape, np.uint16),
             planarconfig="contig",
@@ -178,9 +179,13 @@ class _Images:
             extratags=private_tags(tags),
         )
 
-    def _write(self, pieces: Iterable[bytes], description: str, **keywords: Any) -> None:
-        software = self._manifest.software
-        self._tiff.write(iter(pieces), description=description, software=software, metadata=None, **keywords)
+    def _write(self, pieces: Iterable[bytes] | bytes, description: str, **keywords: Any) -> None:
+        """Write an image of pieces, or of one that is read whenever the file is opened."""
+        keywords |= {"description": description, "software": self._manifest.software, "metadata": None}
+        if isinstance(pieces, bytes):
+            self._tiff.write_beside(pieces, **keywords)
+        else:
+            self._tiff.write(pieces, **keywords)
 
 
 def _tifffile_compression(codec: TileCodec) -> int:

@@ -23,9 +23,13 @@ def variable_folders() -> tuple[Path, ...]:
     return tuple(Path(folder) for folder in os.environ.get(MODELS_VARIABLE, "").split(os.pathsep) if folder)
 
 
-def folders_of(container: Path, models: Path | None = None) -> tuple[Path, ...]:
-    """Return the folders where the generator of a container may lie. models: one more, which is looked at first."""
-    return (*([] if models is None else [models]), *variable_folders(), container.parent / BESIDE)
+def folders_of(container: Path | None, models: Path | None = None) -> tuple[Path, ...]:
+    """Return the folders where the generator of a container may lie.
+
+    container: None for one that is on no disk. models: one more, which is looked at first.
+    """
+    beside = [] if container is None else [container.parent / BESIDE]
+    return (*([] if models is None else [models]), *variable_folders(), *beside)
 
 
 def find_in_folders(digest: str, folders: Sequence[Path]) -> Path | None:
@@ -42,7 +46,8 @@ def find_in_folders(digest: str, folders: Sequence[Path]) -> Path | None:
 
 def places(folders: Sequence[Path]) -> str:
     """Return folders as a message names them, with what is wrong with them."""
-    return ", ".join(f"{folder}{'' if folder.is_dir() else ' (no such folder)'}" for folder in folders)
+    named = [f"{folder}{'' if folder.is_dir() else ' (no such folder)'}" for folder in folders]
+    return ", ".join(named) or "a folder, since none was named"
 
 
 def _packages(folder: Path) -> list[Path]:

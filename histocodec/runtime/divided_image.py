@@ -31,6 +31,8 @@ class Parts:
     """Pixels: parts begin and end at multiples of it."""
     kind: Callable[[int, int], int | None]
     """Gives the kind of a block by column and row; None for one that cannot be made by parts."""
+    expect: Callable[[list[Region]], None] = lambda areas: None
+    """Is told the areas of what a region will make."""
 
 
 class DividedImage:
@@ -70,6 +72,8 @@ class DividedImage:
         window = self._window(region) if missing else None
         if window is not None and window.area.area < missing and self._may_be_one(window, region, blocks, keep):
             pieces = [window]
+        if missing:
+            self._parts.expect([piece.area for piece in pieces if not piece.is_kept])
         return joined(pieces, region, threads=self._threads(), keep=keep)
 
     def forget(self) -> None:

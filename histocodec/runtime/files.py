@@ -31,16 +31,17 @@ _LONGEST_NAME = 255
 """Most bytes of a name, on nearly every file system."""
 
 
-def check_output(path: Path, *, overwrite: bool, source: Path | None = None) -> None:
+def check_output(path: Path, *, overwrite: bool, source: Path | str | None = None) -> None:
     """Refuse an output early, before any work. Raises OutputExists or OutputError.
 
-    source: the file that is being read, which its own product must not replace, whatever `overwrite` says.
+    source: the file that is being read, which its own product must not replace, whatever `overwrite` says; the name of
+    one that is on no disk does no harm.
     """
     with writing_errors(path):
         if path.is_dir():
             raise OutputError(path, "is a folder, expected the name of a file to write")
         if path.exists():
-            if source is not None and source.exists() and path.samefile(source):
+            if isinstance(source, Path) and source.exists() and path.samefile(source):
                 raise OutputError(path, "is the file that is being read; expected another name to write to")
             if not path.is_file():
                 raise OutputError(path, "is a device, pipe or socket, expected the name of a file to write")

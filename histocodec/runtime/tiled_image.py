@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from ..geometry import Grid, Image, Region
+from ..geometry import Address, Grid, Image, Region
 from .parallel import ordered_map
 
 K = TypeVar("K")
@@ -148,17 +148,19 @@ class TiledImage:
         *,
         name: int = 0,
         threads: Callable[[], int] = lambda: 1,
+        expect: Callable[[list[Address]], None] | None = None,
     ) -> None:
         """Take the grid and what makes its tiles.
 
         cache: where tiles are kept; None keeps only the last one. name: tells the images apart that share a cache.
-        threads: gives how many make the tiles of a region.
+        threads: gives how many make the tiles of a region. expect: is told which tiles a region will make.
         """
         self.grid = grid
         self._make_tile = make_tile
         self._cache = TileCache(0) if cache is None else cache
         self._name = name
         self._threads = threads
+        self._expect = expect
 
     def piece(self, column: int, row: int) -> Piece:
         """Return a whole tile, which may have to be made."""
@@ -169,9 +171,17 @@ class TiledImage:
         """Return the pixels of a whole tile, read-only."""
         return self.piece(column, row).pixels()
 
+    def expect(self, region: Region) -> None:
+        """Tell what makes the tiles which of a region are not there."""
+        if self._expect is not None:
+            missing = [tile for tile in self.grid.touching(region) if not self.piece(*tile).is_kept]
+            if missing:
+                self._expect(missing)
+
     def read(self, region: Region) -> Image:
         """Return a region within the image, (height, width, 3) uint8 RGB. Raises RegionError."""
         region.check_within(self.grid.size)
+        self.expect(region)
         return joined([self.piece(*tile) for tile in self.grid.touching(region)], region, threads=self._threads())
 
 

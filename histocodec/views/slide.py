@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import openslide
 from PIL import Image as PILImage
@@ -19,9 +20,9 @@ from ..format.descriptions import (
     history_label,
     is_stored_description,
 )
-from ..format.reader import FilePath
 from ..geometry import Image, Region
 from ..pixels.resampler import Generator
+from ..runtime.byte_source import Location, is_url
 
 
 class ClosedSlide(ctypes.ArgumentError, ValueError):
@@ -52,7 +53,7 @@ class ReconstructedSlide(openslide.AbstractSlide):
         return f"{type(self).__name__}({self._filename!r})"
 
     @classmethod
-    def detect_format(cls, filename: FilePath) -> str | None:
+    def detect_format(cls, filename: Location) -> str | None:
         """Return `"histocodec"` for a container, else None."""
         try:
             with Decoder(filename):
@@ -138,7 +139,7 @@ class ReconstructedSlide(openslide.AbstractSlide):
 class OrdinarySlide(openslide.OpenSlide):
     """An `openslide.OpenSlide` that is pickled by its path and opened again, so that it reaches worker processes."""
 
-    def __init__(self, filename: FilePath) -> None:
+    def __init__(self, filename: str | bytes | os.PathLike[Any]) -> None:
         super().__init__(filename)
         self._place = os.path.abspath(filename)  # noqa: PTH100  (a path of bytes stays one)
 
@@ -209,7 +210,7 @@ def _properties(decoder: Decoder) -> dict[str, str]:
 
 
 def open_slide(
-    path: FilePath,
+    path: Location,
     *,
     generator: Generator | str | Path | None = None,
     device: str = "cpu",
@@ -219,9 +220,10 @@ def open_slide(
     """Open a slide in place of `openslide.open_slide(path)`: a container as ReconstructedSlide, others as there.
 
     So one call opens a mixed cohort: slides of OpenSlide's formats come as OrdinarySlide, other images as
-    `openslide.ImageSlide`. path: text, bytes or a path. generator, device, enhancement, models: as for Decoder, for
-    containers. Raises OSError (such as FileNotFoundError) for a file that cannot be read, ContainerError for a damaged
-    container, UnsupportedSlide for a file that nobody knows, and what OpenSlide raises for a damaged slide.
+    `openslide.ImageSlide`. path: text, bytes or a path; of a container also a URL, or a binary file that is open.
+    generator, device, enhancement, models: as for Decoder, for containers.
+    Raises OSError (such as FileNotFoundError) for a file that cannot be read, ContainerError for a damaged container,
+    UnsupportedSlide for a file that nobody knows, and what OpenSlide raises for a damaged slide.
     """
     try:
         return ReconstructedSlide(
@@ -229,6 +231,9 @@ def open_slide(
         )
     except NotAContainer as error:
         foreign = error
+    if is_url(path) or not isinstance(path, (str, bytes, os.PathLike)):
+        sentence = f"no histocodec file ({foreign.problems[0]}); slides of other formats are read from disks alone"
+        raise UnsupportedSlide(f"{foreign.path}: {sentence}") from foreign
     try:
         slide = OrdinarySlide(path)
     except openslide.OpenSlideUnsupportedFormatError:
@@ -239,7 +244,7 @@ def open_slide(
     return slide
 
 
-def _image(path: FilePath, foreign: NotAContainer) -> openslide.ImageSlide:
+def _image(path: str | bytes | os.PathLike[Any], foreign: NotAContainer) -> openslide.ImageSlide:
     """Open an image through Pillow. Raises UnsupportedSlide."""
     try:
         return openslide.ImageSlide(path)

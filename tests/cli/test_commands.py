@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import numpy as np
 import openslide
 import pytest
@@ -292,6 +293,23 @@ def test_decode_to_a_picture(run: Run, container_path: Path, tmp_path: Path, nam
     with PILImage.open(tmp_path / name) as picture, Decoder(container_path) as decoder:
         pixels, expected = np.asarray(picture).astype(int), decoder.read(Region(101, 203, 305, 207))
     assert np.abs(pixels - expected).mean() < (0.001 if name.endswith("png") else 6)
+
+
+def test_files_by_their_urls(run: Run, container_path: Path, tmp_path: Path) -> None:
+    fsspec.filesystem("memory").pipe("/cli/slide.hc.tif", container_path.read_bytes())
+    url = "memory://cli/slide.hc.tif"
+    facts, local = run("info", url, "--json").value(), run("info", container_path, "--json").value()
+    assert facts.pop("file") == url
+    assert local.pop("file") == str(container_path)
+    assert facts == local
+    assert run("validate", url).out.startswith(f"{url}: valid")
+    for number, file in enumerate((url, container_path)):
+        assert run("decode", file, tmp_path / f"{number}.png", "--region", "101,203,305,207").code == 0
+    assert (tmp_path / "0.png").read_bytes() == (tmp_path / "1.png").read_bytes()
+    assert run("quality", url, tmp_path / "quality.png").code == 0
+    none = "memory://cli/none.hc.tif"
+    assert run("info", none).sentence() == f"histocodec: {none}: No such file or directory\n"
+    assert "no file system is known for nonsense://" in run("info", "nonsense://cli/a.hc.tif").sentence()
 
 
 @pytest.mark.filterwarnings("ignore:.* a codec library rounds otherwise:RuntimeWarning")

@@ -72,7 +72,7 @@ def test_the_base_is_compared_with_what_the_encoder_decoded() -> None:
 
 def test_a_pickle_opens_the_file_again() -> None:
     with Container(PATH) as container, pickle.loads(pickle.dumps(container)) as again:
-        assert again.absolute_path == container.absolute_path
+        assert again.location == container.location
         assert again.tile(1, 0) == container.tile(1, 0)
 
 

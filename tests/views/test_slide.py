@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import numpy as np
 import openslide
 import pytest
@@ -285,6 +286,31 @@ def test_deep_zoom_works_unchanged(slide: ReconstructedSlide) -> None:
 def test_detect_format(container_path: Path, slide_path: Path) -> None:
     assert ReconstructedSlide.detect_format(container_path) == "histocodec"
     assert ReconstructedSlide.detect_format(slide_path) is None
+
+
+def test_a_slide_by_its_url_or_of_an_open_file(container_path: Path, slide_path: Path) -> None:
+    fsspec.filesystem("memory").pipe(
+        {f"/views/{path.name}": path.read_bytes() for path in (container_path, slide_path)}
+    )
+    url = f"memory://views/{container_path.name}"
+    with histocodec.open_slide(container_path) as near, histocodec.open_slide(url) as far:
+        assert isinstance(far, ReconstructedSlide)
+        assert repr(far) == f"ReconstructedSlide({url!r})"
+        expected = near.read_region((100, 50), 0, (300, 200))
+        assert far.read_region((100, 50), 0, (300, 200)) == expected
+        with pickle.loads(pickle.dumps(far)) as again:
+            assert again.read_region((100, 50), 0, (300, 200)) == expected
+    with container_path.open("rb") as file:
+        with histocodec.open_slide(file) as slide:
+            assert slide.read_region((100, 50), 0, (300, 200)) == expected
+            with pytest.raises(TypeError, match="cannot be pickled"):
+                pickle.dumps(slide)
+        assert not file.closed
+    with slide_path.open("rb") as file:
+        for location in (f"memory://views/{slide_path.name}", file):
+            with pytest.raises(openslide.OpenSlideUnsupportedFormatError, match="are read from disks alone"):
+                histocodec.open_slide(location)
+    assert ReconstructedSlide.detect_format(url) == "histocodec"
 
 
 def test_the_file_itself_opens_in_openslide_at_the_base(slide: ReconstructedSlide, container_path: Path) -> None:

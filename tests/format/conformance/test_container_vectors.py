@@ -271,7 +271,7 @@ def test_a_base_that_decodes_otherwise_is_shown_with_one_warning(name: str) -> N
 def test_a_base_that_decodes_otherwise_is_known_before_it_is_shown(name: str) -> None:
     with Decoder(VECTORS / "invalid" / name) as decoder:
         longest = max(range(decoder.container.grids[0].count), key=lambda k: len(decoder.container.tile(0, k)))
-        known = longest in SecondDecoder(decoder.path).differing
+        known = longest in SecondDecoder(Path(decoder.path)).differing
         assert (OTHER_BASE in decoder.rendition.description(1, "all", written_as="nothing")) == known
         assert (OTHER_BASE in decoder.rendition.description(4, "all", written_as="nothing")) == known
         assert OTHER_BASE not in decoder.rendition.description(32, "all", written_as="nothing")

@@ -30,7 +30,7 @@ from tests.format.conformance.surgery import (
 
 def not_bigtiff(made: HostileFiles) -> None:
     """Add what is no BigTIFF, or one that leads astray."""
-    second, last = directory_offsets(made.sound)[1], directory_offsets(made.sound)[-1]
+    first, second, *_, last = directory_offsets(made.sound)
     end_of_last = last + 8 + 20 * struct.unpack_from("<Q", made.sound, last)[0]
     made.add("not-bigtiff", "empty", b"", "no bytes")
     made.add("not-bigtiff", "png", png(painted(8, 8, 1)), "a PNG")
@@ -42,19 +42,22 @@ def not_bigtiff(made: HostileFiles) -> None:
     made.add(
         "not-bigtiff",
         "loop",
-        replaced(made.sound, end_of_last, struct.pack("<Q", 16)),
+        replaced(made.sound, end_of_last, struct.pack("<Q", first)),
         "the last directory leads to the first",
     )
     made.add(
         "not-bigtiff", "far-directory", replaced(made.sound, 8, struct.pack("<Q", 2**63)), "first directory at 2^63"
     )
     made.add(
-        "not-bigtiff", "many-entries", replaced(made.sound, 16, struct.pack("<Q", 2**60)), "2^60 entries in a directory"
+        "not-bigtiff",
+        "many-entries",
+        replaced(made.sound, first, struct.pack("<Q", 2**60)),
+        "2^60 entries in a directory",
     )
     made.add(
         "not-bigtiff",
         "unsorted",
-        replaced(made.sound, 16 + 8 + 20, struct.pack("<H", 200)),
+        replaced(made.sound, first + 8 + 20, struct.pack("<H", 200)),
         "tags not in ascending order",
     )
 
@@ -95,7 +98,10 @@ def directory_mismatch(made: HostileFiles) -> None:
 def tile_elsewhere(made: HostileFiles) -> None:
     """Add files whose pieces are missing or outside the file."""
     made.add("tile-missing", "zero-length", made.patched(TILE_LENGTHS, bytes(4), at=4), "the second tile has no bytes")
-    made.add("tile-outside-file", "cut", made.sound[: directory_offsets(made.sound)[-1] + 400], "cut in the label")
+    label = take_apart(made.sound)[3].pieces[0]
+    moved = made.patched(STRIP_OFFSETS, struct.pack("<Q", len(made.sound)), directory=3) + label
+    made.add("tile-outside-file", "cut", moved[:-10], "cut in the label, which is at the end")
+    made.add("manifest-damaged", "cut", made.sound[:-10], "cut in the manifest, which is at the end")
     made.add("tile-outside-file", "offset", made.patched(TILE_OFFSETS, struct.pack("<Q", 2**40)), "first tile at 2^40")
     made.add(
         "tile-outside-file",
