@@ -14,6 +14,7 @@ MOST_WORKERS = 8
 
 # In the environment, before any process loads these libraries: workers, and what tests start, inherit it. Two processes
 # with two threads each would wait for one another on two cores, and take half as long again.
+os.environ.setdefault("SOURCE_DATE_EPOCH", "1772271000")  # two encodes of one slide give the same bytes
 for library in ("OMP", "OPENBLAS", "MKL"):
     os.environ.setdefault(f"{library}_NUM_THREADS", "1")
 

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from .format.quality import QualityMap
     from .format.reader import Container
     from .format.regions import RegionsOfInterest
+    from .format.restoration import restore, verify_source
     from .format.tiers import enhance, strip
     from .generators.bicubic import BicubicGenerator
     from .generators.catalogue import load_generator
@@ -89,8 +90,10 @@ __all__ = [
     "load_generator",
     "open_slide",
     "open_source",
+    "restore",
     "strip",
     "validate",
+    "verify_source",
 ]
 
 _PLACES: dict[str, tuple[str, ...]] = {
@@ -115,6 +118,7 @@ _PLACES: dict[str, tuple[str, ...]] = {
     "format.quality": ("QualityMap",),
     "format.reader": ("Container",),
     "format.regions": ("RegionsOfInterest",),
+    "format.restoration": ("restore", "verify_source"),
     "format.tiers": ("enhance", "strip"),
     "generators.bicubic": ("BicubicGenerator",),
     "generators.catalogue": ("load_generator",),

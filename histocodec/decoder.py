@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
-from .errors import CorruptContainer, GeneratorMismatch, Problem, RegionError, UnknownGenerator
+from .errors import CorruptContainer, GeneratorMismatch, Problem, RegionError, SettingsError, UnknownGenerator
 from .format.descriptions import OTHER_BASE, Rendition
-from .format.entries import GeneratorEntry
+from .format.entries import GeneratorEntry, Tier
 from .format.pieces import image_crc32
 from .format.reader import Container
 from .generators.bicubic import BicubicGenerator
@@ -51,6 +51,7 @@ class Decoder(Closing):
         generator: Generator | str | Path | None = None,
         device: str = "cpu",
         enhancement: bool = True,
+        tier: Tier | None = None,
         models: str | Path | None = None,
         cache_bytes: int = 256 << 20,
     ) -> None:
@@ -59,17 +60,20 @@ class Decoder(Closing):
         location: a path, a URL (`https://`, `s3://` or another that fsspec knows), or a binary file that is open.
         generator: None for the one that the file names; `"bicubic"` to do without a network; else a package's
         name or path, or a Generator, which must be the one that the file names. enhancement: False stops before the
-        enhancement layer, if the file has one; bicubic cannot be corrected by it. models: a folder of packages, which
-        is searched for the file's generator if it is neither embedded nor ships, before those that the environment
-        variable HISTOCODEC_MODELS names, and the folder `models` beside the file. cache_bytes: for decoded pixels.
-        Raises FileError, ContainerError.
+        enhancement layer, if the file has one; bicubic cannot be corrected by it. tier: how far to go: `reconstructed`
+        (as enhancement False), `bounded`, or `original`, the source's own pixels at level 0; None for `bounded` where
+        the file has it. models: a folder of packages, which is searched for the file's generator if it is neither
+        embedded nor ships, before those that the environment variable HISTOCODEC_MODELS names, and the folder `models`
+        beside the file. cache_bytes: for decoded pixels.
+        Raises FileError, ContainerError, SettingsError for a tier that the file does not reach.
         """
+        enhancement = enhancement and tier != "reconstructed"
         self.container = Container(location)
         self.path = self.container.path
         self.manifest = self.container.manifest
         self._device = device
         self._wanted = generator.absolute() if isinstance(generator, Path) else generator
-        self._wants_enhancement = enhancement
+        self._wants_enhancement, self.tier = enhancement, tier
         self._models = None if models is None else Path(models).absolute()
         self._loaded: Generator | None = None
         self._first_warning = threading.Lock()
@@ -105,8 +109,12 @@ class Decoder(Closing):
         """Full pixels per pixel of each level, each axis."""
         self.mpp: float = self.manifest.slide.mpp
         """Micrometres per pixel of level 0."""
-        self.block_size = full_grid.side
-        """Full pixels a side of a block of the canonical grid: the cheapest unit to read level 0 in."""
+        self._original = self._original_image() if tier == "original" else None
+        self.block_size = full_grid.side if self._original is None else self._original.grid.side
+        """Full pixels a side of a block of the canonical grid, or of a tile of the original: the cheapest unit to read
+        level 0 in."""
+        if tier == "bounded" and not self.is_enhanced:
+            raise SettingsError(f"{self.path}: no enhancement layer to apply: {self._why_not_bounded()}")
 
     def __reduce__(self) -> tuple[Callable[..., Decoder], tuple[Path | str]]:
         again = partial(
@@ -115,6 +123,7 @@ class Decoder(Closing):
             device=self._device,
             enhancement=self._wants_enhancement,
             models=self._models,
+            tier=self.tier,
             cache_bytes=self.cache_bytes,
         )
         return again, (self.container.location,)
@@ -136,7 +145,12 @@ class Decoder(Closing):
     @property
     def is_enhanced(self) -> bool:
         """True if an enhancement layer is applied."""
-        return self._enhancement is not None
+        return self._enhancement is not None and not self.is_original
+
+    @property
+    def is_original(self) -> bool:
+        """True if level 0 is the source's own, and nothing is predicted."""
+        return self.tier == "original"
 
     @property
     def rendition(self) -> Rendition:
@@ -146,6 +160,7 @@ class Decoder(Closing):
             bicubic=self.is_bicubic,
             enhanced=self.is_enhanced,
             other_base=self.container.base_differs(),
+            original=self.is_original,
         )
 
     @property
@@ -175,7 +190,9 @@ class Decoder(Closing):
             raise ValueError(f"{self.path}: was closed")
         if not 0 <= level < len(self.levels):
             raise RegionError(f"expected a level of 0 to {len(self.levels) - 1}, found {level}")
-        return self._stored[level - 1].read(region) if level else self._full.read(region, keep=keep)
+        if level:
+            return self._stored[level - 1].read(region)
+        return self._full.read(region, keep=keep) if self._original is None else self._original.read(region)
 
     def read_many(self, regions: Iterable[Region], level: int = 0) -> Iterator[Image]:
         """Read many regions as `read` does, on all cores; yield them in order, a bounded number ahead of the caller."""
@@ -189,6 +206,26 @@ class Decoder(Closing):
     def close(self) -> None:
         """Release the file."""
         self.container.close()
+
+    def _original_image(self) -> TiledImage:
+        """Return level 0 as the source stored it. Raises SettingsError if it cannot be read from the file."""
+        original = self.container.original
+        if original is None or original.grid is None:
+            reason = "the file keeps none" if original is None else "it can be restored, and no more (see restore)"
+            raise SettingsError(f"{self.path}: no pixels of the original: {reason}")
+        grid = original.grid
+        return TiledImage(
+            grid,
+            lambda column, row: self.container.original_tile(grid.index(column, row)),
+            self._cache,
+            name=-1,
+            threads=core_count,
+        )
+
+    def _why_not_bounded(self) -> str:
+        if self.is_bicubic:
+            return "bicubic cannot be corrected by it"
+        return "the file has none, it is not of tier bounded" if self._wants_enhancement else "it was not asked for"
 
     def _kind(self, column: int, row: int) -> int | None:
         """Return 1 for tissue and 0 for glass; None for a block of which no part can be made alone."""

@@ -10,6 +10,8 @@ import numpy as np
 
 from .decoder import Decoder
 from .errors import ContainerError, CorruptContainer, GeneratorError, Problem, UnknownGenerator
+from .format.reader import Container
+from .format.restoration import check_restored
 from .pixels.residual import Mode
 from .runtime.byte_source import Location
 from .runtime.parallel import ordered_map
@@ -35,6 +37,11 @@ def validate(
         container = decoder.container
 
         layer = container.enhancement
+        original, problems = None, list[Problem]()
+        try:
+            original = container.original
+        except CorruptContainer as error:
+            problems += error.problems
 
         def check(piece: tuple[int, int] | int | str) -> Sequence[Problem]:
             """Check a tile by level and index, one of the enhancement layer by index, an associated image by name."""
@@ -49,11 +56,20 @@ def validate(
                 return error.problems
             return ()
 
+        def check_segment(index: int) -> Sequence[Problem]:
+            """Check a segment of the original."""
+            try:
+                container.stored_segment(index)
+            except CorruptContainer as error:
+                return error.problems
+            return ()
+
         tiles = ((level, index) for level, grid in enumerate(container.grids) for index in range(grid.count))
         total = sum(grid.count for grid in container.grids) + len(container.manifest.associated)
-        problems: list[Problem] = []
         corrected = np.flatnonzero(layer.modes).tolist() if layer else []
         total += len(corrected)
+        segments = range(0 if original is None else original.count)
+        total += len(segments)
         pieces: Iterator[tuple[int, int] | int | str] = chain(tiles, corrected, container.manifest.associated)
         for done, found in enumerate(ordered_map(check, pieces, workers=decoder.threads), 1):
             problems += found
@@ -63,6 +79,13 @@ def validate(
                 f"{count} of {container.grids[0].count} tiles have other pixels here than they had at the encoder"
             )
             problems.append(Problem("base-mismatch", "level 0", sentence))
+        for done, found in enumerate(
+            ordered_map(check_segment, segments, workers=decoder.threads), total - len(segments)
+        ):
+            problems += found
+            progress(done + 1, total)
+        if deep and original is not None and not any(problem.code == "original-damaged" for problem in problems):
+            problems += _restoring(container, decoder.threads)
         try:
             container.regions()
         except CorruptContainer as error:
@@ -75,6 +98,15 @@ def validate(
             code = "generator-unknown" if isinstance(error, UnknownGenerator) else "generator-damaged"
             problems.append(Problem(code, "prediction.generator", str(error)))
     return problems
+
+
+def _restoring(container: Container, workers: int) -> Sequence[Problem]:
+    """Restore the original without keeping it; return what is wrong with it."""
+    try:
+        check_restored(container, workers=workers)
+    except CorruptContainer as error:
+        return error.problems
+    return ()
 
 
 def _check_enhancement(decoder: Decoder, index: int, *, deep: bool) -> None:

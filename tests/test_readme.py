@@ -75,7 +75,7 @@ def test_every_table_stands_on_a_page() -> None:
 @pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.name)
 def test_every_command_that_is_shown_exists_with_its_options(page: Path) -> None:
     commands = options()
-    shown = re.findall(r"(?:^|`)histocodec ([a-z]+)([^`\n#]*)", page.read_text(), re.MULTILINE)
+    shown = re.findall(r"(?:^|`)histocodec ([a-z-]+)([^`\n#]*)", page.read_text(), re.MULTILINE)
     assert shown
     for name, rest in shown:
         assert set(re.findall(r"--[a-z-]+", rest)) <= commands[name] | {"--help"}, (name, rest)

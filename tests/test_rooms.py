@@ -31,6 +31,7 @@ TOGETHER = {
     "cli/test_files.py": ("cli/tiers",),
     # Parts of a picture, or of a page.
     "comparison/test_pictures.py": ("comparison/heatmap", "comparison/sheet"),
+    "comparison/test_compare.py": ("comparison/exact",),
     "comparison/test_page.py": ("comparison/template",),
     "demo/test_synthetic.py": tuple(
         f"demo/synthetic/{name}"
@@ -41,6 +42,7 @@ TOGETHER = {
         f"encoder/{name}"
         for name in ("base_coding", "coded_slide", "contents", "extras", "job", "notes", "overhead", "plan", "report")
     ),
+    "encoder/test_kept_original.py": ("encoder/source_segments",),
     "encoder/test_enhance.py": ("encoder/block_floors", "encoder/blocks", "encoder/bounding"),
     "encoder/test_floor_budget.py": ("encoder/rest_loss",),
     "generators/test_downsamplers.py": ("generators/catalogue", "generators/network_resampler"),
@@ -55,7 +57,10 @@ TOGETHER = {
         "validation",
         *(
             f"format/{name}"
-            for name in ("associated", "bigtiff", "directories", "layers", "parts", "tiff_keywords", "writer")
+            for name in (
+                *("associated", "bigtiff", "directories", "layers", "parts", "tiff_keywords", "writer"),
+                *("original", "original_pixels", "original_writing"),
+            )
         ),
     ),
     "format/conformance/test_container_spec.py": ("format/manifest", "format/manifest_rules", "format/tags"),

@@ -22,7 +22,7 @@ from .options import (
     Tier,
     Verbose,
     Workers,
-    check_tier,
+    decoder_tier,
     location_argument,
     parsed_region,
     path_argument,
@@ -51,7 +51,10 @@ def decode_command(
     ] = None,
     tier: Annotated[
         Tier | None,
-        typer.Option(help="Stop early: base (nothing predicted), reconstructed (not enhanced). Default: all there is."),
+        typer.Option(
+            help="Stop early: base (nothing predicted), reconstructed (not enhanced); or go further: original, the "
+            "source's own pixels, where they are kept. Default: bounded, if the file is."
+        ),
     ] = None,
     generator: DecodingGenerator = None,
     models: Models = None,
@@ -73,12 +76,10 @@ def decode_command(
         raise typer.BadParameter(f"the output's name must end in .tif, .tiff, .png, .jpg or .jpeg, found {output}")
     if picture and compression is not None:
         raise typer.BadParameter("--compression is for a .tif: a .png is lossless, a .jpg is JPEG")
-    enhanced = tier in (None, "bounded")
     with (
         running(verbose, log, workers) as progress,
-        Decoder(file, generator=generator, device=device, enhancement=enhanced, models=models) as decoder,
+        Decoder(file, generator=generator, device=device, tier=decoder_tier(tier), models=models) as decoder,
     ):
-        check_tier(decoder, tier)
         if region == "bounds":
             scanned = scanned_part(decoder.manifest.slide.properties)
             part = None if scanned is None else Region(*scanned).clipped(decoder.levels[0])

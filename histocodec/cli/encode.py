@@ -126,6 +126,14 @@ def encode_command(
         TileCodec | None,
         typer.Option(help="Codec of the enhancement layer. Default: av1 for an av1 base, else jp2k."),
     ] = None,
+    keep_original: Annotated[
+        bool,
+        typer.Option(
+            "--keep-original",
+            help="Keep the slide's own file in it, smaller where it is JPEG: restore gives it back, byte for byte. "
+            "--ratio counts the rest.",
+        ),
+    ] = False,
     deidentify: Annotated[
         bool, typer.Option("--deidentify", help="Drop label, macro and every property that can carry identity.")
     ] = False,
@@ -173,6 +181,7 @@ def encode_command(
             rest_loss_db=rest_loss,
             enhancement_codec=enhancement,
             deidentify=deidentify,
+            keep_original=keep_original,
             seed=seed,
         )
         chosen = generator_for(source, settings, generator, device)

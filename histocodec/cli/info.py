@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from ..encoder import EncodeReport
 from ..format.descriptions import NOTICE, Rendition, floors_label
@@ -53,7 +54,10 @@ _OF_PREDICTIONS = ("ssim", "bicubic_psnr_db", "psnr_half_width_db", "colour_erro
 _OF_LAYERS = ("everything_psnr_db", "lowest_square_db", "square", "floors", "rest_loss_db", "without_enhancement")
 """Keys that have a value with an enhancement layer."""
 
-_LEFT_OUT = frozenset(_OF_PREDICTIONS + _OF_LAYERS)
+_OF_ORIGINALS = ("original_bytes", "bytes_without_original")
+"""Keys that have a value where the original is kept."""
+
+_LEFT_OUT = frozenset(_OF_PREDICTIONS + _OF_LAYERS + _OF_ORIGINALS)
 """Keys that are not shown to people when their value is None."""
 
 
@@ -62,7 +66,7 @@ def encode_info(report: EncodeReport) -> dict[str, object]:
     manifest = report.manifest
     facts: dict[str, object] = {
         "output": str(report.path),
-        **_sizes(manifest, report.size_bytes),
+        **_sizes(manifest, report.size_bytes, report.original_bytes),
         "base": _base(manifest),
         "downsampling": _downsampling(manifest),
         "level_0": Rendition(manifest).label,
@@ -77,7 +81,7 @@ def encode_info(report: EncodeReport) -> dict[str, object]:
 def container_info(container: Container) -> dict[str, object]:
     """Return the facts about a container, by the keys of `info --json`, from its manifest and directories alone."""
     manifest = container.manifest
-    slide, levels = manifest.slide, range(len(manifest.base.levels))
+    slide, levels, original = manifest.slide, range(len(manifest.base.levels)), _original(container)
     return {
         "file": str(container.path),
         "format": f"{manifest.format} {manifest.version}",
@@ -87,7 +91,7 @@ def container_info(container: Container) -> dict[str, object]:
         "mpp": slide.mpp,
         "objective_power": slide.objective_power,
         "vendor": slide.vendor,
-        **_sizes(manifest, container.size_bytes),
+        **_sizes(manifest, container.size_bytes, original["bytes"] if original else 0),
         "base": _base(manifest),
         "downsampling": _downsampling(manifest),
         "base_bytes": container.tile_bytes(0),
@@ -100,6 +104,8 @@ def container_info(container: Container) -> dict[str, object]:
         **_quality(manifest),
         "quality_map": None if container.quality_map is None else f"{int(container.quality_map.measured.sum())} blocks",
         "enhancement": _enhancement(container),
+        "original": original,
+        "source": _source(manifest),
         "lossy_history": [dataclasses.asdict(step) for step in slide.lossy_history],
         "associated_images": list(manifest.associated),
         "icc_profile_bytes": len(container.icc_profile) if container.icc_profile else None,
@@ -193,13 +199,15 @@ def render(facts: Mapping[str, object]) -> str:
     return "\n".join(lines)
 
 
-def _sizes(manifest: Manifest, size_bytes: int) -> dict[str, object]:
+def _sizes(manifest: Manifest, size_bytes: int, original_bytes: int) -> dict[str, object]:
     """Return the bytes of a container and their ratios to source and raw pixels."""
     slide = manifest.slide
     full_pixels = slide.size[0] * slide.size[1]
     return {
         "bytes": size_bytes,
         "source_bytes": slide.source_bytes,
+        "original_bytes": original_bytes or None,
+        "bytes_without_original": size_bytes - original_bytes if original_bytes else None,
         "ratio_to_source": round(slide.source_bytes / size_bytes, 3),
         "ratio_to_raw": round(3 * full_pixels / size_bytes, 3),
         "bits_per_full_pixel": round(8 * size_bytes / full_pixels, 6),
@@ -302,6 +310,27 @@ def _enhancement(container: Container) -> dict[str, object] | None:
         "regions_of_interest": len(regions.features) if regions else 0,
         "regions_counted_from": dict(zip("xy", stated.regions_origin, strict=True)) if stated.regions_origin else None,
     }
+
+
+def _original(container: Container) -> dict[str, Any] | None:
+    """Return how the original is kept; None for a file without one."""
+    original = container.original
+    if original is None:
+        return None
+    tiles = original.layer.tiles
+    return {
+        "bytes": original.total_bytes,
+        "segments": original.count,
+        "pixels": f"{tiles.codec} tiles of {tiles.side} px" if tiles else "none: it can be restored, and no more",
+    }
+
+
+def _source(manifest: Manifest) -> dict[str, object] | None:
+    """Return what a file states of its source; None if it states nothing."""
+    source = manifest.source
+    if source is None:
+        return None
+    return {"encoded": source.encoded, "files": [dataclasses.asdict(file) for file in source.files]}
 
 
 def _spread_text(value: Mapping[str, object]) -> str:

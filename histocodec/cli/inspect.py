@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from ..comparison.compare import compare
+from ..comparison.exact import KeptSource
 from ..decoder import Decoder
 from ..errors import SettingsError
 from ..format.origin import CORNER, Origin, bounds_corner
@@ -32,7 +33,7 @@ from .options import (
     Tier,
     Verbose,
     Workers,
-    check_tier,
+    decoder_tier,
     location_argument,
     path_argument,
     path_option,
@@ -79,16 +80,30 @@ def validate_command(
 
 def quality_command(
     file: Annotated[str, location_argument(help="A .hc.tif file, or its URL.")],
-    output: Annotated[Path, path_argument(help="The picture, .png.")],
+    output: Annotated[Path | None, path_argument(help="The picture, .png.")] = None,
+    exact: Annotated[
+        bool,
+        typer.Option("--exact", help="Measure every block of tissue against the original that the file keeps."),
+    ] = False,
     overwrite: Overwrite = False,
     workers: Workers = None,
     verbose: Verbose = False,
     log: Log = None,
+    as_json: Json = False,
 ) -> None:
-    """Draw the measured quality of a file over its slide, the worst blocks marked."""
-    if output.suffix.lower() != ".png":
+    """Draw the measured quality of a file over its slide, the worst blocks marked; or measure it exactly."""
+    if output is None and not exact:
+        raise typer.BadParameter("say where the picture goes, or --exact, which prints what it measures")
+    if output is not None and output.suffix.lower() != ".png":
         raise typer.BadParameter(f"the picture's name must end in .png, found {output}")
-    check_output(output, overwrite=overwrite, source=Path(file))
+    if output is not None:
+        check_output(output, overwrite=overwrite, source=Path(file))
+    if exact:
+        with running(verbose, log, workers) as progress, KeptSource(file) as source, Decoder(file) as decoder:
+            measured = compare(source, decoder, progress=stage(progress, "comparing"))
+        print_facts(measured.facts(), as_json)
+    if output is None:
+        return
     from ..comparison.heatmap import quality_picture  # imports matplotlib
 
     coded = io.BytesIO()
@@ -136,12 +151,9 @@ def compare_command(
         check_output(html, overwrite=overwrite, source=Path(file))
     with (
         running(verbose, log, workers) as progress,
-        Decoder(
-            file, generator=generator, device=device, enhancement=tier != "reconstructed", models=models
-        ) as decoder,
+        Decoder(file, generator=generator, device=device, tier=decoder_tier(tier), models=models) as decoder,
         open_source(slide, mpp=mpp, series=series, on_damage=_as_encoded(decoder)) as source,
     ):
-        check_tier(decoder, tier)
         comparison = compare(
             source,
             decoder,

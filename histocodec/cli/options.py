@@ -9,13 +9,12 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from ..decoder import Decoder
-from ..errors import SettingsError
+from ..format.entries import Tier as FileTier
 from ..geometry import Region
 from .info import printable, render
 
-Tier = Literal["base", "reconstructed", "bounded"]
-"""Extent of decoding: the base as stored, predicted, or corrected by the enhancement layer."""
+Tier = Literal["base", "reconstructed", "bounded", "original"]
+"""Extent of decoding: the base as stored, predicted, corrected by the enhancement layer, or the source's own pixels."""
 
 
 def path(text: str | Path) -> Path:
@@ -106,12 +105,6 @@ def print_json(value: object) -> None:
     typer.echo(text)
 
 
-def check_tier(decoder: Decoder, tier: Tier | None) -> None:
-    """Raise SettingsError if the enhancement layer is asked for and cannot be applied."""
-    if tier == "bounded" and not decoder.is_enhanced:
-        reason = (
-            "bicubic cannot be corrected by it"
-            if decoder.is_bicubic
-            else "the file has none, it is not of tier bounded"
-        )
-        raise SettingsError(f"{decoder.path}: no enhancement layer to apply: {reason}")
+def decoder_tier(tier: Tier | None) -> FileTier | None:
+    """Return how far a decoder goes for a tier of the command line; of a base nothing is predicted anyway."""
+    return None if tier == "base" else tier

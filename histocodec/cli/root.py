@@ -22,7 +22,7 @@ from .learn import train_command, tune_command
 from .models import models_app
 from .preview import preview_command
 from .running import Interrupted
-from .tiers import enhance_command, strip_command
+from .tiers import enhance_command, restore_command, strip_command, verify_source_command
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "encode": encode_command,
@@ -35,6 +35,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "compare": compare_command,
     "strip": strip_command,
     "enhance": enhance_command,
+    "restore": restore_command,
+    "verify-source": verify_source_command,
     "regions": regions_command,
     "demo": demo_command,
     "train": train_command,

@@ -27,7 +27,7 @@ from ..format.entries import (
     number_subifds,
 )
 from ..format.layers import EnhancementPieces, coded_quality_map
-from ..format.manifest import SOFTWARE, Manifest
+from ..format.manifest import Manifest
 from ..format.pieces import crc_table
 from ..format.writer import checksum_table, write_container
 from ..generators.catalogue import card_of, known_names
@@ -35,9 +35,11 @@ from ..pixels.downsample import BoxDownsampler
 from ..pixels.floors import square_side
 from ..pixels.tile_codecs import TileCodec
 from ..source import Source
+from ..version import software
 from .deidentify import deidentified_method, deidentified_properties
 from .enhance import CodedEnhancement
 from .job import Job
+from .kept_original import KeptOriginal
 from .measure import Measured
 
 _DICOM_METHOD: dict[TileCodec, str] = {"jp2k": "ISO_15444_1", "av1": "ISO_23000_22", "jpeg": "ISO_10918_1"}
@@ -59,6 +61,7 @@ def manifest_of(
     checksums: bytes,
     measured: Measured | None,
     enhancement: EnhancementLayer | None = None,
+    original: KeptOriginal | None = None,
 ) -> Manifest:
     """Return what the file states about itself.
 
@@ -66,25 +69,37 @@ def manifest_of(
     enhancement: as the layer will lie in the SubIFD after the other layers.
     """
     blocks = job.pyramid.blocks.shape
-    places = number_subifds(job.settings.codec, quality_map=measured is not None, enhancement=enhancement is not None)
+    places = number_subifds(
+        job.settings.codec,
+        quality_map=measured is not None,
+        enhancement=enhancement is not None,
+        original=original is not None,
+    )
     assert places.tissue_map is not None
     quality_map = None
     if measured is not None and places.quality_map is not None:
         sums = hashlib.sha256(crc_table([coded_quality_map(measured[1])])).hexdigest()
         quality_map = QualityMapLayer(places.quality_map, (blocks.width, blocks.height), sums)
+    layers = Layers(
+        Layer(places.tissue_map, (blocks.width, blocks.height)),
+        quality_map,
+        enhancement,
+        None if original is None else original.entry(places.original),
+    )
     return Manifest(
-        software=SOFTWARE,
-        tier="reconstructed" if enhancement is None else "bounded",
+        software=software(),
+        tier=layers.tier,
         slide=_slide_entry(job, tile_bytes),
         base=_base_entry(job, quality),
         prediction=PredictionEntry(
             _generator_entry(job),
             job.pyramid.blocks.side,
         ),
-        layers=Layers(Layer(places.tissue_map, (blocks.width, blocks.height)), quality_map, enhancement),
+        layers=layers,
         associated=tuple(image.name for image in job.extras.associated),
         checksums_sha256=hashlib.sha256(checksums).hexdigest(),
         quality=None if measured is None else measured[0],
+        source=job.tie,
     )
 
 
@@ -97,9 +112,10 @@ def write_contents(
     base_sums: NDArray[np.uint32],
     measured: Measured | None,
     enhancement: EnhancementPieces | None = None,
-) -> None:
-    """Write the container."""
-    write_container(
+    original: KeptOriginal | None = None,
+) -> int:
+    """Write the container; return its bytes without the original."""
+    return write_container(
         out,
         manifest,
         level_tiles=level_tiles,
@@ -111,6 +127,7 @@ def write_contents(
         associated=job.extras.associated,
         quality_map=None if measured is None else measured[1],
         enhancement=enhancement,
+        original=None if original is None else original.pieces,
     )
 
 

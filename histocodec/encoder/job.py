@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 
+from ..format.entries import SourceEntry
 from ..generators.predict import ReadBase
 from ..pixels.resampler import Generator
 from ..pixels.tile_coder import TileCoder
@@ -38,6 +39,8 @@ class Job:
     embed: bool | None
     """The user's wish for the generator's package; None leaves it to its size."""
     extras: Extras = field(default_factory=Extras)
+    tie: SourceEntry | None = None
+    """What the file states of the source's files; None for a source that is not on disk."""
 
     @classmethod
     def of(cls, plan: Plan, pyramid: UncodedPyramid, overview: CodedOverview, resources: Resources) -> Job:

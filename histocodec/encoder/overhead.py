@@ -17,6 +17,9 @@ from .measure import Measured
 _SLACK = 128
 """Bytes by which numbers in the manifest may be longer than those that stand in for them."""
 
+_ORIGINAL_STATED = 256
+"""Bytes that the manifest takes more with an original."""
+
 
 def overhead_bytes(job: Job, layer: tuple[EnhancementLayer, EnhancementPieces] | None = None) -> int:
     """Return the bytes of everything but the tiles, and a little slack.
@@ -34,7 +37,8 @@ def overhead_bytes(job: Job, layer: tuple[EnhancementLayer, EnhancementPieces] |
         counts.append(entry.tiles)
     manifest = manifest_of(job, 99.99, job.source.size.area // 10 + 1, checksums, measured, entry)
     write_contents(out, job, manifest, tiles, checksums, base_sums, measured, pieces)
-    return len(out.getvalue()) - sum(counts) + _SLACK
+    slack = _SLACK + (_ORIGINAL_STATED if job.settings.keep_original else 0)
+    return len(out.getvalue()) - sum(counts) + slack
 
 
 def _stand_in(job: Job) -> Measured | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -22,11 +23,13 @@ from .coded_pyramid import CodedOverview
 from .coded_slide import CodedSlide
 from .contents import checksums_of, enhancement_entry, manifest_of, write_contents
 from .job import Job
+from .kept_original import KeptOriginal
 from .measure import Measured, measure_prediction
 from .notes import notes_on
 from .plan import Plan, make_plan
 from .report import EncodeReport
 from .settings import EncodeSettings
+from .tie import SourceTie
 from .tint import with_source_colours
 from .tuned_generator import TissueBlocks, Tuner, tissue_blocks_of, with_tuned_generator
 from .uncoded_pyramid import UncodedPyramid
@@ -62,7 +65,9 @@ def encode(
     check_space(path, plan.scratch_bytes)
     # Closing a temporary file writes what it still buffers, so errors are caught around the stack.
     with writing_errors(path), ExitStack() as stack:
+        tie = stack.enter_context(SourceTie(source, deidentify=settings.deidentify))
         job = _scan(plan, path.parent, progress, stack)
+        job = dataclasses.replace(job, tie=tie.result())
         coded = stack.enter_context(code_base(job))
         if tuner is not None:
             coded = stack.enter_context(with_tuned_generator(coded, tuner))
@@ -73,7 +78,8 @@ def encode(
         else:
             coded = with_source_colours(coded)  # last of all: coding the tiles again would take it back
             measured = measure_prediction(coded.job, coded.base)
-        return _write(path, coded, measured, plan.notes, overwrite=overwrite)
+        original = stack.enter_context(KeptOriginal(coded.job)) if settings.keep_original else None
+        return _write(path, coded, measured, (*plan.notes, *tie.notes), original, overwrite=overwrite)
 
 
 @contextmanager
@@ -113,9 +119,18 @@ def _check_damage(source: Source) -> None:
 
 
 def _write(
-    path: Path, coded: CodedSlide, measured: Measured | None, notes: tuple[str, ...], *, overwrite: bool
+    path: Path,
+    coded: CodedSlide,
+    measured: Measured | None,
+    notes: tuple[str, ...],
+    original: KeptOriginal | None,
+    *,
+    overwrite: bool,
 ) -> EncodeReport:
-    """Write the file. Raises BudgetError if it comes out larger than its budget, OutputError."""
+    """Write the file, and prove that an original comes back from it before it gets its name.
+
+    Raises BudgetError if it comes out larger than its budget, OutputError.
+    """
     job, base, enhancement = coded.job, coded.base, coded.enhancement
     base_sums = base.decoded_sums(job.resources)
     checksums = checksums_of(job, base.levels, base_sums)
@@ -123,13 +138,16 @@ def _write(
     if enhancement is not None:
         layer = enhancement_entry(job, enhancement, coded.rest_loss, has_map=measured is not None)
         pieces = enhancement.pieces
-    manifest = manifest_of(job, base.quality, base.total_bytes, checksums, measured, layer)
+    manifest = manifest_of(job, base.quality, base.total_bytes, checksums, measured, layer, original)
     with atomic_output(path, overwrite=overwrite) as out:
-        write_contents(out, job, manifest, base.levels, checksums, base_sums, measured, pieces)
+        counted = write_contents(out, job, manifest, base.levels, checksums, base_sums, measured, pieces, original)
         size_bytes = out.seek(0, io.SEEK_END)
-        if job.budget_bytes is not None and size_bytes > job.budget_bytes:
+        if job.budget_bytes is not None and counted > job.budget_bytes:
             raise BudgetError(
-                job.budget_bytes, size_bytes, f"{path.name}: {size_bytes} bytes, only {job.budget_bytes} are allowed"
+                job.budget_bytes, counted, f"{path.name}: {counted} bytes, only {job.budget_bytes} are allowed"
             )
-    notes = (*notes, *coded.notes, *notes_on(job, manifest, path))
-    return EncodeReport(path, size_bytes, base.total_bytes, manifest, notes)
+        if original is not None:
+            out.flush()
+            original.check_written(out.name, path, job.resources)
+    notes = (*notes, *coded.notes, *notes_on(job, manifest, path), *(original.notes if original else ()))
+    return EncodeReport(path, size_bytes, base.total_bytes, manifest, notes, size_bytes - counted)

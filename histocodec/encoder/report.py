@@ -22,6 +22,8 @@ class EncodeReport:
     manifest: Manifest
     notes: tuple[str, ...]
     """Sentences that a user should read."""
+    original_bytes: int = 0
+    """Bytes of the file that the original takes, which the ratio asked for does not count; 0 without it."""
 
     @property
     def source_bytes(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -22,6 +23,7 @@ class PartialSource:
         self.path, self.mpp, self.objective_power = whole.path, whole.mpp, whole.objective_power
         self.vendor, self.background, self.icc_profile = whole.vendor, whole.background, whole.icc_profile
         self.properties, self.associated = whole.properties, whole.associated
+        self.files: tuple[Path, ...] = ()
         self.lossy_methods, self.size_bytes, self.notes = whole.lossy_methods, whole.size_bytes, whole.notes
 
     @property

@@ -83,6 +83,8 @@ class EncodeSettings:
     """Codec of the enhancement layer. None: `av1` for an AV1 base, else `jp2k`."""
     deidentify: bool = False
     """True keeps of the source's metadata what is known to identify nobody."""
+    keep_original: bool = False
+    """True keeps the source's files in the file, to be restored byte for byte. The ratio counts the rest."""
     seed: int = 0
     """Seed of every random choice: tiles for rate control, blocks to measure."""
     workers: int = field(default_factory=core_count)
@@ -116,6 +118,11 @@ class EncodeSettings:
             QUALITY_SCALES[self.codec].check(self.quality, of_tile=False)
         if self.verify not in ("sample", "all", "none"):
             raise SettingsError(f"verify must be sample, all or none, found {self.verify}")
+        if self.keep_original and self.deidentify:
+            raise SettingsError(
+                "keep_original with deidentify: the original is the scanner's own file, with label, names and dates in "
+                "it; de-identify the slide first, or do without the one or the other"
+            )
         if self.workers < 1 or self.verify_blocks < 1:
             raise SettingsError("workers and verify_blocks must be at least 1")
 

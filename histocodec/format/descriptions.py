@@ -18,6 +18,9 @@ RECONSTRUCTION = "reconstruction"
 OTHER_BASE = "from a base whose pixels are not those that its encoder measured, since a codec library rounds otherwise"
 """The clause of what was decoded where `Container.base_differs`."""
 
+ORIGINAL = "the pixels of the source as it stored them"
+"""The clause of pixels that are no reconstruction."""
+
 _PREFIX = "Aperio-compatible histocodec"
 _IN_APERIOS_ORDER = "Aperio compatible histocodec"
 """Prefix of files in Aperio's order: at the space tifffile and tiffslide take the second directory for the thumbnail,
@@ -40,10 +43,17 @@ class Rendition:
     """True if the enhancement layer is applied, if the file has one."""
     other_base: bool = False
     """True if the base has other pixels than it had at the encoder."""
+    original: bool = False
+    """True if full pixels are those of the source, and nothing is reconstructed."""
 
     @property
     def label(self) -> str:
-        """`reconstructed by NAME DIGEST`, by the generator in use, and from which base if it is not the encoder's."""
+        """`reconstructed by NAME DIGEST`, by the generator in use, and from which base if it is not the encoder's.
+
+        Of an original that it is one.
+        """
+        if self.original:
+            return f"original: {ORIGINAL}"
         generator = self.manifest.prediction.generator
         name, digest = generator.name, generator.digest
         if self.bicubic:
@@ -54,7 +64,7 @@ class Rendition:
     def enhancement_labels(self) -> list[str]:
         """One clause on the enhancement layer, applied or not, and its promises; none for a file without a layer."""
         layer = self.manifest.layers.enhancement
-        if layer is None:
+        if layer is None or self.original:
             return []
         if not self.enhanced:
             return ["without the file's enhancement layer"]
@@ -63,6 +73,8 @@ class Rendition:
     @property
     def quality_label(self) -> str:
         """The measured quality in one clause."""
+        if self.original:
+            return "that of the source"
         quality, layer = self.manifest.quality, self.manifest.layers.enhancement
         if layer is not None and self.enhanced and not self.bicubic and layer.psnr_db is not None:
             return _enhanced_quality(layer)
@@ -76,6 +88,11 @@ class Rendition:
             f"{'worst' if quality.complete else 'lowest of these'} "
             f"{quality.psnr_db.worst:.2f} dB, mean SSIM {quality.ssim.mean:.3f}"
         )
+
+    @property
+    def history(self) -> str:
+        """The lossy history of full pixels: an original's lacks the file's own step."""
+        return history_label(self.manifest, own_step=not self.original)
 
     def description(
         self,
@@ -93,14 +110,16 @@ class Rendition:
         has_thumbnail: True if the second directory is a thumbnail.
         """
         manifest = self.manifest
+        history = history_label(manifest)
         if downsample < manifest.base.scale:
+            history = self.history
             what = [self.label, *self.enhancement_labels, self.quality_label]
         else:
             made = manifest.base.downsampling
             what = [f"the stored base, {f'made from the slide by {made.name}' if made else 'averaged from the slide'}"]
             if self.other_base and downsample == manifest.base.scale:
                 what.append(OTHER_BASE)
-        text = "; ".join([*what, f"{history_label(manifest)}, then written as {written_as}", NOTICE, region])
+        text = "; ".join([*what, f"{history}, then written as {written_as}", NOTICE, region])
         prefix = _IN_APERIOS_ORDER if has_thumbnail else _PREFIX
         scanned = () if bounds is None else (bounds.x, bounds.y, bounds.width, bounds.height)
         kept = "".join(f"|openslide.{name} = {value}" for name, value in zip(BOUNDS, scanned, strict=False))
@@ -137,9 +156,13 @@ def floors_label(layer: EnhancementLayer) -> list[str]:
     ]
 
 
-def history_label(manifest: Manifest) -> str:
-    """Return the lossy history, oldest first. A file may say anything there: it is made harmless, and kept short."""
-    return "lossy history: " + _harmless("; ".join(map(_step, manifest.slide.lossy_history)))[:_LONGEST_HISTORY]
+def history_label(manifest: Manifest, *, own_step: bool = True) -> str:
+    """Return the lossy history, oldest first. A file may say anything there: it is made harmless, and kept short.
+
+    own_step: False leaves out the step that made the file.
+    """
+    steps = manifest.slide.lossy_history if own_step else manifest.slide.lossy_history[:-1]
+    return "lossy history: " + (_harmless("; ".join(map(_step, steps)))[:_LONGEST_HISTORY] or "none that is known")
 
 
 def _step(step: LossyStep) -> str:
@@ -202,6 +225,12 @@ def is_stored_description(description: str) -> bool:
 def enhancement_description(manifest: Manifest) -> str:
     """Return the ImageDescription of the enhancement layer."""
     return f"histocodec enhancement layer: corrects what is {Rendition(manifest).label}; {NOTICE}"
+
+
+def original_description(manifest: Manifest) -> str:
+    """Return the ImageDescription of the original."""
+    width, height = manifest.slide.size
+    return f"histocodec original: {width}x{height}, {ORIGINAL}"
 
 
 def associated_description(manifest: Manifest, name: str, width: int, height: int) -> str:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from ..pixels.tile_codecs import TileCodec
 from .strict_json import MAX_WHOLE, Above, OneOf, Pattern, Range
-from .tags import MAX_COLOUR, MAX_HALO, MAX_SIDE, MAX_SUBIFDS
+from .tags import MAX_COLOUR, MAX_FILE_NAME, MAX_HALO, MAX_SIDE, MAX_SUBIFDS, MAX_TILE_SIDE
 
 OVERVIEW_CODEC: dict[TileCodec, TileCodec] = {"jp2k": "jp2k", "av1": "jp2k", "jpeg": "jpeg"}
 """Codec of the reduced levels, by that of the base."""
@@ -25,12 +25,24 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+ -]{0,63}")
 
 LICENCE = re.compile(r"[ -~]{1,200}")
 """Licences of weights: a name such as `CC BY 4.0`, or a sentence."""
+_PART = r"(?!\.\.?(?:/|$))[^\x00-\x1f\x7f/\\\\:]{1,255}"
+FILE_NAME = re.compile(rf"(?=.{{1,{MAX_FILE_NAME}}}$){_PART}(?:/{_PART}){{0,15}}")
+"""Names of files, relative to the folder of the first one: none can lead out of it, on any system."""
 
 _SHA256 = "[0-9a-f]{64}"
 _DIGEST = f"sha256:{_SHA256}"
 
+Tier = Literal["reconstructed", "bounded", "original"]
+"""How far a file goes: to the prediction, to what the enhancement layer makes of it, or to the source itself."""
+
 Name = Annotated[str, Pattern(NAME.pattern, "1 to 64 letters, digits, spaces and ._+-")]
 Sha256 = Annotated[str, Pattern(_SHA256, "64 hexadecimal digits")]
+FileName = Annotated[str, Pattern(FILE_NAME.pattern, "1 to 16 parts of a path, none of them . or .., without \\ and :")]
+Moment = Annotated[
+    str,
+    Pattern(r"[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-6][0-9]Z", "a moment like 2026-02-28T09:30:00Z"),
+]
+"""Year to second, of UTC."""
 Digest = Annotated[str, Pattern(_DIGEST, "sha256: and 64 hexadecimal digits")]
 GeneratorDigest = Annotated[
     str,
@@ -66,6 +78,28 @@ class LossyStep:
     """Uncompressed 24-bit bytes of the full-resolution slide over compressed bytes; None if unknown."""
     derivation: str
     """The step in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """One of the files that the slide was encoded from."""
+
+    bytes: Count
+    sha256: Sha256
+    """Hexadecimal SHA-256 of the whole file."""
+    name: FileName | None = None
+    """Name, relative to the folder of the first file; None if it must not be said, or cannot."""
+    modified: Moment | None = None
+    """Moment of its last change; None if it must not be said."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceEntry:
+    """The tie to the source: what it was, to the bit, and when it was encoded."""
+
+    encoded: Moment
+    files: tuple[SourceFile, ...]
+    """The file that was opened, then the others by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +283,37 @@ class EnhancementLayer:
     """Full pixels from the slide's corner to the point that the regions were counted from as they were given."""
 
 
+OriginalCodec = Literal["jpeg", "jp2k", "deflate", "lzw", "none"]
+"""Codec of the source's own tiles."""
+
+
+@dataclass(frozen=True, slots=True)
+class OriginalTiles:
+    """The tiles of the source's finest level, as they can be read out of the original."""
+
+    side: Annotated[int, Range(1, MAX_TILE_SIDE)]
+    """Pixels a side of a tile."""
+    codec: OriginalCodec
+    colour: Literal["rgb", "ycbcr"]
+    """Colours of the codestream. JPEG decoders turn `ycbcr` into RGB themselves."""
+    predictor: bool
+    """True if each sample of a row is stored less the one before it: TIFF's predictor 2."""
+
+
+@dataclass(frozen=True, slots=True)
+class OriginalLayer:
+    """The source's files, whole, in segments; see `format.original`."""
+
+    subifd: SubIfd
+    checksums_sha256: Sha256
+    """Hexadecimal SHA-256 of the layer's own checksum table."""
+    tiles: OriginalTiles | None = None
+    """The finest level as pixels; None if the files can be restored and no more."""
+
+
+AnyLayer = Layer | QualityMapLayer | EnhancementLayer | OriginalLayer
+
+
 @dataclass(frozen=True, slots=True)
 class Layers:
     """The layers beside the base. A reader that does not know one leaves it alone."""
@@ -256,11 +321,20 @@ class Layers:
     tissue_map: Layer | None = None
     quality_map: QualityMapLayer | None = None
     enhancement: EnhancementLayer | None = None
+    original: OriginalLayer | None = None
 
     @property
-    def present(self) -> tuple[Layer | QualityMapLayer | EnhancementLayer, ...]:
+    def present(self) -> tuple[AnyLayer, ...]:
         """The layers that the file has."""
-        return tuple(layer for layer in (self.tissue_map, self.quality_map, self.enhancement) if layer is not None)
+        every = (self.tissue_map, self.quality_map, self.enhancement, self.original)
+        return tuple(layer for layer in every if layer is not None)
+
+    @property
+    def tier(self) -> Tier:
+        """How far a file with these layers goes."""
+        if self.original is not None:
+            return "original"
+        return "reconstructed" if self.enhancement is None else "bounded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,21 +374,27 @@ class SubIfds:
     tissue_map: int | None
     quality_map: int | None
     enhancement: int | None
+    original: int | None = None
 
     @property
     def count(self) -> int:
-        """Number of SubIFDs."""
+        """Number of SubIFDs but for the original's, which is written behind all others."""
         return sum(place is not None for place in (self.base, self.tissue_map, self.quality_map, self.enhancement))
 
 
 def number_subifds(
-    codec: TileCodec, *, tissue_map: bool = True, quality_map: bool = False, enhancement: bool = False
+    codec: TileCodec,
+    *,
+    tissue_map: bool = True,
+    quality_map: bool = False,
+    enhancement: bool = False,
+    original: bool = False,
 ) -> SubIfds:
     """Return where a writer puts an AV1 base, which other readers cannot show, and the layers that are there.
 
     codec: that of the base.
     """
-    present = (codec == "av1", tissue_map, quality_map, enhancement)
+    present = (codec == "av1", tissue_map, quality_map, enhancement, original)
     return SubIfds(*(sum(present[:place]) if there else None for place, there in enumerate(present)))
 
 

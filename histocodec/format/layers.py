@@ -45,7 +45,7 @@ def read_tissue_map(
             raise Damaged("the file has a checksum for it, but its manifest does not name it")
         return np.broadcast_to(np.uint8(1), (rows, columns))
     directory = sub_directory(first, layer.subifd, read_at)
-    _check(
+    check_tags(
         directory,
         {
             Tag.ImageWidth: columns,
@@ -73,7 +73,7 @@ def read_quality_map(layer: QualityMapLayer, first: Directory, read_at: ReadAt, 
     """Return the stored map. Raises Damaged if it is not the one that was written."""
     directory = sub_directory(first, layer.subifd, read_at)
     columns, rows = layer.size
-    _check(
+    check_tags(
         directory,
         {
             Tag.ImageWidth: columns,
@@ -83,7 +83,7 @@ def read_quality_map(layer: QualityMapLayer, first: Directory, read_at: ReadAt, 
             Tag.BitsPerSample: (16,) * MAP_CHANNELS,
         },
     )
-    (checksum,) = _checksums(directory, 1, layer.checksums_sha256).tolist()
+    (checksum,) = layer_checksums(directory, 1, layer.checksums_sha256).tolist()
     expected = 2 * MAP_CHANNELS * columns * rows
     values = decompressed(_strip(directory, checksum, read_at, size_bytes), expected)
     if len(values) != expected:
@@ -169,7 +169,7 @@ def read_enhancement(
     grid = Grid(Size(*layer.size), tile)
     count = grid.count
     directory = sub_directory(first, layer.subifd, read_at)
-    _check(
+    check_tags(
         directory,
         {
             Tag.ImageWidth: layer.size[0],
@@ -187,7 +187,7 @@ def read_enhancement(
         raise Damaged(f"expected {count} tile modes of 0 to {max(Mode)}")
     sums = directory.data(Tag.PredictionChecksums, 4 * count) or b""
     regions = directory.data(Tag.Regions, MAX_REGIONS_BYTES)
-    table = _checksums(directory, count + 3, layer.checksums_sha256)
+    table = layer_checksums(directory, count + 3, layer.checksums_sha256)
     if [zlib.crc32(piece) for piece in (mode_bytes, sums, regions or b"")] != table[count:].tolist():
         raise Damaged("its modes, prediction checksums or regions changed since they were written")
     modes: NDArray[np.uint8] = np.frombuffer(mode_bytes, np.uint8)
@@ -216,7 +216,7 @@ def read_enhancement(
 # ------------------------------------------------------------------------------------------------------------ common
 
 
-def _check(directory: Directory, expected: Mapping[Tag, int | tuple[int, ...]]) -> None:
+def check_tags(directory: Directory, expected: Mapping[Tag, int | tuple[int, ...]]) -> None:
     """Raise Damaged if a tag of a layer's directory does not hold what is expected."""
     for sentence in mismatches(directory, expected):
         raise Damaged(sentence)
@@ -228,7 +228,7 @@ def _strip(directory: Directory, checksum: int, read_at: ReadAt, size_bytes: int
     return checked(read_at(directory.number(Tag.StripOffsets), length), checksum)
 
 
-def _checksums(directory: Directory, count: int, sha256: str) -> NDArray[np.uint32]:
+def layer_checksums(directory: Directory, count: int, sha256: str) -> NDArray[np.uint32]:
     """Return the layer's own table. Raises Damaged if it is not the one that the manifest names."""
     data = directory.data(Tag.Checksums, 4 * count)
     if data is None or len(data) != 4 * count or hashlib.sha256(data).hexdigest() != sha256:

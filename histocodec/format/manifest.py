@@ -8,25 +8,36 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from ..errors import HistocodecError
-from ..version import __version__
-from .entries import BaseEntry, Layers, Name, PredictionEntry, QualityEntry, Sha256, SlideEntry, SubIfds
+from .entries import (
+    BaseEntry,
+    Layers,
+    Name,
+    PredictionEntry,
+    QualityEntry,
+    Sha256,
+    SlideEntry,
+    SourceEntry,
+    SubIfds,
+    Tier,
+)
 from .manifest_rules import (
     associated_problems,
     base_problems,
     layer_problems,
+    original_problems,
     prediction_problems,
     quality_problems,
     slide_problems,
+    source_problems,
 )
 from .strict_json import JsonError, load_json, parsed
 from .tags import MAX_JSON_BYTES
 
 FORMAT = "histocodec"
 VERSION = 1
-SOFTWARE = f"histocodec {__version__}"
 
 KNOWN_FEATURES: frozenset[str] = frozenset()
 """Features that a file may list under `requires` and that this version understands: none so far."""
@@ -49,6 +60,11 @@ _LEFT_OUT = (
     "tissue_psnr_db",
     "rest_loss_db",
     "regions_origin",
+    "original",
+    "tiles",
+    "source",
+    "name",
+    "modified",
 )
 """Keys that are not written if they are null."""
 
@@ -71,8 +87,8 @@ class Manifest:
 
     software: str
     """Name and version of the program that wrote the file."""
-    tier: Literal["reconstructed", "bounded"]
-    """`bounded` if the file has an enhancement layer."""
+    tier: Tier
+    """`original` if the file has the original, else `bounded` if it has an enhancement layer."""
     slide: SlideEntry
     base: BaseEntry
     prediction: PredictionEntry
@@ -83,6 +99,8 @@ class Manifest:
     """Hexadecimal SHA-256 of the checksum table (tag 65303)."""
     quality: QualityEntry | None = None
     """Measured fidelity of the prediction; None if nothing was measured."""
+    source: SourceEntry | None = None
+    """The tie to the source's files; None in a file that was not made of any."""
     requires: tuple[str, ...] = ()
     """Features without which the file must not be decoded."""
     format: str = field(default=FORMAT)
@@ -96,15 +114,20 @@ class Manifest:
     @property
     def subifds(self) -> SubIfds:
         """Positions of base and layers among the SubIFDs."""
-        layers = (self.layers.tissue_map, self.layers.quality_map, self.layers.enhancement)
+        named = self.layers
+        layers = (named.tissue_map, named.quality_map, named.enhancement, named.original)
         return SubIfds(self.base.subifd, *(None if layer is None else layer.subifd for layer in layers))
 
     def to_json(self) -> bytes:
         """Return UTF-8 JSON, keys sorted, no insignificant space: the same manifest gives the same bytes."""
         tables = dataclasses.asdict(self)
-        generator, measured = tables["prediction"]["generator"], tables["quality"] or {}
-        enhancement = tables["layers"]["enhancement"] or {}
-        for table in (tables["slide"], tables["base"], generator, measured, enhancement):
+        layers, generator = tables["layers"], tables["prediction"]["generator"]
+        files = (tables["source"] or {"files": ()})["files"]
+        for table in (
+            tables,
+            *(tables["slide"], tables["base"], generator, tables["quality"] or {}),
+            *(layers, layers["enhancement"] or {}, layers["original"] or {}, *files),
+        ):
             for key in [key for key in _LEFT_OUT if table.get(key, 0) is None]:
                 del table[key]
         text = json.dumps(tables, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
@@ -134,9 +157,11 @@ class Manifest:
         slide, base, prediction = self.slide, self.base, self.prediction
         return [
             *slide_problems(slide),
+            *source_problems(slide, self.source),
             *base_problems(slide, base),
             *prediction_problems(base, prediction),
             *layer_problems(self.tier, slide, base, prediction, self.layers),
+            *original_problems(self.source, self.layers),
             *quality_problems(slide, base, prediction, self.quality),
             *associated_problems(self.associated),
         ]

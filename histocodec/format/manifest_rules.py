@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .entries import BaseEntry, Layers, PredictionEntry, QualityEntry, SlideEntry, level_sizes
+from .entries import BaseEntry, Layers, PredictionEntry, QualityEntry, SlideEntry, SourceEntry, level_sizes
 from .tags import MAX_ASSOCIATED
 
 Problems = Iterator[tuple[str, str]]
@@ -29,6 +29,38 @@ def slide_problems(slide: SlideEntry) -> Problems:
     for place in slide.damaged or ():
         if place[0] + place[2] > width or place[1] + place[3] > height:
             yield "slide.damaged", f"expected a place within {width} x {height} px, found {place}"
+
+
+def source_problems(slide: SlideEntry, source: SourceEntry | None) -> Problems:
+    """Check that the source's files are those that were weighed, and that what identifies them is gone if it must."""
+    if source is None:
+        return
+    total = sum(file.bytes for file in source.files)
+    if not source.files or total != slide.source_bytes:
+        yield "source.files", f"expected files of {slide.source_bytes} bytes together, found {total}"
+    if slide.deidentified and any(file.name is not None or file.modified is not None for file in source.files):
+        yield "source.files", "names and dates of files in a file that says to be de-identified"
+    names = [file.name.casefold() for file in source.files if file.name is not None]
+    folders = {name[:at] for name in names for at, character in enumerate(name) if character == "/"}
+    if len(set(names)) != len(names) or folders & set(names):
+        yield "source.files", "two files of one name, as some systems see them, or a file and a folder"
+
+
+def original_problems(source: SourceEntry | None, layers: Layers) -> Problems:
+    """Check that the files of an original are known; several have to have names."""
+    if layers.original is None:
+        return
+    tiles = layers.original.tiles
+    if tiles is not None:
+        is_lossy = tiles.codec in ("jpeg", "jp2k")
+        if tiles.predictor and is_lossy:
+            yield "layers.original.tiles.predictor", f"expected none with {tiles.codec}"
+        if tiles.colour == "ycbcr" and not is_lossy:
+            yield "layers.original.tiles.colour", f"expected rgb with {tiles.codec}"
+    if source is None:
+        yield "layers.original", "an original without the files that it gives back"
+    elif len(source.files) > 1 and any(file.name is None for file in source.files):
+        yield "layers.original", "several files, and one of them without a name"
 
 
 def base_problems(slide: SlideEntry, base: BaseEntry) -> Problems:
@@ -65,8 +97,8 @@ def layer_problems(
         if layer and layer.size != (columns, rows):
             yield f"layers.{name}.size", f"expected a pixel a block, {columns} x {rows}"
     enhancement = layers.enhancement
-    if (tier == "bounded") != (enhancement is not None):
-        yield "tier", '"bounded" goes with an enhancement layer, and only with it'
+    if tier != layers.tier:
+        yield "tier", f'expected "{layers.tier}" with these layers'
     if enhancement is not None:
         if enhancement.size != slide.size:
             yield "layers.enhancement.size", "expected that of the slide, {} x {}".format(*slide.size)

@@ -18,6 +18,7 @@ from ..pixels.residual import Mode
 from ..pixels.tile_codecs import TileError, decode_tile
 from ..runtime.byte_source import LocalFile, Location, byte_source
 from ..runtime.closing import Closing
+from .original import StoredOriginal, read_original
 from .parts import read_parts
 from .pieces import Damaged, image_crc32
 from .tags import MAX_PACKAGE_BYTES, Tag
@@ -76,6 +77,7 @@ class Container(Closing):
         """Fidelity of the prediction alone, measured when the file was made; None if it is not in the file."""
         self.enhancement = parts.enhancement
         """The tiles that correct the prediction; None in a file without."""
+        self._original: StoredOriginal | None = None
 
     @property
     def location(self) -> Path | str:
@@ -150,6 +152,41 @@ class Container(Closing):
         assert layer is not None
         mode, side = Mode(int(layer.modes[index])), layer.grid.side
         return self._sound("tile-damaged", f"enhancement tile {index}", lambda: layer.coder.decode(data, mode, side))
+
+    @property
+    def original(self) -> StoredOriginal | None:
+        """The source's files, whole; None in a file without. Read when it is first asked for: no other tier needs it.
+
+        Raises CorruptContainer.
+        """
+        if self._original is None and self.manifest.layers.original is not None:
+            self._original = self._sound("original-damaged", "original", self._read_original)
+        return self._original
+
+    def _read_original(self) -> StoredOriginal:
+        layer, source = self.manifest.layers.original, self.manifest.source
+        assert layer is not None
+        assert source is not None
+        size = Size(*self.manifest.slide.size)
+        return read_original(layer, source, size, self._parts.first, self._source.read_at, self.size_bytes)
+
+    def original_segment(self, index: int) -> bytes:
+        """Return the bytes of the source that a segment of the original stands for. Raises CorruptContainer."""
+        original = self.original
+        assert original is not None
+        return self._sound("original-damaged", "original", lambda: original.segment(index))
+
+    def stored_segment(self, index: int) -> bytes:
+        """Return a segment of the original as it is stored. Raises CorruptContainer if that changed."""
+        original = self.original
+        assert original is not None
+        return self._sound("original-damaged", f"original segment {index}", lambda: original.pieces.data(index))
+
+    def original_tile(self, index: int) -> Image:
+        """Return a tile of the source's finest level, (side, side, 3) uint8 RGB. Raises CorruptContainer."""
+        original = self.original
+        assert original is not None
+        return self._sound("original-damaged", "original", lambda: original.tile(index))
 
     def regions(self) -> RegionsOfInterest | None:
         """Return the regions of interest that the file was encoded with, or None. Raises CorruptContainer."""

@@ -37,6 +37,8 @@ class Tag(enum.IntEnum):
     Regions = 65305
     PredictionChecksums = 65306
     BaseChecksums = 65307
+    OriginalSegments = 65308
+    OriginalData = 65309
 
 
 RGB, YCBCR = 2, 6
@@ -47,6 +49,9 @@ CENTIMETRE = 3
 COMPRESSION: dict[TileCodec, int] = {"jp2k": 33005, "av1": 65310, "jpeg": 7}
 """TIFF compression of the base tiles. 33005: JPEG 2000 as Aperio writes it; TIFF has no number for AV1."""
 COMPRESSION_ZSTD = 50000
+COMPRESSION_JPEG_XL = 50002
+COMPRESSION_MIXED = 65311
+"""Of an original's tiles that are stored in several ways: its segments say which, and other readers pass it over."""
 COMPRESSION_JPEG = COMPRESSION["jpeg"]
 
 MAX_SIDE = 1 << 22
@@ -64,6 +69,14 @@ MAX_DESCRIPTION_BYTES = 1 << 16
 MAX_ASSOCIATED_PIXELS = 1 << 26
 MAX_ASSOCIATED_SIDE = 65535
 MAX_ASSOCIATED_BYTES = 64 << 20
+MAX_SEGMENTS = 1 << 24
+MAX_SEGMENT_BYTES = 16 << 20
+"""Bytes of the source that one segment stands for, and that it may take."""
+MAX_JPEG_HEADERS = 255
+MAX_JPEG_HEADER_BYTES = 65535
+MAX_FILE_NAME = 1000
+MAX_TILE_SIDE = 1 << 12
+"""Pixels a side of a tile of the source that can be read out of the original."""
 
 PROBLEM_CODES: dict[str, str] = {
     "not-bigtiff": "not a little-endian BigTIFF, or its directories cannot be followed",
@@ -82,6 +95,7 @@ PROBLEM_CODES: dict[str, str] = {
     "associated-damaged": "an associated image is not the one that was written, or cannot be decoded",
     "quality-map-damaged": "the quality map is missing, is not the one that was written, or cannot be decoded",
     "enhancement-damaged": "the enhancement layer's directory contradicts the manifest, or its own checksums",
+    "original-damaged": "the original is not the one that was written, or does not give the source's files back",
     "icc-profile-damaged": "the ICC profile is not the one that was written",
     "generator-damaged": "the generator is not the one that the manifest names, or cannot be built from its package",
     "prediction-mismatch": "a residual corrects other pixels than this decoder predicts, or such as no file defines",

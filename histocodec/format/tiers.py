@@ -1,6 +1,6 @@
-"""Tiers of one file: the enhancement layer taken off, and put back, without decoding anything.
+"""Tiers of one file: the original and the enhancement layer taken off, and put back, without decoding anything.
 
-An archive keeps the bounded file and sends the small one; whoever has both halves has the whole, byte for byte.
+An archive keeps the whole file and sends the small one; whoever has both halves has the whole, byte for byte.
 """
 
 from __future__ import annotations
@@ -9,30 +9,49 @@ import dataclasses
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 from ..errors import PairMismatch, SettingsError
 from ..runtime.files import atomic_output, check_output
 from ..runtime.progress import StageProgress, silent
 from .associated import stored_associated
-from .entries import Layers, number_subifds
+from .entries import Layers, Tier, number_subifds
 from .layers import EnhancementPieces
 from .manifest import Manifest
+from .original import OriginalPieces
 from .reader import Container
 from .writer import write_container
 
+_RANK: dict[Tier, int] = {tier: rank for rank, tier in enumerate(get_args(Tier))}
 
-def strip(path: str | Path, output: str | Path, *, overwrite: bool = False, progress: StageProgress = silent) -> int:
-    """Write the file without its enhancement layer, atomically; return the bytes of what was written.
 
-    Everything else stays as it is: base, generator, quality map, labels. Raises SettingsError for a file without such a
-    layer, ContainerError for a damaged one, OutputError.
+def strip(
+    path: str | Path,
+    output: str | Path,
+    tier: Tier | None = None,
+    *,
+    overwrite: bool = False,
+    progress: StageProgress = silent,
+) -> int:
+    """Write the file without the layers above a tier, atomically; return the bytes of what was written.
+
+    tier: what is left: `reconstructed`, without the enhancement layer, or `bounded`, with it. None: the next lower one.
+    Everything else stays as it is: base, generator, quality map, labels. Raises SettingsError for a file that has
+    nothing above that tier, or does not reach it, ContainerError for a damaged one, OutputError.
     """
     path, output = Path(path), Path(output)
     check_output(output, overwrite=overwrite, source=path)
     with Container(path) as container:
-        if container.enhancement is None:
-            raise SettingsError(f"{path} has no enhancement layer: it is of tier {container.manifest.tier} already")
-        return _rewritten(container, without_enhancement(container.manifest), None, output, overwrite, progress)
+        found = container.manifest
+        if tier is None:
+            tier = stripped(found, "bounded").tier if found.tier == "original" else "reconstructed"
+        manifest = stripped(found, tier)
+        if manifest.layers.tier != tier:
+            raise SettingsError(f"{path} has no enhancement layer: without the original it is of tier reconstructed")
+        if manifest.tier == found.tier:
+            raise SettingsError(f"{path} has nothing above tier {tier}: it is of tier {found.tier} already")
+        enhancement = container if manifest.layers.enhancement is not None else None
+        return _rewritten(container, manifest, enhancement, None, output, overwrite, progress)
 
 
 def enhance(
@@ -43,30 +62,37 @@ def enhance(
     overwrite: bool = False,
     progress: StageProgress = silent,
 ) -> int:
-    """Put the enhancement layer of `full` on `small`, atomically; return the bytes of what was written.
+    """Put the layers of `full` that `small` lacks on it, atomically; return the bytes of what was written.
 
     small: a file as `strip` makes it of `full`, or of another file with the very same base. A stripped file and the one
-    that it was made of give that one, byte for byte. Raises SettingsError if `small` has a layer already or `full`
-    has none, PairMismatch if they are not of one encoding, ContainerError, OutputError.
+    that it was made of give that one, byte for byte. Raises SettingsError if `full` has no layer that `small` has not,
+    PairMismatch if they are not of one encoding, ContainerError, OutputError.
     """
     small, full, output = Path(small), Path(full), Path(output)
     check_output(output, overwrite=overwrite, source=small)
     check_output(output, overwrite=overwrite, source=full)
     with Container(small) as receiver, Container(full) as donor:
-        if receiver.enhancement is not None:
-            raise SettingsError(f"{small} has an enhancement layer already")
-        if donor.enhancement is None:
-            raise SettingsError(f"{full} has no enhancement layer to give")
-        found, expected = renumbered(receiver.manifest), without_enhancement(donor.manifest)
+        given = donor.manifest
+        if _RANK[given.tier] <= _RANK[receiver.manifest.tier]:
+            raise SettingsError(
+                f"{full} has no layer to give: it is of tier {given.tier}, and {small} of {receiver.manifest.tier}"
+            )
+        found, expected = renumbered(receiver.manifest), stripped(given, receiver.manifest.tier)
         if found != expected:
             raise PairMismatch(full, small, _first_difference(found, expected))
-        return _rewritten(receiver, renumbered(donor.manifest), donor, output, overwrite, progress)
+        enhancement = donor if given.layers.enhancement is not None else None
+        original = donor if given.layers.original is not None else None
+        return _rewritten(receiver, renumbered(given), enhancement, original, output, overwrite, progress)
 
 
-def without_enhancement(manifest: Manifest) -> Manifest:
-    """Return what a manifest says once the layer is gone."""
-    layers = Layers(manifest.layers.tissue_map, manifest.layers.quality_map)
-    return renumbered(dataclasses.replace(manifest, tier="reconstructed", layers=layers))
+def stripped(manifest: Manifest, tier: Tier) -> Manifest:
+    """Return what a manifest says once everything above a tier is gone."""
+    layers = manifest.layers
+    if tier != "original":
+        layers = dataclasses.replace(layers, original=None)
+    if tier == "reconstructed":
+        layers = dataclasses.replace(layers, enhancement=None)
+    return renumbered(dataclasses.replace(manifest, tier=layers.tier, layers=layers))
 
 
 def renumbered(manifest: Manifest) -> Manifest:
@@ -91,14 +117,20 @@ def _first_difference(found: Manifest, expected: Manifest) -> str:
 def _rewritten(
     container: Container,
     manifest: Manifest,
-    donor: Container | None,
+    enhancement: Container | None,
+    original: Container | None,
     output: Path,
     overwrite: bool,
     progress: StageProgress,
 ) -> int:
-    """Write the pieces of `container` under another manifest, with the layer of `donor`; return the bytes written."""
+    """Write the pieces of `container` under another manifest; return the bytes written.
+
+    enhancement, original: the files whose layers go with it.
+    """
     grids = container.grids
-    total = sum(grid.count for grid in grids) + (donor.enhancement.grid.count if donor and donor.enhancement else 0)
+    total = sum(grid.count for grid in grids)
+    total += enhancement.enhancement.grid.count if enhancement and enhancement.enhancement else 0
+    total += original.original.count if original and original.original else 0
     done = 0
 
     def step() -> None:
@@ -120,6 +152,15 @@ def _rewritten(
 
         return dataclasses.replace(donor.enhancement.pieces, tile=tile)
 
+    def original_of(donor: Container) -> OriginalPieces:
+        assert donor.original is not None
+
+        def segment(index: int) -> bytes:
+            step()
+            return donor.stored_segment(index)
+
+        return dataclasses.replace(donor.original.written, stored=segment)
+
     has_map = manifest.layers.tissue_map is not None
     with atomic_output(output, overwrite=overwrite) as out:
         write_container(
@@ -133,6 +174,7 @@ def _rewritten(
             package=container.package(),
             associated=stored_associated(container),
             quality_map=container.quality_map,
-            enhancement=None if donor is None else layer_of(donor),
+            enhancement=None if enhancement is None else layer_of(enhancement),
+            original=None if original is None else original_of(original),
         )
         return out.seek(0, io.SEEK_END)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -22,6 +23,8 @@ from .entries import number_subifds
 from .gathered import GatheredTiff
 from .layers import EnhancementPieces, coded_quality_map, coded_tissue_map, stored_sums
 from .manifest import Manifest, ManifestError
+from .original import OriginalPieces
+from .original_writing import append_original
 from .pieces import crc_table
 from .quality import MAP_CHANNELS, MAP_LEGEND, QualityMap
 from .tags import COMPRESSION, Tag
@@ -70,8 +73,11 @@ def write_container(
     associated: Sequence[AssociatedImage],
     quality_map: QualityMap | None = None,
     enhancement: EnhancementPieces | None = None,
-) -> None:
+    original: OriginalPieces | None = None,
+) -> int:
     """Write everything in one sequential pass: tiles as they come, and behind them all that opening the file reads.
+
+    Returns the bytes of the file without the original, which comes last of all.
 
     level_tiles: for each level of the manifest its coded tiles in TIFF order. checksums: `checksum_table` of the same.
     base_sums: (tiles,) `image_crc32` of each tile of the base as it is decoded.
@@ -92,6 +98,7 @@ def write_container(
         tissue_map=tissue_map is not None,
         quality_map=quality_map is not None,
         enhancement=enhancement is not None,
+        original=original is not None,
     )
     if manifest.subifds != subifds:
         raise ManifestError([("layers", f"expected base and layers in {subifds}, found {manifest.subifds}")])
@@ -117,6 +124,10 @@ def write_container(
         for image in associated[1:]:
             images.write_associated(image)
     _correct_compression(file, manifest)
+    size_bytes = file.seek(0, io.SEEK_END)
+    if original is not None:
+        append_original(file, manifest, original)
+    return size_bytes
 
 
 class _Images:

@@ -7,9 +7,9 @@ import zstandard
 from .pieces import Damaged
 
 
-def compressed(data: bytes) -> bytes:
-    """Return one frame of `data`."""
-    return zstandard.ZstdCompressor(level=19, write_checksum=True).compress(data)
+def compressed(data: bytes, level: int = 19) -> bytes:
+    """Return one frame of `data`. level: zstd's own, 1 to 22."""
+    return zstandard.ZstdCompressor(level=level, write_checksum=True).compress(data)
 
 
 def decompressed(data: bytes, limit: int) -> bytes:

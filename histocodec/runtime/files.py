@@ -103,6 +103,49 @@ def atomic_output(path: Path, *, overwrite: bool) -> Iterator[IO[bytes]]:
             raise
 
 
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Give a folder to fill, which becomes `path` when the block ends, and vanishes if the block raises.
+
+    There must be nothing under that name, or an empty folder. As with `atomic_output`, a process that is killed leaves
+    the sibling `.NAME.partial` behind, and the next writer of the same name takes its place.
+    Raises OutputExists, OutputBusy, NoSpace or OutputError.
+    """
+    check_folder(path)
+    partial = _partial(path)
+    with writing_errors(path), partial.with_name(f"{partial.name}.lock").open("wb") as lock:
+        _lock(lock, Path(lock.name), path)
+        try:
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir()
+            yield partial
+            check_folder(path)
+            if path.is_dir():
+                path.rmdir()  # Windows does not replace it
+            partial.rename(path)
+            _sync_folder(path.parent)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+        finally:
+            if fcntl is None:
+                lock.close()
+            Path(lock.name).unlink(missing_ok=True)
+
+
+def check_folder(path: Path) -> None:
+    """Refuse a folder early, before any work. Raises OutputExists or OutputError."""
+    with writing_errors(path):
+        if path.is_symlink() or (path.exists() and not path.is_dir()):
+            raise OutputError(path, "is a file, expected the name of a folder to make")
+        if path.is_dir() and any(path.iterdir()):
+            raise OutputExists(path, "exists already and is not empty; nothing was changed")
+        if not path.parent.is_dir():
+            raise OutputError(path, f"the folder {path.parent} does not exist")
+        if not os.access(path.parent, os.W_OK):
+            raise OutputError(path, f"the folder {path.parent} cannot be written to")
+
+
 def replace_whole(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` make a file beside `path`, and put it there when it is whole: for scratch that one process owns."""
     beside = path.with_suffix(".partial")

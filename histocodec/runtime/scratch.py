@@ -102,3 +102,23 @@ class CodeSpool(Closing):
     def close(self) -> None:
         """Free the disk."""
         self._file.close()
+
+
+class PieceSpool(Closing):
+    """Pieces of bytes of any length, put and given back by their numbers, from 0."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = _AnonymousFile(folder)
+        self._extents: list[tuple[int, int]] = []
+
+    def append(self, data: bytes) -> None:
+        """Store the next piece."""
+        self._extents.append((self._file.append(data), len(data)))
+
+    def get(self, index: int) -> bytes:
+        """Return a piece."""
+        return self._file.read_at(*self._extents[index])
+
+    def close(self) -> None:
+        """Free the disk."""
+        self._file.close()

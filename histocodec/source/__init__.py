@@ -44,8 +44,10 @@ class Source(Protocol):
     """Images by "label", "macro", "thumbnail", as far as they are there and readable: (height, width, 3) uint8 RGB."""
     lossy_methods: tuple[str, ...]
     """Lossy compressions of the pixels, in the terms of DICOM (0028,2114); empty if lossless or unknown."""
+    files: tuple[Path, ...]
+    """The files that make up the slide, `path` first; none of a source that is not on disk."""
     size_bytes: int
-    """Bytes on disk, of all the files that make up the slide."""
+    """Bytes on disk, of all these files."""
     notes: tuple[str, ...]
     """Corrections and omissions on opening, each a sentence for the user."""
 

@@ -10,19 +10,20 @@ _DICOM_HEAD_BYTES = 1 << 17
 """Bytes that hold (0020,000E), which stands before the large attributes, such as the ICC profile and the pixels."""
 
 
-def size_on_disk(path: Path, vendor: str, properties: Mapping[str, str]) -> int:
-    """Return the bytes of all files of a slide, as far as OpenSlide's vendor and properties tell which they are."""
+def slide_files(path: Path, vendor: str, properties: Mapping[str, str]) -> tuple[Path, ...]:
+    """Return all files of a slide, `path` first, as far as OpenSlide's vendor and properties tell which they are."""
     match vendor:
         case "mirax":
-            files = [path, *(file for file in path.with_suffix("").rglob("*") if file.is_file())]
+            others = [file for file in path.with_suffix("").rglob("*") if file.is_file()]
         case "dicom":
-            files = dicom_series(path, properties.get("dicom.SeriesInstanceUID", ""))
+            others = dicom_series(path, properties.get("dicom.SeriesInstanceUID", ""))[1:]
         case "hamamatsu" if path.suffix.lower() in (".vms", ".vmu"):
             named = {value for name, value in properties.items() if name.startswith("hamamatsu.")}
-            files = [file for file in path.parent.iterdir() if file == path or (file.name in named and file.is_file())]
+            beside = (file for file in path.parent.iterdir() if file.name != path.name)
+            others = [file for file in beside if file.name in named and file.is_file()]
         case _:
-            files = [path]
-    return sum(file.stat().st_size for file in files)
+            others = []
+    return path, *sorted(others)
 
 
 def dicom_series(path: Path, uid: str) -> list[Path]:

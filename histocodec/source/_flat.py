@@ -84,7 +84,7 @@ def open_flat(
         properties={"vips-loader": loader} if tiff is None else tiff.properties,
         associated={} if tiff is None else tiff.associated,
         lossy_methods=tiff.lossy_methods if tiff is not None else () if lossy is None else (lossy,),
-        size_bytes=path.stat().st_size,
+        files=(path,),
         on_damage=on_damage,
         cell=tiff.segment_size if tiff is not None and tiff.tiled else None,
         image=image,

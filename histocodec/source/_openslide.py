@@ -14,7 +14,7 @@ from ..errors import SourceReadError, UnreadableSource
 from ..format.associated import NAMES
 from ..geometry import Image, Region, Size
 from ._dicom import DicomCorrections, as_rgb, check_dicom
-from ._files import size_on_disk
+from ._files import slide_files
 from ._ome import as_positive
 from ._reader import WHITE, OnDamage, Reader, over
 from ._resolution import Spacing, resolved_mpp
@@ -140,7 +140,7 @@ def _reader(
         properties=properties,
         associated=generic.associated if generic else _associated(path, slide, background, dicom.left_out),
         lossy_methods=_lossy_methods(vendor, properties, tiff),
-        size_bytes=size_on_disk(path, vendor, properties),
+        files=slide_files(path, vendor, properties),
         notes=dicom.notes,
         on_damage=on_damage,
         cell=_tile_size(properties),

@@ -42,7 +42,8 @@ class Reader(Closing):
     properties: dict[str, str] = field(repr=False)
     associated: dict[str, Image] = field(repr=False)
     lossy_methods: tuple[str, ...]
-    size_bytes: int
+    files: tuple[Path, ...]
+    size_bytes: int = field(init=False)
     notes: tuple[str, ...] = ()
     on_damage: OnDamage = "refuse"
     cell: Size | None
@@ -50,6 +51,9 @@ class Reader(Closing):
     lost behind it."""
     _damaged: set[tuple[int, int]] = field(default_factory=set, init=False, repr=False)
     _closed: bool = field(default=False, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.size_bytes = sum(file.stat().st_size for file in self.files)
 
     @abstractmethod
     def _pixels(self, region: Region) -> Image:

@@ -66,7 +66,7 @@ def open_tiled(path: Path, tiff: TiffMetadata, mpp: float | None, on_damage: OnD
             properties=tiff.properties,
             associated=tiff.associated,
             lossy_methods=tiff.lossy_methods,
-            size_bytes=path.stat().st_size,
+            files=(path,),
             on_damage=on_damage,
             cell=segments.cell,
             segments=segments,

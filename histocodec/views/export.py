@@ -17,7 +17,6 @@ from ..decoder import Decoder
 from ..errors import RegionError, SettingsError
 from ..format.associated import stored_associated
 from ..format.descriptions import associated_description
-from ..format.manifest import SOFTWARE
 from ..format.origin import scanned_part
 from ..format.tiff_keywords import associated_image, tiled_image
 from ..format.writer import AssociatedImage
@@ -26,6 +25,7 @@ from ..pixels.tile_codecs import QUALITY_SCALES
 from ..pixels.tile_coder import TileCoder
 from ..runtime.files import atomic_output, check_output
 from ..runtime.progress import StageProgress, silent
+from ..version import software
 from .coded_levels import TILE, CodedLevels, Part, needed_cache_bytes
 
 Compression = Literal["jpeg", "deflate", "jp2k"]
@@ -81,7 +81,7 @@ def export_tiff(
     ):
 
         def write(pieces: Iterable[bytes], description: str, **keywords: Any) -> None:
-            tiff.write(iter(pieces), description=description, software=SOFTWARE, metadata=None, **keywords)
+            tiff.write(iter(pieces), description=description, software=software(), metadata=None, **keywords)
 
         def write_associated(image: AssociatedImage) -> None:
             description = associated_description(decoder.manifest, image.name, *image.size)
@@ -145,7 +145,7 @@ def export_picture(
     if is_png:
         text = PngInfo()
         text.add_itxt("Description", description)
-        text.add_text("Software", SOFTWARE)
+        text.add_text("Software", software())
         picture.save(coded, "PNG", pnginfo=text, icc_profile=icc, dpi=(dots_per_inch, dots_per_inch))
     else:
         # JFIF's 16-bit density cannot hold a microscope's; the description states the mpp.

@@ -15,11 +15,8 @@ from PIL import Image as PILImage
 
 from ..decoder import Decoder
 from ..errors import ContainerError, FileError, HistocodecError, NotAContainer
-from ..format.descriptions import (
-    NOTICE,
-    history_label,
-    is_stored_description,
-)
+from ..format.descriptions import NOTICE, is_stored_description
+from ..format.entries import Tier
 from ..geometry import Image, Region
 from ..pixels.resampler import Generator
 from ..runtime.byte_source import Location, is_url
@@ -187,7 +184,7 @@ def _properties(decoder: Decoder) -> dict[str, str]:
         "histocodec.generator": generator.name,
         "histocodec.generator-digest": generator.digest,
         "histocodec.quality": rendition.quality_label,
-        "histocodec.lossy-history": history_label(manifest),
+        "histocodec.lossy-history": rendition.history,
         "histocodec.base-codec": manifest.base.codec,
         "histocodec.base-quality": f"{manifest.base.quality:g}",
         "histocodec.base-mpp": f"{manifest.base_mpp:.10g}",
@@ -216,19 +213,20 @@ def open_slide(
     device: str = "cpu",
     enhancement: bool = True,
     models: str | Path | None = None,
+    tier: Tier | None = None,
 ) -> openslide.AbstractSlide:
     """Open a slide in place of `openslide.open_slide(path)`: a container as ReconstructedSlide, others as there.
 
     So one call opens a mixed cohort: slides of OpenSlide's formats come as OrdinarySlide, other images as
     `openslide.ImageSlide`. path: text, bytes or a path; of a container also a URL, or a binary file that is open.
-    generator, device, enhancement, models: as for Decoder, for containers.
-    Raises OSError (such as FileNotFoundError) for a file that cannot be read, ContainerError for a damaged container,
-    UnsupportedSlide for a file that nobody knows, and what OpenSlide raises for a damaged slide.
+    generator, device, enhancement, models, tier: as for Decoder, for containers.
+    Raises SettingsError for a tier that a container does not reach, OSError (such as FileNotFoundError) for a file that
+    cannot be read, ContainerError for a damaged container, UnsupportedSlide for a file that nobody knows, and what
+    OpenSlide raises for a damaged slide.
     """
     try:
-        return ReconstructedSlide(
-            Decoder(path, generator=generator, device=device, enhancement=enhancement, models=models)
-        )
+        decoder = Decoder(path, generator=generator, device=device, enhancement=enhancement, models=models, tier=tier)
+        return ReconstructedSlide(decoder)
     except NotAContainer as error:
         foreign = error
     if is_url(path) or not isinstance(path, (str, bytes, os.PathLike)):

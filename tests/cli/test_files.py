@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image as PILImage
 from typer.testing import CliRunner, Result
 
 from histocodec.cli import app
 from histocodec.errors import HistocodecError
+from histocodec.geometry import Region
+from histocodec.source import open_source
 
 REGION = {
     "type": "Feature",
@@ -162,3 +165,74 @@ def test_a_region_needs_a_floor_and_a_floor_a_region(files: dict[str, Path], tmp
     assert "go together" in refused("encode", files["slide"], "-o", tmp_path / "x.hc.tif", "--roi-psnr", 36)
     assert "go together" in refused("encode", files["slide"], "-o", tmp_path / "x.hc.tif", "--roi", files["regions"])
     assert "8 bits" in refused("encode", files["slide"], "-o", tmp_path / "x.hc.tif", "--min-psnr", 70)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, slide_path: Path) -> Path:
+    """A file that keeps its original, and an enhancement layer."""
+    path = tmp_path_factory.mktemp("whole") / "whole.hc.tif"
+    done = run(
+        *("encode", slide_path, "-o", path, "--generator", "bicubic-x4", "--quality", 28, "--min-psnr", 30),
+        *("--keep-original", "--json"),
+    )
+    assert done.exit_code == 0, done.output
+    facts = json.loads(done.stdout)
+    assert facts["bytes"] == path.stat().st_size == facts["original_bytes"] + facts["bytes_without_original"]
+    return path
+
+
+def test_restore_and_verify_source(whole: Path, slide_path: Path, tmp_path: Path) -> None:
+    output = tmp_path / "again.tif"
+    done = run("restore", whole, output)
+    assert done.exit_code == 0, done.output
+    assert "the same as were encoded" in done.stdout
+    assert output.read_bytes() == slide_path.read_bytes()
+    assert "exists already" in refused("restore", whole, output)
+    assert "what" in run("verify-source", whole, output).stdout
+    output.write_bytes(b"another")
+    assert "was not made of" in refused("verify-source", whole, output)
+
+
+def test_tiers_of_a_whole_file(whole: Path, files: dict[str, Path], tmp_path: Path) -> None:
+    bounded, small, again = tmp_path / "bounded.hc.tif", tmp_path / "small.hc.tif", tmp_path / "again.hc.tif"
+    assert run("strip", whole, bounded).exit_code == 0
+    assert run("strip", whole, small, "--tier", "reconstructed").exit_code == 0
+    assert small.stat().st_size < bounded.stat().st_size < whole.stat().st_size
+    assert run("enhance", small, whole, again).exit_code == 0
+    assert again.read_bytes() == whole.read_bytes()
+    assert "keeps no original" in refused("restore", bounded, tmp_path / "a.tif")
+    assert "keeps none" in refused("decode", bounded, tmp_path / "a.tif", "--tier", "original")
+
+
+def test_info_of_an_original(whole: Path, slide_path: Path) -> None:
+    facts = json.loads(run("info", whole, "--json").stdout)
+    assert facts["tier"] == "original"
+    assert facts["original"]["pixels"] == "jpeg tiles of 256 px"
+    assert facts["original"]["bytes"] + facts["bytes_without_original"] == facts["bytes"]
+    assert facts["source"]["files"][0]["name"] == slide_path.name
+    shown = run("info", whole).stdout
+    assert facts["source"]["files"][0]["sha256"] in shown
+
+
+def test_decode_and_quality_of_an_original(whole: Path, slide_path: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "a.png"
+    assert run("decode", whole, picture, "--tier", "original", "--region", "100,50,300,200").exit_code == 0
+    with open_source(slide_path) as source:
+        expected = source.read(Region(100, 50, 300, 200))
+    shown = picture_of(picture)
+    np.testing.assert_array_equal(np.asarray(shown), expected)
+    assert "original: the pixels of the source" in str(shown.info)
+    assert "reconstructed by" not in str(shown.info)
+    exact = json.loads(run("quality", whole, "--exact", "--json").stdout)
+    compared = json.loads(run("compare", slide_path, whole, "--json").stdout)
+    assert (exact["psnr_db"], exact["worst_blocks"]) == (compared["psnr_db"], compared["worst_blocks"])
+    drawn = run("quality", whole, tmp_path / "q.png", "--exact")
+    assert drawn.exit_code == 0, drawn.output
+    assert (tmp_path / "q.png").exists()
+    assert "--exact" in refused("quality", whole)
+
+
+def test_an_original_is_not_kept_of_what_is_deidentified(slide_path: Path, tmp_path: Path) -> None:
+    said = refused("encode", slide_path, "-o", tmp_path / "a.hc.tif", "--keep-original", "--deidentify")
+    assert "label, names and dates" in said
+    assert list(tmp_path.iterdir()) == []

@@ -32,6 +32,7 @@ class ArraySource:
     reads_left: int | None = None
     associated: dict[str, Image] = field(default_factory=dict)
     path: Path = Path("array.svs")
+    files: tuple[Path, ...] = ()
     objective_power: float | None = 40.0
     vendor: str = "aperio"
     background: tuple[int, int, int] = (255, 255, 255)

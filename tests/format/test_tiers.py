@@ -67,6 +67,44 @@ def test_strip_and_enhance_are_the_identity_on_bytes(
     assert again.read_bytes() == full.read_bytes()
 
 
+@pytest.mark.parametrize("codec", ["jp2k", "av1"])
+def test_an_original_comes_off_by_itself_or_with_the_layer_below(make: Make, tmp_path: Path, codec: TileCodec) -> None:
+    bounded = make(codec, 28.0 if codec == "jp2k" else 40.0, codec)
+    full, again = tmp_path / "full.hc.tif", tmp_path / "again.hc.tif"
+    settings = EncodeSettings(
+        codec=codec, ratio=None, quality=28.0 if codec == "jp2k" else 40.0, min_psnr_db=33.0, keep_original=True
+    )
+    with open_source(bounded.parent / "slide.tif") as source:
+        encode(source, full, BicubicGenerator(4), settings)
+    without, small = tmp_path / "bounded.hc.tif", tmp_path / "small.hc.tif"
+    strip(full, without)
+    assert without.read_bytes() == bounded.read_bytes()
+    strip(full, small, "reconstructed")
+    for lower in (without, small):
+        assert validate(lower, deep=True) == []
+        enhance(lower, full, again, overwrite=True)
+        assert again.read_bytes() == full.read_bytes()
+    enhance(small, without, again, overwrite=True)
+    assert again.read_bytes() == bounded.read_bytes()
+    with pytest.raises(SettingsError, match="has no layer to give"):
+        enhance(full, without, tmp_path / "none.hc.tif")
+
+
+def test_a_damaged_original_stays_where_it_is(tmp_path: Path) -> None:
+    """The other tiers come off it; nothing else takes it over."""
+    full, small = VECTORS / "invalid/original-damaged-bit-flip.hc.tif", tmp_path / "small.hc.tif"
+    strip(full, small)
+    assert validate(small, deep=True) == []
+    with pytest.raises(CorruptContainer, match="original segment 0"):
+        enhance(small, full, tmp_path / "out.hc.tif")
+    assert not (tmp_path / "out.hc.tif").exists()
+
+
+def test_a_tier_that_a_file_does_not_have_cannot_be_left(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="without the original it is of tier reconstructed"):
+        strip(VECTORS / "valid/jp2k-x4-original.hc.tif", tmp_path / "out.hc.tif", "bounded")
+
+
 def test_a_stripped_file_is_what_an_encode_without_a_floor_writes(make: Make, tmp_path: Path) -> None:
     """But for what was measured: with a floor that is every block."""
     full, small = make("jp2k", 28.0, "jp2k"), tmp_path / "small.hc.tif"
@@ -95,11 +133,11 @@ def test_what_cannot_be_stripped_or_enhanced(make: Make, tmp_path: Path) -> None
     full, small = make("jp2k", 28.0, "jp2k"), tmp_path / "small.hc.tif"
     strip(full, small)
     output = tmp_path / "out.hc.tif"
-    with pytest.raises(SettingsError, match="has no enhancement layer"):
+    with pytest.raises(SettingsError, match="has nothing above tier reconstructed"):
         strip(small, output)
-    with pytest.raises(SettingsError, match="has an enhancement layer already"):
+    with pytest.raises(SettingsError, match="has no layer to give: it is of tier bounded"):
         enhance(full, full, output)
-    with pytest.raises(SettingsError, match="no enhancement layer to give"):
+    with pytest.raises(SettingsError, match="has no layer to give: it is of tier reconstructed"):
         enhance(small, small, output)
     assert not output.exists()
     with pytest.raises(OutputExists):

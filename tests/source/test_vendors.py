@@ -16,7 +16,7 @@ from histocodec.errors import (
 )
 from histocodec.geometry import Image, Region, Size
 from histocodec.source import open_source
-from histocodec.source._files import size_on_disk
+from histocodec.source._files import slide_files
 from tests.places import FindData
 from tests.source.inputs import (
     CM_025,
@@ -170,18 +170,24 @@ def test_dicom_series(tmp_path: Path, pixels: Image) -> None:
             np.testing.assert_array_equal(source.read(Region(30, 20, 100, 100)), image[20:120, 30:130])
 
 
-def test_size_on_disk_counts_every_file(tmp_path: Path) -> None:
+def test_slide_files_finds_every_file(tmp_path: Path) -> None:
     for name, size in (("a.mrxs", 5), ("a/Slidedat.ini", 7), ("a/deep/Data0000.dat", 11), ("b/Data0000.dat", 13)):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(bytes(size))
-    assert size_on_disk(tmp_path / "a.mrxs", "mirax", {}) == 23
-    assert size_on_disk(tmp_path / "a.mrxs", "generic-tiff", {}) == 5
+    files = slide_files(tmp_path / "a.mrxs", "mirax", {})
+    assert [file.relative_to(tmp_path).as_posix() for file in files] == [
+        "a.mrxs",
+        "a/Slidedat.ini",
+        "a/deep/Data0000.dat",
+    ]
+    assert slide_files(tmp_path / "a.mrxs", "generic-tiff", {}) == (tmp_path / "a.mrxs",)
 
     for name, size in (("s.vms", 1), ("s.jpg", 2), ("s(1,0).jpg", 4), ("s_map.jpg", 8), ("stranger.jpg", 16)):
         (tmp_path / name).write_bytes(bytes(size))
     named = {"hamamatsu.ImageFile": "s.jpg", "hamamatsu.ImageFile(1,0)": "s(1,0).jpg", "hamamatsu.MapFile": "s_map.jpg"}
     named |= {"hamamatsu.Reference": "../a.mrxs", "openslide.comment": "stranger.jpg"}
-    assert size_on_disk(tmp_path / "s.vms", "hamamatsu", named) == 15
+    found = [file.name for file in slide_files(tmp_path / "s.vms", "hamamatsu", named)]
+    assert found == ["s.vms", "s(1,0).jpg", "s.jpg", "s_map.jpg"]
 
 
 def test_a_real_slide_of_jpeg_tiles(find_data: FindData) -> None:

@@ -77,6 +77,7 @@ class SecondDecoder:
         self.differing = [k for k, (a, b) in enumerate(zip(self.base_sums, base_sums, strict=True)) if a != b]
         self.quality_map = self._quality_map(chain[0])
         layer = self._enhancement(chain[0])
+        self.first = chain[0]
         self.levels = [self._full(stored[0], slide["size"], chain[0], layer if enhancement else None), *stored]
 
     def _chain(self) -> list[Tags]:
@@ -201,6 +202,93 @@ class SecondDecoder:
                     out = layer.applied(row * columns + column, out, exact=predict.is_exact)
                 full[row * side : (row + 1) * side, column * side : (column + 1) * side] = out
         return full[: size[1], : size[0]]
+
+
+class Original:
+    """Section 11.5: the source's files."""
+
+    def __init__(self, path: Path) -> None:
+        whole = SecondDecoder(path)
+        found = whole._layer(whole.first, "original")
+        if found is None:
+            raise Refused("no original")
+        tags, sums = found
+        self.manifest, n, frame = whole.manifest, len(sums) - 2, whole._bytes(tags[65308])
+        if zlib.crc32(frame) != sums[n]:
+            raise Refused("the list of segments changed")
+        content = whole._frame(frame)
+        (count,) = struct.unpack_from("<I", content)
+        at, headers = 4, [b""]
+        for _ in range(count):
+            (length,) = struct.unpack_from("<I", content, at)
+            headers.append(content[at + 4 : at + 4 + length])
+            at += 4 + length
+        kinds, numbers, *columns = struct.unpack_from(f"<{n}s{n}s{n}I{n}I", content, at)
+        lengths, taken = columns[:n], columns[n:]
+        if len(content) != at + 10 * n or min(lengths) < 1 or min(taken) < 1 or max(numbers) > count or max(kinds) > 2:
+            raise Refused("not a list of segments")
+        self.headers = [headers[number] for number in numbers]
+        self.segments, places = [], {}
+        start = tags[65309][0]
+        for k in range(n):
+            data = whole._checked(start, taken[k], sums[k])
+            self.segments.append(self._restored(data, kinds[k], lengths[k], self.headers[k]))
+            places[start, taken[k]] = k
+            start += taken[k]
+        stated = self.manifest["layers"]["original"].get("tiles")
+        if stated is None:
+            self.tiles: list[int] = []
+        elif any(place not in places for place in zip(tags[324], tags[325], strict=True)):
+            raise Refused("a tile that is no segment")
+        else:
+            self.tiles = [places[place] for place in zip(tags[324], tags[325], strict=True)]
+        if zlib.crc32(struct.pack(f"<{len(self.tiles)}I", *self.tiles)) != sums[n + 1]:
+            raise Refused("tiles in another order")
+
+    def _restored(self, data: bytes, kind: int, length: int, header: bytes) -> bytes:
+        try:
+            if kind == 1:
+                data = SecondDecoder._frame(data)
+            elif kind == 2:
+                data = bytes(imagecodecs.jpegxl_decode_jpeg(data, numthreads=1))
+                if data[2 : 2 + len(header)] != header:
+                    raise Refused("another header")
+                data = data[:2] + data[2 + len(header) :]
+        except (zstandard.ZstdError, ValueError, imagecodecs.JpegxlError) as error:
+            raise Refused(str(error)) from error
+        if len(data) != length:
+            raise Refused("a segment of another length")
+        return data
+
+    def files(self) -> dict[str, bytes]:
+        """The source's files by name."""
+        segments, files = iter(self.segments), {}
+        for file in self.manifest["source"]["files"]:
+            content = b""
+            while len(content) < file["bytes"]:
+                content += next(segments, b"") or bytes(file["bytes"] + 1)
+            if hashlib.sha256(content).hexdigest() != file["sha256"]:
+                raise Refused(f"{file['name']}: another file than was encoded")
+            files[file["name"]] = content
+        return files
+
+    def pixels(self) -> Pixels:
+        """The source's finest level."""
+        stated, (width, height) = self.manifest["layers"]["original"]["tiles"], self.manifest["slide"]["size"]
+        side, columns = stated["side"], -(-width // stated["side"])
+        image = np.empty((-(-height // side) * side, columns * side, 3), np.uint8)
+        for index, k in enumerate(self.tiles):
+            y, x = (side * n for n in divmod(index, columns))
+            data, header = self.segments[k], self.headers[k]
+            if stated["codec"] == "jpeg":
+                tile = imagecodecs.jpeg_decode(data[:2] + header + data[2:])
+            else:
+                assert stated["codec"] == "deflate", "the vectors have no other"
+                tile = np.frombuffer(zlib.decompress(data), np.uint8).reshape(side, side, 3)
+                if stated["predictor"]:
+                    tile = np.cumsum(tile.astype(np.int64), axis=1).astype(np.uint8)
+            image[y : y + side, x : x + side] = tile
+        return image[:height, :width]
 
 
 class Enhancement:

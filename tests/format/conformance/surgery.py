@@ -87,6 +87,17 @@ def subdirectory_offsets(data: bytes) -> list[int]:
     return [int.from_bytes(data[place : place + step], "little") for place in range(at, at + size, step)]
 
 
+def change_in_place(data: bytes, directory: int, tag: int, kind: int, value: bytes) -> bytes:
+    """Return a file with another value, of more than eight bytes, of a tag: at the end, with all else where it was."""
+    (count,) = struct.unpack_from("<Q", data, directory)
+    for at in range(directory + 8, directory + 8 + 20 * count, 20):
+        if struct.unpack_from("<H", data, at)[0] == tag:
+            data += b"\0" * (-len(data) % 8)
+            entry = struct.pack("<HHQQ", tag, kind, len(value) // _SIZES[kind], len(data))
+            return data[:at] + entry + data[at + 20 :] + value
+    raise AssertionError(tag)
+
+
 def put_together(directories: list[Directory]) -> bytes:
     """All pieces and long values first, equal ones once, then the directories, the last one first."""
     out = bytearray(16)

@@ -26,6 +26,7 @@ from histocodec.generators import integer_net, self_test
 from histocodec.generators.bicubic import _cubic_weights
 from histocodec.generators.package import PackageCard
 from histocodec.geometry import Region
+from histocodec.pixels import jpeg_xl
 from histocodec.pixels.residual import Mode
 from histocodec.pixels.tile_codecs import TILE_CODECS
 from tests.format.conformance.make_vectors.networks import random_net
@@ -39,6 +40,8 @@ ALL_LAYERS = "jp2k-x4-bounded"
 DOWNSAMPLING = "jp2k-x4-downsampling"
 DAMAGED = "jp2k-x4-damaged"
 GENERATION = "jp2k-x4-generation"
+ORIGINAL = "jp2k-x4-original"
+ORIGINAL_SET = "av1-x2-original-set"
 EXAMPLE = VECTORS / "valid" / f"{SMALLEST}.hc.tif"
 
 
@@ -218,6 +221,11 @@ def test_limits() -> None:
         "bytes of the ICC profile": tags.MAX_PROFILE_BYTES,
         "bytes of a tile of the enhancement layer": tags.MAX_TILE_BYTES,
         "bytes of the regions of interest, compressed or not": tags.MAX_REGIONS_BYTES,
+        "segments of the original": tags.MAX_SEGMENTS,
+        "bytes of a segment, as it is stored and as it is restored": tags.MAX_SEGMENT_BYTES,
+        "pixels of a segment in JPEG XL": jpeg_xl.MAX_JPEG_PIXELS,
+        "headers of the original": tags.MAX_JPEG_HEADERS,
+        "bytes of a header of the original": tags.MAX_JPEG_HEADER_BYTES,
         "bytes of a generator's package, compressed or not": tags.MAX_PACKAGE_BYTES,
     }
     assert {code(row[2]) for row in table(section("9"), "limit")} <= set(tags.PROBLEM_CODES)
@@ -235,6 +243,12 @@ def test_private_tags() -> None:
         "modes": tags.Tag.TileModes,
         "regions of interest": tags.Tag.Regions,
         "prediction checksums": tags.Tag.PredictionChecksums,
+    }
+    original = {int(tag): name for tag, name, *_ in table(section("11.5"), "tag")}
+    assert original == {
+        tags.Tag.Checksums: "checksums",
+        tags.Tag.OriginalSegments: "list of segments",
+        tags.Tag.OriginalData: "data",
     }
     of_file = {int(tag) for tag, _ in table(section("2.5"), "tag")}
     assert of_file == {tags.Tag.Manifest, tags.Tag.Generator, tags.Tag.Checksums, tags.Tag.BaseChecksums}
@@ -372,7 +386,9 @@ REPLACEMENTS += [[], [1, 1], [1, 1, 1], {}, {"x": "y"}, {"x": 1}]
 
 ACROSS_FIELDS = re.compile(
     r"expected \d+ levels|expected the base's|expected a pixel a block|expected bicubic-x|a built-in generator has no"
-    r'|"bounded" goes with|two of base and layers in one SubIFD|an av1 base lies in|expected twelve numbers for av1'
+    r'|expected "(reconstructed|bounded|original)" with|two of base and layers in one SubIFD|an av1 base lies in'
+    r"|expected files of|names and dates of files|two files of one name|an original without the files"
+    r"|several files, and one|expected none with|expected rgb with|expected twelve numbers for av1"
     r"|expected that of the slide|expected one of \d+ x \d+ blocks|expected a place within"
 )
 """How the sentences begin that are about several fields: a schema cannot know."""
@@ -382,7 +398,7 @@ def stored_manifest(name: str) -> bytes:
     return zstandard.decompress(take_apart((VECTORS / "valid" / f"{name}.hc.tif").read_bytes())[0].tags[MANIFEST][1])
 
 
-@pytest.mark.parametrize("name", [SMALLEST, ALL_LAYERS, DOWNSAMPLING, DAMAGED, GENERATION])
+@pytest.mark.parametrize("name", [SMALLEST, ALL_LAYERS, DOWNSAMPLING, DAMAGED, GENERATION, ORIGINAL, ORIGINAL_SET])
 def test_schema_and_reader_agree_on_every_field(name: str) -> None:
     """Each value of a manifest, replaced by values of every kind."""
     text = stored_manifest(name)
@@ -407,7 +423,7 @@ def test_schema_and_reader_agree_on_every_field(name: str) -> None:
     assert disagreements == []
 
 
-@pytest.mark.parametrize("vector", [SMALLEST, ALL_LAYERS, DOWNSAMPLING, DAMAGED, GENERATION])
+@pytest.mark.parametrize("vector", [SMALLEST, ALL_LAYERS, DOWNSAMPLING, DAMAGED, GENERATION, ORIGINAL, ORIGINAL_SET])
 def test_json_schema_is_strict_about_what_is_missing(vector: str) -> None:
     """Every key that the table does not call optional is required, by schema and reader."""
     text = stored_manifest(vector)

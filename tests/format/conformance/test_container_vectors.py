@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import struct
 import time
 from pathlib import Path
 from typing import Any
@@ -18,15 +19,16 @@ import tifffile
 import zstandard
 
 from histocodec.decoder import Decoder
-from histocodec.errors import CorruptContainer, HistocodecError
+from histocodec.errors import CorruptContainer, HistocodecError, SettingsError
 from histocodec.format.descriptions import OTHER_BASE
 from histocodec.format.reader import Container
+from histocodec.format.restoration import check_restored, restore
 from histocodec.format.tags import PROBLEM_CODES
 from histocodec.geometry import Image, Region
 from histocodec.pixels.residual import Mode
 from histocodec.validation import validate
 from tests.format.conformance.make_vectors.writing import VECTORS, libraries, make
-from tests.format.conformance.second_decoder import Refused, SecondDecoder
+from tests.format.conformance.second_decoder import Original, Refused, SecondDecoder
 from tests.format.conformance.surgery import MANIFEST, take_apart
 
 VALID = sorted((VECTORS / "valid").glob("*.hc.tif"))
@@ -54,8 +56,17 @@ BEYOND_THE_SCHEMA = {
         "follows from other fields",
     ),
     **dict.fromkeys(["renamed-builtin", "embedded-builtin"], "follows from the digest"),
+    **dict.fromkeys(
+        ["source-twice", "source-folder", "source-nameless", "source-bytes", "source-none", "source-identified"],
+        "follows from other fields",
+    ),
+    **dict.fromkeys(["original-tier", "original-predictor", "original-colour"], "follows from other fields"),
 }
 """`manifest-invalid` vectors that a schema cannot refuse."""
+
+
+ORIGINALS = [path for path in VALID if "-original" in path.name]
+"""Files that keep the source's own."""
 
 
 def name_of(path: Path) -> str:
@@ -185,6 +196,67 @@ class TestValid:
             jsonschema.validate(json.loads(container.manifest_json), SCHEMA)
 
 
+@pytest.mark.parametrize("path", ORIGINALS, ids=name_of)
+class TestOriginals:
+    def test_the_files_come_back(self, path: Path, tmp_path: Path) -> None:
+        expected, second = sidecar(path)["original"], Original(path).files()
+        written = restore(path, tmp_path / "restored")
+        folder = written[0].parent if len(written) > 1 else tmp_path
+        assert [file["name"] for file in expected["files"]] == list(second)
+        for file, place in zip(expected["files"], written, strict=True):
+            assert len(written) == 1 or place.relative_to(folder).as_posix() == file["name"]
+            assert hashlib.sha256(place.read_bytes()).hexdigest() == file["sha256"]
+            assert second[file["name"]] == place.read_bytes()
+
+    def test_its_pixels_are_those_that_a_second_decoder_gets(self, path: Path) -> None:
+        expected = sidecar(path)["original"].get("pixels_sha256")
+        if expected is None:
+            with pytest.raises(SettingsError, match="it can be restored, and no more"):
+                Decoder(path, tier="original")
+            return
+        with Decoder(path, tier="original") as decoder:
+            pixels = decoder.read(Region(0, 0, *decoder.levels[0]))
+            assert decoder.rendition.label.startswith("original: ")
+        np.testing.assert_array_equal(Original(path).pixels(), pixels)
+        if libraries() == MADE_WITH:
+            assert hashlib.sha256(pixels.tobytes()).hexdigest() == expected
+
+    def test_other_readers_show_what_they_can(self, path: Path) -> None:
+        with tifffile.TiffFile(path) as tiff:
+            pages = tiff.pages.first.pages
+            assert pages is not None
+            page = pages[-1]
+            assert isinstance(page, tifffile.TiffPage)
+            with Container(path) as container:
+                tiles = container.original.layer.tiles if container.original else None
+            if tiles is None:
+                assert page.shape == (1, 1)
+            elif name_of(path) == "jp2k-x4-original":  # stored in two ways
+                assert page.compression == 65311
+            else:
+                with Decoder(path, tier="original") as decoder:
+                    pixels = decoder.read(Region(0, 0, *decoder.levels[0]))
+                # A decoder of JPEG XL does not give what one of JPEG gives, to the bit.
+                apart = np.abs(page.asarray().astype(np.int16) - pixels).mean()
+                assert apart <= (0 if tiles.codec == "deflate" else 1.5)
+
+
+@pytest.mark.parametrize("name", [name for name in INVALID if name.startswith("original-damaged")])
+class TestDamagedOriginals:
+    def test_nothing_is_restored(self, name: str, tmp_path: Path) -> None:
+        with pytest.raises(CorruptContainer, match="original-damaged"):
+            restore(VECTORS / "invalid" / name, tmp_path / "restored")
+        assert list(tmp_path.iterdir()) == []
+
+    def test_the_other_tiers_read(self, name: str) -> None:
+        path = VECTORS / "invalid" / name
+        assert decoded_levels(path)
+
+    def test_a_second_decoder_refuses_it(self, name: str) -> None:
+        with pytest.raises((Refused, IndexError, struct.error, zstandard.ZstdError)):
+            Original(VECTORS / "invalid" / name).files()
+
+
 def test_vectors_are_what_their_script_makes(tmp_path: Path) -> None:
     """In what they say and decode to: how the writer words and lays out a file may change without changing a vector."""
     make(tmp_path)
@@ -204,6 +276,9 @@ def test_vectors_are_what_their_script_makes(tmp_path: Path) -> None:
 
 def read_everything(path: Path) -> None:
     """All that a reader can ask a file for. Raises what the first thing raises."""
+    with Container(path) as container:
+        if container.manifest.layers.original is not None:
+            check_restored(container, workers=1)
     with Decoder(path) as decoder:
         assert decoder.generator.scale
         for level, size in enumerate(decoder.levels):

@@ -41,7 +41,21 @@ def expectation(path: Path, note: str) -> dict[str, Any]:
             "tier": decoder.manifest.tier,
             "quality_map": None if container.quality_map is None else container.quality_map.values.tolist(),
             "enhancement": _enhancement_expectation(path, container),
+            **_original_expectation(path, container),
         }
+
+
+def _original_expectation(path: Path, container: Container) -> dict[str, Any]:
+    """What comes out of an original; no key for a file without one."""
+    original, source = container.original, container.manifest.source
+    if original is None or source is None:
+        return {}
+    found: dict[str, Any] = {"files": [{"name": file.name, "sha256": file.sha256} for file in source.files]}
+    if original.grid is not None:
+        with Decoder(path, tier="original") as decoder:
+            pixels = decoder.read(Region(0, 0, *decoder.levels[0]))
+        found["pixels_sha256"] = hashlib.sha256(pixels.tobytes()).hexdigest()
+    return {"original": found}
 
 
 def _enhancement_expectation(path: Path, container: Container) -> dict[str, Any] | None:

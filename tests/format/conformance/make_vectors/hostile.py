@@ -7,11 +7,13 @@ from tests.format.conformance.make_vectors import (
     hostile_generators,
     hostile_layers,
     hostile_manifests,
+    hostile_originals,
     hostile_pieces,
 )
 from tests.format.conformance.make_vectors.editing import Vector
 from tests.format.conformance.make_vectors.hostile_files import HostileFiles
 from tests.format.conformance.make_vectors.hostile_layers import HostileLayers
+from tests.format.conformance.make_vectors.hostile_originals import HostileOriginals
 
 PARTS = (
     hostile_directories.not_bigtiff,
@@ -43,6 +45,12 @@ LATER_PARTS = (
     hostile_pieces.base_mismatch,
 )
 
+ORIGINAL_PARTS = (
+    hostile_originals.wrong_sources,
+    hostile_originals.wrong_lists,
+    hostile_originals.wrong_segments,
+)
+
 
 def invalid_vectors(valid: dict[str, bytes]) -> dict[str, Vector]:
     """Return hostile files by name, made from the valid ones."""
@@ -53,4 +61,7 @@ def invalid_vectors(valid: dict[str, bytes]) -> dict[str, Vector]:
         add_layers(layers)
     for add_files in LATER_PARTS:
         add_files(later)
-    return files.files | layers.files | later.files
+    originals = HostileOriginals(valid)
+    for add_originals in ORIGINAL_PARTS:
+        add_originals(originals)
+    return files.files | layers.files | later.files | originals.files

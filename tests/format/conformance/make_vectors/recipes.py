@@ -50,6 +50,8 @@ class Recipe:
     """Blocks of which the quality map has numbers; without any there is no map."""
     downsampling: DownsamplingEntry | None = None
     damaged: tuple[tuple[int, int, int, int], ...] | None = None
+    original: str | None = None
+    """Which of `originals.ORIGINALS` the file keeps."""
 
 
 LAYER_COLOUR = (15000, 750, -2250, 128 << 16, -500, 16384, 4000, 129 << 16, 1750, -3000, 17500, 8400001)
@@ -180,5 +182,33 @@ RECIPES = {
         tissue_map=False,
         generator="plain",
         generation=2,
+    ),
+    "jp2k-x4-original": Recipe(
+        (70, 30),
+        4,
+        "jp2k",
+        "an original of one file: JPEG tiles that share their tables, in JPEG XL and verbatim, in another order than "
+        "in the picture, a frame, and a few bytes",
+        original="jpeg",
+    ),
+    "jp2k-x4-original-rgb": Recipe(
+        (120, 62),
+        4,
+        "jp2k",
+        "an original of JPEG tiles of R, G and B in JPEG XL, two of which are one segment, and which other readers "
+        "show; the file's name is not ASCII",
+        original="rgb",
+    ),
+    "jpeg-x2-original-deflate": Recipe(
+        (64, 32), 2, "jpeg", "an original of two deflate tiles with a predictor", original="deflate"
+    ),
+    "av1-x2-original-set": Recipe(
+        (300, 200),
+        2,
+        "av1",
+        "an original of four files, one of them empty, that cannot be read as pixels; an enhancement layer as well",
+        colour=AS_PAINTED,
+        enhancement=Enhancement("av1", (0, 0, 2, 0, 0, 0)),
+        original="set",
     ),
 }

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import io
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from histocodec.format.entries import (
 )
 from histocodec.format.layers import EnhancementPieces, coded_quality_map, stored_sums
 from histocodec.format.manifest import Manifest
+from histocodec.format.original import OriginalPieces
 from histocodec.format.pieces import crc_table, image_crc32
 from histocodec.format.quality import QualityMap
 from histocodec.format.writer import AssociatedImage, checksum_table, write_container
@@ -51,6 +53,7 @@ from tests.format.conformance.make_vectors.editing import (
     sha256,
 )
 from tests.format.conformance.make_vectors.networks import NETWORKS, network_package
+from tests.format.conformance.make_vectors.originals import ORIGINALS, Original
 from tests.format.conformance.make_vectors.painting import (
     QUALITY,
     coded,
@@ -98,8 +101,14 @@ def valid_vectors() -> dict[str, tuple[bytes, str]]:
     return files
 
 
-def build(recipe: Recipe, seed: int) -> bytes:
-    """The file of a recipe."""
+def build(
+    recipe: Recipe,
+    seed: int,
+    *,
+    changed_original: Callable[[Original], Original] = lambda made: made,
+    changed_pieces: Callable[[OriginalPieces], OriginalPieces] = lambda made: made,
+) -> bytes:
+    """The file of a recipe. changed_original, changed_pieces: what is done to its original before it is written."""
     full, scale = Size(*recipe.size), recipe.scale
     base = painted(*full.divided(scale), seed)
     levels = level_sizes(full.divided(scale), TILE)
@@ -137,19 +146,25 @@ def build(recipe: Recipe, seed: int) -> bytes:
     quality_map = painted_quality_map(blocks, recipe.measured) if recipe.measured else None
     enhancement = None
     if recipe.enhancement is not None:
-        without = build(dataclasses.replace(recipe, enhancement=None, measured=()), seed)
+        without = build(dataclasses.replace(recipe, enhancement=None, measured=(), original=None), seed)
         enhancement = painted_enhancement(recipe.enhancement, full, without, seed)
+    original = None if recipe.original is None else changed_original(ORIGINALS[recipe.original]())
+    original_pieces = None if original is None else changed_pieces(original.pieces())
+    layers = _layers(recipe, blocks, quality_map, enhancement)
+    if original is not None and original_pieces is not None:
+        entry = original.layer(len(layers.present) + int(recipe.codec == "av1"), original_pieces)
+        layers = dataclasses.replace(layers, original=entry)
     how = f"downsampled by {recipe.downsampling.name}," if recipe.downsampling else "averaged"
     manifest = Manifest(
         software=SOFTWARE,
-        tier="reconstructed" if recipe.enhancement is None else "bounded",
+        tier=layers.tier,
         slide=SlideEntry(
             size=recipe.size,
             mpp=0.25 if scale == 4 else 0.5,
             objective_power=40.0 if scale == 4 else None,
             vendor="painted",
             background=(255, 255, 255),
-            source_bytes=3 * full.area,
+            source_bytes=3 * full.area if original is None else sum(file.bytes for file in original.source.files),
             deidentified=False,
             properties={"painted.seed": str(seed), "painted.µ": "a key and a value beyond ASCII: µm²"},
             lossy_history=(
@@ -169,10 +184,11 @@ def build(recipe: Recipe, seed: int) -> bytes:
             recipe.downsampling,
         ),
         prediction=PredictionEntry(generator, BLOCK),
-        layers=_layers(recipe, blocks, quality_map, enhancement),
+        layers=layers,
         associated=recipe.associated,
         checksums_sha256=hashlib.sha256(checksums).hexdigest(),
         quality=measured if recipe.profile or recipe.measured else None,
+        source=None if original is None else original.source,
     )
     out = io.BytesIO()
     write_container(
@@ -187,6 +203,7 @@ def build(recipe: Recipe, seed: int) -> bytes:
         associated=associated,
         quality_map=quality_map,
         enhancement=enhancement,
+        original=original_pieces,
     )
     return out.getvalue()
 

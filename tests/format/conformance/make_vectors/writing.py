@@ -25,7 +25,7 @@ VECTORS = REPOSITORY / "formats/container/v1/vectors"
 def libraries() -> dict[str, str]:
     """What the bytes of the vectors depend on."""
     versions = imagecodecs.version(dict)
-    codecs = {name: str(versions[name]) for name in ("openjpeg", "libavif", "libjpeg_turbo")}
+    codecs = {name: str(versions[name]) for name in ("openjpeg", "libavif", "libjpeg_turbo", "libjxl")}
     return {"tifffile": tifffile.__version__, "zstandard": zstandard.__version__, **codecs}
 
 

@@ -1,0 +1,94 @@
+"""JPEG streams as JPEG XL, from which the very same bytes come back (ISO/IEC 18181-2, JPEG reconstruction)."""
+
+from __future__ import annotations
+
+import imagecodecs
+
+from .tile_codecs import TileError
+
+MAX_JPEG_PIXELS = 1 << 24
+"""Pixels of a JPEG that is transcoded: libraries hold all of its coefficients in memory."""
+
+_BOXED = b"\0\0\0\x0cJXL \r\n\x87\n"
+_BARE = b"\xff\x0a"
+_RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
+"""Width to height, by the number less one that stands for them."""
+
+
+def to_jpeg_xl(jpeg: bytes) -> bytes | None:
+    """Return a JPEG stream as JPEG XL; None if it is too large for that, or does not come back byte for byte.
+
+    Proven by doing it: progressive, arithmetic, cut and otherwise odd streams are left to whoever calls.
+    """
+    try:
+        coded = bytes(imagecodecs.jpegxl_encode_jpeg(jpeg, numthreads=1))
+        return coded if to_jpeg(coded, len(jpeg)) == jpeg else None
+    except (TileError, imagecodecs.JpegxlError, ValueError):
+        return None
+
+
+def to_jpeg(coded: bytes, length: int) -> bytes:
+    """Return the JPEG stream, of `length` bytes, that `to_jpeg_xl` was given.
+
+    What the codestream states of its size is looked at before memory is asked for. Raises TileError for what is damaged
+    or gives another stream.
+    """
+    width, height = stated_size(coded)
+    if width * height > MAX_JPEG_PIXELS:
+        raise TileError(f"expected a JPEG XL codestream of at most {MAX_JPEG_PIXELS} px, found {width} x {height}")
+    try:
+        jpeg = bytes(imagecodecs.jpegxl_decode_jpeg(coded, numthreads=1, out=length))
+    except Exception as error:  # imagecodecs raises ValueError as well as its own
+        raise TileError(f"damaged JPEG XL codestream: {error}") from error
+    if len(jpeg) != length:
+        raise TileError(f"expected a JPEG stream of {length} bytes, found {len(jpeg)}")
+    return jpeg
+
+
+def stated_size(coded: bytes) -> tuple[int, int]:
+    """Return width and height as a JPEG XL codestream states them, bare or in boxes. Raises TileError.
+
+    Boxes: ISO/IEC 18181-2, 4; SizeHeader: ISO/IEC 18181-1, D.2.
+    """
+    head = _codestream_head(coded)
+    bits, at = int.from_bytes(head, "little"), 16
+
+    def take(count: int) -> int:
+        nonlocal at
+        value = bits >> at & ((1 << count) - 1)
+        at += count
+        if at > 8 * len(head):
+            raise TileError("expected the size of a JPEG XL codestream, found its end")
+        return value
+
+    def side(*, small: int) -> int:
+        return 8 * (take(5) + 1) if small else take((9, 13, 18, 30)[take(2)]) + 1
+
+    if not head.startswith(_BARE):
+        raise TileError("expected a JPEG XL codestream, found none")
+    small = take(1)
+    height = side(small=small)
+    ratio = take(3)
+    if not ratio:
+        return side(small=small), height
+    across, down = _RATIOS[ratio - 1]
+    return height * across // down, height
+
+
+def _codestream_head(coded: bytes) -> bytes:
+    """Return the first bytes of the codestream: of the file, or within the first box that has some of it."""
+    if not coded.startswith(_BOXED):
+        return coded[:16]
+    at = 0
+    while at + 8 <= len(coded):
+        length, kind = int.from_bytes(coded[at : at + 4], "big"), coded[at + 4 : at + 8]
+        start = at + 8
+        if length == 1:  # its length is in the next eight bytes
+            length, start = int.from_bytes(coded[start : start + 8], "big"), start + 8
+        if kind in (b"jxlc", b"jxlp"):
+            start += 4 if kind == b"jxlp" else 0
+            return coded[start : start + 16] if length == 0 else coded[start : min(start + 16, at + length)]
+        if length < start - at:
+            break
+        at += length
+    raise TileError("expected a box with a JPEG XL codestream, found none")

@@ -1,0 +1,103 @@
+"""A file says what it was made of, to the bit, and when; a de-identified one nothing that names it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from histocodec.encoder import EncodeSettings, encode
+from histocodec.encoder.tie import SourceTie, names_of
+from histocodec.errors import SourceReadError
+from histocodec.format.reader import Container
+from histocodec.generators.bicubic import BicubicGenerator
+from histocodec.geometry import Image, Region, Size
+from histocodec.source import open_source
+from histocodec.version import __version__, commit
+from tests.encoder.inputs import ArraySource
+
+
+def test_a_file_says_what_it_was_made_of(slide_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SOURCE_DATE_EPOCH")
+    source, out = tmp_path / "case 7.tif", tmp_path / "case.hc.tif"
+    source.write_bytes(slide_path.read_bytes())
+    os.utime(source, (1_300_000_000, 1_300_000_000))
+    before = int(time.time())
+    with open_source(source) as slide:
+        encode(slide, out, BicubicGenerator(4), EncodeSettings(verify="none"))
+    with Container(out) as container:
+        stated, software = container.manifest.source, container.manifest.software
+    assert stated is not None
+    (file,) = stated.files
+    assert (file.name, file.bytes) == ("case 7.tif", source.stat().st_size)
+    assert file.sha256 == hashlib.sha256(source.read_bytes()).hexdigest()
+    assert file.modified == "2011-03-13T07:06:40Z"
+    encoded = datetime.strptime(stated.encoded, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp()
+    assert before <= encoded <= time.time()
+    assert software.startswith(f"histocodec {__version__}")
+    assert (commit() or "") in software
+
+
+def test_a_deidentified_file_keeps_the_digest_alone(slide_path: Path, tmp_path: Path) -> None:
+    out = tmp_path / "case.hc.tif"
+    with open_source(slide_path) as slide:
+        encode(slide, out, BicubicGenerator(4), EncodeSettings(verify="none", deidentify=True))
+    with Container(out) as container:
+        stated = container.manifest.source
+        assert slide_path.name.encode() not in container.manifest_json
+    assert stated is not None
+    (file,) = stated.files
+    assert (file.name, file.modified) == (None, None)
+    assert file.sha256 == hashlib.sha256(slide_path.read_bytes()).hexdigest()
+
+
+def test_the_environment_may_set_the_time(slide_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "86400")
+    with open_source(slide_path) as slide, SourceTie(slide, deidentify=False) as tie:
+        found = tie.result()
+    assert found is not None
+    assert found.encoded == "1970-01-02T00:00:00Z"
+
+
+def test_a_source_that_is_not_on_disk_has_no_tie(slide_image: Image) -> None:
+    with SourceTie(ArraySource(slide_image), deidentify=False) as tie:
+        assert tie.result() is None
+
+
+def test_a_source_that_vanishes_is_an_error(slide_image: Image, tmp_path: Path) -> None:
+    source = ArraySource(slide_image, path=tmp_path / "a", files=(tmp_path / "a",))
+    with SourceTie(source, deidentify=False) as tie, pytest.raises(SourceReadError, match="cannot be read"):
+        tie.result()
+
+
+def test_more_files_than_can_be_listed(slide_image: Image, tmp_path: Path) -> None:
+    with SourceTie(ArraySource(slide_image, files=(tmp_path / "a",) * 1001), deidentify=False) as tie:
+        assert tie.result() is None
+        assert "of 1001 files" in tie.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("others", "expected"),
+    [
+        (["s/Data.dat"], ["s.mrxs", "s/Data.dat"]),
+        (["s/a:b", "s/back\\slash", "s/line\nend"], ["s.mrxs", None, None, None]),
+        (["s/A", "s/a"], ["s.mrxs", None, None]),
+        (["s/" + 256 * "x"], ["s.mrxs", None]),
+        (["s/\udc80"], ["s.mrxs", None]),
+    ],
+)
+def test_names_that_other_systems_do_not_take_are_not_said(others: list[str], expected: list[str | None]) -> None:
+    folder = Path("/data")
+    assert names_of((folder / "s.mrxs", *(folder / name for name in others))) == expected
+
+
+def test_a_region_is_still_read(slide_path: Path) -> None:
+    """The thread that computes the tie reads the file by itself."""
+    with open_source(slide_path) as slide, SourceTie(slide, deidentify=False) as tie:
+        assert slide.read(Region(0, 0, 16, 16)).shape == (16, 16, 3)
+        assert tie.result() is not None
+        assert slide.size == Size(1100, 900)
