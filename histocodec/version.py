@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 __version__ = "0.1.0"
@@ -48,6 +46,10 @@ def _checked_out(root: Path) -> str | None:
 
 
 def _installed() -> str | None:
+    """Return the commit that pip noted; None if it was not told one."""
+    import json  # takes longer than reading a version should
+    from importlib.metadata import PackageNotFoundError, distribution
+
     try:
         stated = distribution("histocodec").read_text("direct_url.json")
         found = json.loads(stated or "{}").get("vcs_info", {}).get("commit_id")

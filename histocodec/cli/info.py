@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..encoder import EncodeReport
+from ..errors import CorruptContainer
 from ..format.descriptions import NOTICE, Rendition, floors_label
 from ..format.entries import spread
 from ..format.manifest import Manifest
@@ -314,7 +315,10 @@ def _enhancement(container: Container) -> dict[str, object] | None:
 
 def _original(container: Container) -> dict[str, Any] | None:
     """Return how the original is kept; None for a file without one."""
-    original = container.original
+    try:
+        original = container.original
+    except CorruptContainer as error:
+        return {"bytes": 0, "segments": None, "pixels": f"none: {error.problems[0]}"}
     if original is None:
         return None
     tiles = original.layer.tiles

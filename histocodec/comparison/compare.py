@@ -234,6 +234,8 @@ def compare(
     _check_pair(source, decoder)
     if blocks not in ("tissue", "all"):
         raise SettingsError(f"expected blocks of tissue or all, found {blocks}")
+    if decoder.is_original:
+        raise SettingsError(f"{decoder.path}: its original is the slide: verify-source compares the two, byte for byte")
     if count is not None and count < 1:
         raise SettingsError(f"expected a count of at least 1, found {count}")
     tissue_map = decoder.container.tissue_map

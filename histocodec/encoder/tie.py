@@ -25,6 +25,7 @@ class SourceTie(Closing):
     def __init__(self, source: Source, *, deidentify: bool) -> None:
         """Begin. deidentify: leave out what names the files, and when they were written."""
         self._paths, self._deidentify, self._stopped = source.files, deidentify, threading.Event()
+        self._size_bytes = source.size_bytes
         self.notes: tuple[str, ...] = ()
         """Sentences for the user."""
         if len(self._paths) > MAX_ITEMS:
@@ -38,6 +39,8 @@ class SourceTie(Closing):
     def result(self) -> SourceEntry | None:
         """Wait for the tie; None for a source that is not on disk. Raises SourceReadError."""
         files = self._files.result()
+        if files and sum(file.bytes for file in files) != self._size_bytes:
+            raise SourceReadError(self._paths[0], "changed while it was read")
         return SourceEntry(self._encoded, files) if files else None
 
     def close(self) -> None:

@@ -14,6 +14,7 @@ from histocodec.cli import app
 from histocodec.errors import HistocodecError
 from histocodec.geometry import Region
 from histocodec.source import open_source
+from tests.format.conformance.make_vectors.writing import VECTORS
 
 REGION = {
     "type": "Feature",
@@ -214,6 +215,13 @@ def test_info_of_an_original(whole: Path, slide_path: Path) -> None:
     assert facts["source"]["files"][0]["sha256"] in shown
 
 
+def test_info_of_a_damaged_original() -> None:
+    """The rest of the file is what it is."""
+    facts = json.loads(run("info", VECTORS / "invalid/original-damaged-kind.hc.tif", "--json").stdout)
+    assert facts["original"]["pixels"].startswith("none: original: a segment of an unknown kind")
+    assert facts["size"] == [70, 30]
+
+
 def test_decode_and_quality_of_an_original(whole: Path, slide_path: Path, tmp_path: Path) -> None:
     picture = tmp_path / "a.png"
     assert run("decode", whole, picture, "--tier", "original", "--region", "100,50,300,200").exit_code == 0
@@ -230,6 +238,12 @@ def test_decode_and_quality_of_an_original(whole: Path, slide_path: Path, tmp_pa
     assert drawn.exit_code == 0, drawn.output
     assert (tmp_path / "q.png").exists()
     assert "--exact" in refused("quality", whole)
+    assert "verify-source" in refused("compare", slide_path, whole, "--tier", "original")
+    pyramid = tmp_path / "p.tif"
+    assert run("decode", whole, pyramid, "--tier", "original", "--compression", "deflate").exit_code == 0
+    with open_source(pyramid) as again, open_source(slide_path) as source:
+        assert again.size == source.size
+        np.testing.assert_array_equal(again.read(Region(0, 0, 500, 500)), source.read(Region(0, 0, 500, 500)))
 
 
 def test_an_original_is_not_kept_of_what_is_deidentified(slide_path: Path, tmp_path: Path) -> None:

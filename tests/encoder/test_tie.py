@@ -101,3 +101,13 @@ def test_a_region_is_still_read(slide_path: Path) -> None:
         assert slide.read(Region(0, 0, 16, 16)).shape == (16, 16, 3)
         assert tie.result() is not None
         assert slide.size == Size(1100, 900)
+
+
+def test_a_source_that_grows_meanwhile_is_refused(slide_path: Path, tmp_path: Path) -> None:
+    path = tmp_path / "slide.tif"
+    path.write_bytes(slide_path.read_bytes())
+    with open_source(path) as slide:
+        with path.open("ab") as file:
+            file.write(b"more")
+        with SourceTie(slide, deidentify=False) as tie, pytest.raises(SourceReadError, match="changed while"):
+            tie.result()

@@ -227,10 +227,16 @@ def test_kill_9_at_any_moment(what: str, kept: Path, slide_path: Path, tmp_path:
     ) as helper:  # fmt: skip
         assert helper.stdin is not None
         assert helper.stdout is not None
-        for _ in range(KILLS):
+        longest = 0.0
+        for number in range(KILLS):
             print(file=helper.stdin, flush=True)
             child = int(helper.stdout.readline())
-            time.sleep(rng.uniform(0, 1.2))
+            if number == 0:  # is let through, to know how long it takes
+                start = time.monotonic()
+                while not target.exists():
+                    time.sleep(0.01)
+                longest = 1.5 * (time.monotonic() - start)
+            time.sleep(rng.uniform(0, longest))
             os.kill(child, signal.SIGKILL)
             assert helper.stdout.readline() == "gone\n"
             seen.add(target.exists())
@@ -243,6 +249,6 @@ def test_kill_9_at_any_moment(what: str, kept: Path, slide_path: Path, tmp_path:
             assert slide.read_bytes() == slide_path.read_bytes()
             assert slide.stat().st_mtime == 1_300_000_000
         helper.stdin.close()
-    assert seen
+    assert True in seen
     leftovers = {path.name for path in tmp_path.iterdir()} - {"slide.tif", "again.tif"}
     assert leftovers <= {".target.tif.partial"}, "which the next writer of that name takes over"
