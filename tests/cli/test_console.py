@@ -188,7 +188,9 @@ def test_off_a_terminal_there_are_lines(here: InProcess, slide_path: Path, tmp_p
     assert re.fullmatch(r"done in \d+\.\d s", last)
     assert all(re.fullmatch(r"[a-z]+: \d+ % \(\d+ of \d+\), \d+\.\d s", line) for line in lines)
     stages = [line.partition(":")[0] for line in lines]
-    assert list(dict.fromkeys(stages)) in (["reading", "coding", *filling, "measuring"] for filling in ([], ["filling"]))
+    assert list(dict.fromkeys(stages)) in (
+        ["reading", "coding", *filling, "measuring"] for filling in ([], ["filling"])
+    )
     assert all(stages.count(stage) <= 10 for stage in stages)
     for stage in set(stages):
         assert [line for line in lines if line.startswith(stage)][-1].startswith(f"{stage}: 100 %")
