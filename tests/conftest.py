@@ -55,7 +55,7 @@ def slide_path(tmp_path_factory: pytest.TempPathFactory, slide_image: Image) -> 
 
 @pytest.fixture(scope="session")
 def container_path(tmp_path_factory: pytest.TempPathFactory, slide_path: Path) -> Path:
-    """`slide_path` with the default settings, but bicubic: neither weights nor torch are needed to decode it."""
+    """`slide_path` in JPEG 2000 and bicubic: neither weights nor torch are needed to decode it."""
     path = tmp_path_factory.mktemp("container") / "slide.hc.tif"
     with open_source(slide_path) as source:
         encode(source, path, BicubicGenerator(4), EncodeSettings(codec="jp2k"))

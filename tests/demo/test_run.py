@@ -40,7 +40,8 @@ def test_a_synthetic_slide_becomes_one_picture(tmp_path: Path, scratch: Path) ->
     output = tmp_path / "demo.png"
     stages: list[str] = []
     facts = run_demo(None, output, mpp=None, overwrite=False, progress=lambda stage, done, total: stages.append(stage))
-    assert list(dict.fromkeys(stages)) == ["painting", "reading", "coding", "measuring", "checking", "decoding"]
+    expected = ["painting", "reading", "coding", "colours", "measuring", "checking", "decoding"]
+    assert list(dict.fromkeys(stages)) == expected
     assert facts["picture"] == str(output)
     assert isinstance(facts["ratio to the slide's file"], float)
     assert facts["ratio to the slide's file"] >= 16

@@ -62,7 +62,7 @@ def test_what_is_told_quickly_is_corrected_by_the_sample_as_it_will_be_coded(tmp
         assert quality is not None
         with CodedPyramid(pyramid, overview, coder, quality, resources(tmp_path), rate.coded) as coded:
             assert coded.total_bytes == pytest.approx(budget, rel=0.1)  # a sample of six tiles
-            assert rate._taken(coder, quality) == pytest.approx(budget, rel=0.015)
+            assert rate._taken(coder, quality) == pytest.approx(budget, rel=0.03)
         assert rate.best_quality(overview.total_bytes) is None
 
 

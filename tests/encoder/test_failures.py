@@ -17,7 +17,7 @@ from typing import IO
 
 import pytest
 
-from histocodec.encoder import encode
+from histocodec.encoder import EncodeSettings, encode
 from histocodec.errors import (
     NoSpace,
     OutputError,
@@ -30,6 +30,7 @@ from histocodec.runtime.parallel import ordered_map
 from histocodec.source import Source, open_source
 from tests.encoder.inputs import BICUBIC, QUICK, ArraySource, names
 
+AS_THE_FIXTURE = EncodeSettings(codec="jp2k")
 OLD = b"an older file" * 1000
 
 
@@ -89,7 +90,7 @@ def test_an_output_that_exists_is_refused_before_the_source_is_read(slide_image:
 
 def test_overwrite_replaces(slide: Source, out: Path, container_path: Path) -> None:
     out.write_bytes(OLD)
-    encode(slide, out, BICUBIC, overwrite=True)
+    encode(slide, out, BICUBIC, AS_THE_FIXTURE, overwrite=True)
     assert out.read_bytes() == container_path.read_bytes()
 
 
@@ -138,7 +139,7 @@ def test_kill_9_leaves_no_container_and_nothing_after_the_next_run(
     assert process.returncode == -signal.SIGKILL
     assert names(out.parent) == ({f".{out.name}.partial"} if stage == "writing" else set())
     with open_source(slide_path) as source:
-        encode(source, out, BICUBIC)
+        encode(source, out, BICUBIC, AS_THE_FIXTURE)
     assert names(out.parent) == {out.name}
     assert out.read_bytes() == container_path.read_bytes()
 

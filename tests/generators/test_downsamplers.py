@@ -56,8 +56,9 @@ def shipped(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monkey
     folder = tmp_path_factory.mktemp("models")
     (folder / "downsamplers").mkdir()
     for scale in (2, 4):
-        generator = flat_package(scale, f"fidelity-x{scale}", f"tiny-down-x{scale}")
-        (folder / f"fidelity-x{scale}.safetensors").write_bytes(generator.data)
+        for codec in ("av1", "jp2k"):
+            generator = flat_package(scale, f"{codec}-x{scale}", f"tiny-down-x{scale}")
+            (folder / f"{codec}-x{scale}.safetensors").write_bytes(generator.data)
         downsampler = folder / "downsamplers" / f"tiny-down-x{scale}.safetensors"
         downsampler.write_bytes(downsampler_package(scale).data)
     monkeypatch.setattr(histocodec.generators.catalogue, "MODELS_FOLDER", folder)
@@ -99,7 +100,7 @@ def test_a_downsampler_that_is_no_name_is_refused(value: object) -> None:
 
 
 def test_what_ships_is_found_by_name_digest_and_path_and_listed_apart(shipped: Path, tiny: str) -> None:
-    assert set(shipped_packages()) == {"jp2k-x2", "jp2k-x4"}
+    assert set(shipped_packages()) == {"av1-x2", "av1-x4", "jp2k-x2", "jp2k-x4"}
     assert set(shipped_packages("downsampler")) == {"tiny-down-x2", "tiny-down-x4"}
     package = shipped_packages("downsampler")["tiny-down-x4"]
     for name in ("tiny-down-x4", package.digest, tiny):
@@ -200,7 +201,8 @@ def test_a_file_says_what_made_its_base_and_is_the_same_with_any_number_of_worke
     assert files[0] == files[1]
     assert report.manifest.base.downsampling == DownsamplingEntry("tiny-down-x4", downsampler_package().digest)
     step = report.manifest.slide.lossy_history[-1]
-    assert step.derivation == f"downsampled by tiny-down-x4, 4 x 4 to one and coded as {codec}"
+    speed = " at speed 6 of libaom" if codec == "av1" else ""
+    assert step.derivation == f"downsampled by tiny-down-x4, 4 x 4 to one and coded as {codec}{speed}"
     assert validate(tmp_path / "1.hc.tif", deep=True) == []
     with Container(tmp_path / "1.hc.tif") as container:
         assert container.manifest == report.manifest
@@ -353,4 +355,4 @@ def test_the_command_line_refuses_in_a_sentence(
 
 
 def test_models_lists_generators_alone(run: Run, shipped: Path) -> None:
-    assert set(json.loads(run("models", "--json")[1])) == {"jp2k-x2", "jp2k-x4"}
+    assert set(json.loads(run("models", "--json")[1])) == {"av1-x2", "av1-x4", "jp2k-x2", "jp2k-x4"}
