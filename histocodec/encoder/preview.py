@@ -43,6 +43,7 @@ from .plan import Plan, make_plan
 from .sampled_source import cut_of, mosaic_of
 from .settings import BASE_MPP, EncodeSettings, Magnification
 from .survey import look_over
+from .tie import tie_as_long
 from .tint import with_source_colours
 from .uncoded_pyramid import UncodedPyramid
 
@@ -210,6 +211,8 @@ class _Sample(Closing):
             share = int(budget_bytes * self.share)
             overview = stack.enter_context(CodedOverview(self._pyramid, plan.settings.codec, share, self._resources))
             job = Job.of(dataclasses.replace(plan, source=self._source), self._pyramid, overview, self._resources)
+            tie = tie_as_long(plan.source, deidentify=plan.settings.deidentify)
+            job = dataclasses.replace(job, tie=tie)
             overhead = self._overhead(job)
             base = self._coded(job, budget_bytes, overhead)
             coded = stack.enter_context(CodedSlide(job, base))

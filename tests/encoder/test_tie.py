@@ -8,10 +8,11 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from histocodec.encoder import EncodeSettings, encode
-from histocodec.encoder.tie import SourceTie, names_of
+from histocodec.encoder.tie import SourceTie, names_of, tie_as_long
 from histocodec.errors import SourceReadError
 from histocodec.format.reader import Container
 from histocodec.generators.bicubic import BicubicGenerator
@@ -19,6 +20,17 @@ from histocodec.geometry import Image, Region, Size
 from histocodec.source import open_source
 from histocodec.version import __version__, commit
 from tests.encoder.inputs import ArraySource
+
+
+@pytest.mark.parametrize("deidentify", [False, True])
+def test_what_stands_in_for_a_tie_is_as_long(slide_path: Path, deidentify: bool) -> None:
+    with open_source(slide_path) as slide, SourceTie(slide, deidentify=deidentify) as tie:
+        found, stand_in = tie.result(), tie_as_long(slide, deidentify=deidentify)
+    assert found is not None
+    assert stand_in is not None
+    assert stand_in.files[0].sha256 != found.files[0].sha256
+    assert len(str(stand_in)) == len(str(found))
+    assert tie_as_long(ArraySource(np.zeros((8, 8, 3), np.uint8)), deidentify=deidentify) is None
 
 
 def test_a_file_says_what_it_was_made_of(slide_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
