@@ -82,6 +82,8 @@ class _Search:
             self._cheapest = cheapest_quality(self._estimate, self._cheapest, job.resources.progress)
         self._fits, self._exceeds = -math.inf, math.inf
         """The highest quality that fits, and the lowest that does not, as far as they are known."""
+        self._back = STEP / 2
+        """Quality by which to stay below one that did not fit: of a few tiles, bytes do not fall with every step."""
 
     def run(self) -> Bounded:
         """Code until a budget is full or nothing finer fits. Raises BudgetError if nothing fits."""
@@ -93,9 +95,10 @@ class _Search:
                     break
                 made = self._code(quality, best)
                 needed = needed_bytes(self._job, made)
-                self._estimate.correct(quality, made.base.total_bytes, made.enhancement.total_bytes)
+                base_bytes, layer_bytes = made.base.total_bytes, made.enhancement.total_bytes
+                self._estimate.correct(quality, base_bytes, layer_bytes, needed - base_bytes - layer_bytes)
                 if needed > self._budget_bytes:
-                    self._exceeds = quality
+                    self._exceeds, self._back = quality, 2 * self._back
                     if quality <= self._cheapest:
                         with made:
                             raise _too_small(self._job, made, needed, self._budget_bytes)
@@ -121,7 +124,7 @@ class _Search:
         # Below the cheapest, bytes grow again.
         rising = best_quality(lambda q: self._estimate(q) if q >= self._cheapest else 0.0, aim, self._codec)
         quality = max(rising or self._cheapest, self._cheapest)
-        return round(min(max(quality, self._fits + step), self._exceeds - step), 6)
+        return round(min(max(quality, self._fits + step), self._exceeds - max(step, self._back)), 6)
 
     def _code(self, quality: float, other: Bounded | None) -> Bounded:
         """Code base and layer. other: what may hold some of the base's tiles already."""

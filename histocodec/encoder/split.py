@@ -103,8 +103,9 @@ class Estimate:
         """Return the estimated bytes of the whole file."""
         return self._fixed + self.base_bytes(quality) + self._layer(quality) * self._correction
 
-    def correct(self, quality: float, base_bytes: int, layer_bytes: int) -> None:
-        """Scale base and layer so that they agree with what they really took at one quality."""
+    def correct(self, quality: float, base_bytes: int, layer_bytes: int, other_bytes: int) -> None:
+        """Make base, layer and all the rest agree with what they really took at one quality."""
+        self._fixed = other_bytes
         self._base.correct(quality, base_bytes)
         estimated = self._layer(quality)
         self._correction = layer_bytes / estimated if estimated else 1.0
