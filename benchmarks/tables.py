@@ -135,13 +135,9 @@ def makers(digests: dict[str, str]) -> str:
     """Return the packages that results were made with, each as shipped or as an earlier one."""
     shipped = {name: package.digest for name, package in shipped_packages().items()}
     same = sorted(name for name, digest in digests.items() if shipped.get(name) == digest)
-    earlier = sorted(
-        f"`{name}` ({digest[:14]})"
-        for name, digest in digests.items()
-        if shipped.get(name) != digest and name in shipped
-    )
+    earlier = sorted(f"`{name}` ({digest[:14]})" for name, digest in digests.items() if shipped.get(name) != digest)
     words = ["Made with " + ", ".join(f"`{name}`" for name in same) + " as shipped"] if same else []
-    words += [f"{'with ' if same else 'Made with '}earlier weights of {', '.join(earlier)}"] if earlier else []
+    words += [f"{'with ' if same else 'Made with '}earlier generators, {', '.join(earlier)}"] if earlier else []
     return "; ".join(words) + "."
 
 
