@@ -70,9 +70,7 @@ def tie_as_long(source: Source, *, deidentify: bool) -> SourceEntry | None:
     files = []
     for path, name in zip(paths, [None] * len(paths) if deidentify else names_of(paths), strict=True):
         status = path.stat()
-        digest = hashlib.sha256(
-            str(path).encode()
-        ).hexdigest()  # as random as the real one
+        digest = hashlib.sha256(str(path).encode()).hexdigest()  # as random as the real one
         files.append(SourceFile(status.st_size, digest, name, None if deidentify else _text_of(status.st_mtime)))
     return SourceEntry(_text_of(_now()) or "", tuple(files)) if files else None
 
