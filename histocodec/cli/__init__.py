@@ -6,6 +6,6 @@ import os
 # beside them; it reads this when numpy is first imported.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from .root import app, main  # noqa: E402
+from .root import app, main
 
 __all__ = ["app", "main"]
