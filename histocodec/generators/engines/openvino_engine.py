@@ -13,12 +13,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-import openvino
 from numpy.typing import NDArray
-from openvino import opset13 as ops
 
 from ...runtime.by_process import ByProcess
 from ..integer_net import LEAK_SHIFT, ZERO_POINT, IntegerNet
+from .silent_openvino import openvino, ops
 
 _SETTINGS = {
     # The default would be bfloat16 where the CPU has it, which is not exact.
