@@ -1,6 +1,6 @@
 """Pack what configurations train on into one small archive, for a machine that little can be sent to.
 
-    python -m benchmarks.training_tiles configs/free-x4.toml configs/free-x2.toml --data DATA -o tiles.tar
+    python -m benchmarks.training_tiles configs/av1-x4.toml configs/av1-x2.toml --data DATA -o tiles.tar
 
 Tiles are coded again, as JPEG XL at `--distance`. Their paths stay, so that the unpacked archive is the DATA of
 `histocodec train`. `--every train/atlas20=4` takes every fourth tile of a folder. Of a folder that is measured, the
