@@ -33,7 +33,9 @@ Family = Literal["direct", "by hand", "histocodec"]
 
 CHECKSUM_BYTES = 4
 """The container's checksum table holds a CRC-32 for each base tile."""
-SPEEDS: dict[int, tuple[int, ...]] = {4: (6, 4), 2: (6,)}
+SPEEDS: dict[int, tuple[int, ...]] = {
+    scale: tuple(EncodeSettings(effort=effort).base_speed(scale) for effort in ("best", "default")) for scale in (4, 2)
+}
 """Speeds of libaom by scale that AV1 bases are measured at; the last one is that of the default effort."""
 PEER_SPEEDS: dict[int, tuple[int, ...]] = {1: (6,), 2: (6, 5), 4: (6, 5, 4, 3)}
 """Speeds of libaom by scale that peers are measured at, down to the first that takes longer than any base of ours."""
