@@ -15,10 +15,10 @@ from ..format.entries import OriginalLayer
 from ..format.original import Kind, OriginalPieces, SegmentList, with_header
 from ..format.original_pixels import decoded_tile
 from ..format.reader import Container
-from ..format.tags import MAX_SEGMENTS
+from ..format.tags import MAX_SEGMENTS, MAX_SHARED, MAX_SHARED_BYTES
 from ..format.zstd import compressed, decompressed
 from ..geometry import Grid
-from ..pixels.jpeg_xl import to_jpeg, to_jpeg_xl
+from ..pixels.jpeg_xl import as_file, to_jpeg_xl
 from ..pixels.tile_codecs import TileError
 from ..runtime.closing import Closing
 from ..runtime.resources import Resources
@@ -42,6 +42,8 @@ class _Stored:
     data: bytes
     restored: bytes
     """What comes back of it: the bytes of the file."""
+    recipe: bytes = b""
+    """What brings a JPEG back from its codestream; b"" where `data` needs nothing else."""
 
 
 class KeptOriginal(Closing):
@@ -75,24 +77,29 @@ class KeptOriginal(Closing):
             )
         headers = tuple(dict.fromkeys(one.header for _, one in items if one.header))
         numbers = {b"": 0, **{header: number for number, header in enumerate(headers, 1)}}
-        kinds, sums, lengths, stored_lengths = [], [], [], []
+        kinds, sums, lengths, stored_lengths, recipe_numbers = [], [], [], [], []
+        recipes = {b"": 0}
         digests = {file.path: hashlib.sha256() for file in files}
         results = job.resources.map(_stored, items, "keeping the original")
-        for (path, _), stored in zip(items, results, strict=True):
+        for (path, _), found in zip(items, results, strict=True):
+            stored = _sharing(found, recipes)
             digests[path].update(stored.restored)
             self._spool.append(stored.data)
             kinds.append(stored.kind)
             sums.append(zlib.crc32(stored.data))
             lengths.append(len(stored.restored))
             stored_lengths.append(len(stored.data))
+            recipe_numbers.append(recipes[stored.recipe])
         assert job.tie is not None
         for (path, digest), stated in zip(digests.items(), job.tie.files, strict=True):
             if digest.hexdigest() != stated.sha256:
                 raise SourceReadError(path, "changed while it was read: nothing was written")
         segments = SegmentList(
             headers,
+            tuple(filter(None, recipes)),
             np.array(kinds, np.uint8),
             np.array([numbers[one.header] for _, one in items], np.uint8),
+            np.array(recipe_numbers, np.uint8),
             np.array(lengths, np.uint32),
             np.array(stored_lengths, np.uint32),
         )
@@ -141,7 +148,7 @@ class KeptOriginal(Closing):
         header, length = segments.header(number), int(segments.lengths[number])
         match Kind(int(segments.kinds[number])):
             case Kind.JPEG_XL:
-                return to_jpeg(data, length + len(header))
+                return segments.jpeg(number, data)
             case Kind.ZSTD:
                 return decompressed(data, length)
         return with_header(data, header) if header else data
@@ -165,6 +172,21 @@ class KeptOriginal(Closing):
             raise OutputError(path, f"the original does not come back from it: {error.problems[0]}") from error
 
 
+def _sharing(stored: _Stored, recipes: dict[bytes, int]) -> _Stored:
+    """Enter a segment's recipe among the shared ones; where it has no place, make the segment do without.
+
+    A scanner needs few of them. Of a program that pads each stream in its own way, those of the first ones are shared.
+    """
+    data = stored.recipe
+    if len(data) <= MAX_SHARED_BYTES and len(recipes) <= MAX_SHARED:
+        recipes.setdefault(data, len(recipes))
+    if data in recipes:
+        return stored
+    file = as_file(stored.data, data)
+    alone = _Stored(stored.kind, file, stored.restored)
+    return alone if len(file) < len(stored.restored) else _Stored(Kind.VERBATIM, stored.restored, stored.restored)
+
+
 def _stored(item: tuple[Path, Range]) -> _Stored:
     """Return a part of a file in the way that takes fewest bytes, of those from which it was seen to come back."""
     path, one = item
@@ -174,8 +196,8 @@ def _stored(item: tuple[Path, Range]) -> _Stored:
             data = file.read(one.length)
     except OSError as error:
         raise SourceReadError(path, f"cannot be read: {error.strerror or error}") from error
-    if one.is_jpeg and (coded := to_jpeg_xl(with_header(data, one.header))) is not None and len(coded) < len(data):
-        return _Stored(Kind.JPEG_XL, coded, data)
+    if one.is_jpeg and (found := to_jpeg_xl(with_header(data, one.header))) is not None and len(found[0]) < len(data):
+        return _Stored(Kind.JPEG_XL, found[0], data, found[1])
     if one.packs and len(packed := compressed(data, _ZSTD_LEVEL)) < len(data):
         return _Stored(Kind.ZSTD, packed, decompressed(packed, len(data)))
     return _Stored(Kind.VERBATIM, data, data)

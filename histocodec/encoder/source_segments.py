@@ -15,7 +15,7 @@ from pathlib import Path
 import tifffile
 
 from ..format.entries import OriginalCodec, OriginalTiles
-from ..format.tags import MAX_JPEG_HEADER_BYTES, MAX_JPEG_HEADERS, MAX_SEGMENT_BYTES, MAX_TILE_SIDE
+from ..format.tags import MAX_SEGMENT_BYTES, MAX_SHARED, MAX_SHARED_BYTES, MAX_TILE_SIDE
 from ..geometry import Size
 
 CHUNK_BYTES = 1 << 20
@@ -180,7 +180,7 @@ def _header_of(page: tifffile.TiffPage) -> bytes:
     tables = page.jpegtables
     if tables and tables[:2] == b"\xff\xd8" and tables[-2:] == b"\xff\xd9":
         header += tables[2:-2]
-    return header if len(header) <= MAX_JPEG_HEADER_BYTES else b""
+    return header if len(header) <= MAX_SHARED_BYTES else b""
 
 
 def _filled(path: Path, ranges: list[Range], tiles: OriginalTiles | None, places: list[int]) -> CutFile:
@@ -192,7 +192,7 @@ def _filled(path: Path, ranges: list[Range], tiles: OriginalTiles | None, places
     for one in sorted(ranges, key=lambda one: (one.offset, one.packs)):
         if one.offset < at or not 0 < one.length <= MAX_SEGMENT_BYTES or one.end > end:
             continue
-        if one.header not in headers and len(headers) == MAX_JPEG_HEADERS:
+        if one.header not in headers and len(headers) == MAX_SHARED:
             continue
         headers |= {one.header} - {b""}
         complete += _chunks(at, one.offset)

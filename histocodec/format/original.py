@@ -28,10 +28,10 @@ from .tags import (
     COMPRESSION_JPEG_XL,
     COMPRESSION_MIXED,
     COMPRESSION_ZSTD,
-    MAX_JPEG_HEADER_BYTES,
-    MAX_JPEG_HEADERS,
     MAX_SEGMENT_BYTES,
     MAX_SEGMENTS,
+    MAX_SHARED,
+    MAX_SHARED_BYTES,
     Tag,
 )
 from .zstd import compressed, decompressed
@@ -46,9 +46,9 @@ COMPRESSION_OF_TILES: dict[OriginalCodec, int] = {
 """TIFF compression of tiles that are stored as the source had them; 33003 for JPEG 2000 of YCbCr."""
 
 _JP2K_YCBCR = 33003
-_SEGMENT_BYTES = 1 + 1 + 4 + 4
+_SEGMENT_BYTES = 1 + 1 + 1 + 4 + 4
 """Bytes of one segment in the list."""
-_LONGEST_HEADERS = 4 + MAX_JPEG_HEADERS * (4 + MAX_JPEG_HEADER_BYTES)
+_LONGEST_SHARED = 2 * (4 + MAX_SHARED * (4 + MAX_SHARED_BYTES))
 
 
 class Kind(enum.IntEnum):
@@ -65,10 +65,14 @@ class SegmentList:
 
     headers: tuple[bytes, ...]
     """Bytes that belong behind the first two of a JPEG stream that lacks them, such as tables shared by all tiles."""
+    recipes: tuple[bytes, ...]
+    """Data that bring JPEG streams back from their codestreams in JPEG XL."""
     kinds: NDArray[np.uint8]
     """(n,) `Kind` of each."""
     header_numbers: NDArray[np.uint8]
     """(n,): 0 for a segment without a header, else the position of its header, from 1."""
+    recipe_numbers: NDArray[np.uint8]
+    """(n,): 0 for a segment that is no codestream in JPEG XL, else the position of its recipe, from 1."""
     lengths: NDArray[np.uint32]
     """(n,) bytes of the source that each stands for."""
     stored_lengths: NDArray[np.uint32]
@@ -76,23 +80,28 @@ class SegmentList:
 
     def to_bytes(self) -> bytes:
         """Return the list as it is stored."""
-        headers = b"".join(struct.pack("<I", len(header)) + header for header in self.headers)
-        columns = (self.kinds, self.header_numbers, self.lengths.astype("<u4"), self.stored_lengths.astype("<u4"))
-        content = struct.pack("<I", len(self.headers)) + headers + b"".join(column.tobytes() for column in columns)
-        return compressed(content)
+        columns = (
+            *(self.kinds, self.header_numbers, self.recipe_numbers),
+            *(self.lengths.astype("<u4"), self.stored_lengths.astype("<u4")),
+        )
+        shared = _shared_bytes(self.headers) + _shared_bytes(self.recipes)
+        return compressed(shared + b"".join(column.tobytes() for column in columns))
 
     @classmethod
     def from_bytes(cls, frame: bytes, count: int) -> SegmentList:
         """Read the list of `count` segments. Raises Damaged."""
-        content = decompressed(frame, count * _SEGMENT_BYTES + _LONGEST_HEADERS)
-        headers, at = _read_headers(content)
+        content = decompressed(frame, count * _SEGMENT_BYTES + _LONGEST_SHARED)
+        headers, at = _read_shared(content, 0)
+        recipes, at = _read_shared(content, at)
         if len(content) != at + count * _SEGMENT_BYTES:
             raise Damaged(f"expected a list of {count} segments, found {len(content) - at} bytes of it")
-        kinds, numbers = np.frombuffer(content, np.uint8, 2 * count, at).reshape(2, count)
-        lengths, stored = np.frombuffer(content, "<u4", 2 * count, at + 2 * count).reshape(2, count)
-        found = cls(headers, kinds, numbers, lengths, stored)
-        if kinds.max() > max(Kind) or numbers.max() > len(headers):
+        kinds, of_header, of_recipe = np.frombuffer(content, np.uint8, 3 * count, at).reshape(3, count)
+        lengths, stored = np.frombuffer(content, "<u4", 2 * count, at + 3 * count).reshape(2, count)
+        found = cls(headers, recipes, kinds, of_header, of_recipe, lengths, stored)
+        if kinds.max() > max(Kind) or of_header.max() > len(headers):
             raise Damaged("a segment of an unknown kind, or with a header that is not there")
+        if of_recipe.max() > len(recipes) or of_recipe[kinds != Kind.JPEG_XL].any():
+            raise Damaged("a segment with a recipe that is not there, or that it cannot have")
         if not (_within(lengths) and _within(stored)):
             raise Damaged(f"expected segments of 1 to {MAX_SEGMENT_BYTES} bytes")
         return found
@@ -108,23 +117,35 @@ class SegmentList:
         number = int(self.header_numbers[index])
         return self.headers[number - 1] if number else b""
 
+    def jpeg(self, index: int, stored: bytes) -> bytes:
+        """Return the JPEG stream, with its header, that a segment in JPEG XL holds. Raises TileError."""
+        number = int(self.recipe_numbers[index])
+        data = self.recipes[number - 1] if number else b""
+        return to_jpeg(stored, int(self.lengths[index]) + len(self.header(index)), data)
 
-def _read_headers(content: bytes) -> tuple[tuple[bytes, ...], int]:
-    """Return the headers at the beginning of a list, and where they end. Raises Damaged."""
+
+def _shared_bytes(runs: tuple[bytes, ...]) -> bytes:
+    """Return headers, or recipes, as the list has them."""
+    return struct.pack("<I", len(runs)) + b"".join(struct.pack("<I", len(run)) + run for run in runs)
+
+
+def _read_shared(content: bytes, at: int) -> tuple[tuple[bytes, ...], int]:
+    """Return the headers, or the recipes, that a list has at a place, and where they end. Raises Damaged."""
     try:
-        (count,) = struct.unpack_from("<I", content)
-        at, headers = 4, list[bytes]()
-        if count > MAX_JPEG_HEADERS:
-            raise Damaged(f"expected at most {MAX_JPEG_HEADERS} headers, found {count}")
+        (count,) = struct.unpack_from("<I", content, at)
+        runs = list[bytes]()
+        at += 4
+        if count > MAX_SHARED:
+            raise Damaged(f"expected at most {MAX_SHARED} headers or recipes, found {count}")
         for _ in range(count):
             (length,) = struct.unpack_from("<I", content, at)
-            if length > MAX_JPEG_HEADER_BYTES:
-                raise Damaged(f"expected a header of at most {MAX_JPEG_HEADER_BYTES} bytes, found {length}")
-            headers.append(content[at + 4 : at + 4 + length])
+            if length > MAX_SHARED_BYTES:
+                raise Damaged(f"expected a header or recipe of at most {MAX_SHARED_BYTES} bytes, found {length}")
+            runs.append(content[at + 4 : at + 4 + length])
             at += 4 + length
     except struct.error as error:
         raise Damaged("its list of segments is cut off") from error
-    return tuple(headers), at
+    return tuple(runs), at
 
 
 def _within(lengths: NDArray[np.uint32]) -> bool:
@@ -214,7 +235,7 @@ class StoredOriginal:
                 case Kind.ZSTD:
                     data = decompressed(data, length)
                 case Kind.JPEG_XL:
-                    data = without_header(to_jpeg(data, length + len(header)), header)
+                    data = without_header(segments.jpeg(index, data), header)
                 case Kind.VERBATIM:
                     pass
         except (Damaged, TileError) as error:

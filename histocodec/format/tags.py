@@ -72,8 +72,9 @@ MAX_ASSOCIATED_BYTES = 64 << 20
 MAX_SEGMENTS = 1 << 24
 MAX_SEGMENT_BYTES = 16 << 20
 """Bytes of the source that one segment stands for, and that it may take."""
-MAX_JPEG_HEADERS = 255
-MAX_JPEG_HEADER_BYTES = 65535
+MAX_SHARED = 255
+"""Headers that segments share, and as many recipes."""
+MAX_SHARED_BYTES = 65535
 MAX_FILE_NAME = 1000
 MAX_TILE_SIDE = 1 << 12
 """Pixels a side of a tile of the source that can be read out of the original."""

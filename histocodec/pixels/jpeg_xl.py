@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import imagecodecs
 
 from .tile_codecs import TileError
@@ -10,29 +12,35 @@ MAX_JPEG_PIXELS = 1 << 24
 """Pixels of a JPEG that is transcoded: libraries hold all of its coefficients in memory."""
 
 _BOXED = b"\0\0\0\x0cJXL \r\n\x87\n"
+_FTYP = b"\0\0\0\x14ftypjxl \0\0\0\0jxl "
+_PARTED = {b"jxlp", b"jxlc", b"jbrd"}
+"""Boxes that a codestream and its recipe are put back into."""
 _BARE = b"\xff\x0a"
 _RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 """Width to height, by the number less one that stands for them."""
 
 
-def to_jpeg_xl(jpeg: bytes) -> bytes | None:
-    """Return a JPEG stream as JPEG XL; None if it is too large for that, or does not come back byte for byte.
+def to_jpeg_xl(jpeg: bytes) -> tuple[bytes, bytes] | None:
+    """Return a JPEG stream as a JPEG XL codestream, and the recipe that brings the JPEG back.
 
+    Streams of one scanner share their recipe, which has some 255 bytes. A stream that needs further boxes, such as one
+    with Exif, is returned as a JPEG XL file, with b"". None if it is too large, or does not come back byte for byte.
     Proven by doing it: progressive, arithmetic, cut and otherwise odd streams are left to whoever calls.
     """
     try:
-        coded = bytes(imagecodecs.jpegxl_encode_jpeg(jpeg, numthreads=1))
-        return coded if to_jpeg(coded, len(jpeg)) == jpeg else None
+        coded, recipe = _parted(bytes(imagecodecs.jpegxl_encode_jpeg(jpeg, numthreads=1)))
+        return (coded, recipe) if to_jpeg(coded, len(jpeg), recipe) == jpeg else None
     except (TileError, imagecodecs.JpegxlError, ValueError):
         return None
 
 
-def to_jpeg(coded: bytes, length: int) -> bytes:
+def to_jpeg(coded: bytes, length: int, recipe: bytes = b"") -> bytes:
     """Return the JPEG stream, of `length` bytes, that `to_jpeg_xl` was given.
 
-    What the codestream states of its size is looked at before memory is asked for. Raises TileError for what is damaged
-    or gives another stream.
+    coded, recipe: what it returned. What the codestream states of its size is looked at before memory is asked for.
+    Raises TileError for what is damaged or gives another stream.
     """
+    coded = as_file(coded, recipe)
     width, height = stated_size(coded)
     if width * height > MAX_JPEG_PIXELS:
         raise TileError(f"expected a JPEG XL codestream of at most {MAX_JPEG_PIXELS} px, found {width} x {height}")
@@ -43,6 +51,11 @@ def to_jpeg(coded: bytes, length: int) -> bytes:
     if len(jpeg) != length:
         raise TileError(f"expected a JPEG stream of {length} bytes, found {len(jpeg)}")
     return jpeg
+
+
+def as_file(coded: bytes, recipe: bytes) -> bytes:
+    """Return what `to_jpeg_xl` returned as a JPEG XL file, from which decoders bring the JPEG back."""
+    return _BOXED + _FTYP + _box(b"jbrd", recipe) + _box(b"jxlc", coded) if recipe else coded
 
 
 def stated_size(coded: bytes) -> tuple[int, int]:
@@ -73,6 +86,24 @@ def stated_size(coded: bytes) -> tuple[int, int]:
         return side(small=small), height
     across, down = _RATIOS[ratio - 1]
     return height * across // down, height
+
+
+def _box(kind: bytes, content: bytes) -> bytes:
+    """Return a box of JPEG XL's file format (ISO/IEC 18181-2, 4)."""
+    return struct.pack(">I", 8 + len(content)) + kind + content
+
+
+def _parted(file: bytes) -> tuple[bytes, bytes]:
+    """Return codestream and recipe of a JPEG XL file; the file and b"" if it holds anything else."""
+    found: dict[bytes, bytes] = dict.fromkeys(_PARTED, b"")
+    at = len(_BOXED) + len(_FTYP)
+    while at + 8 <= len(file):
+        length, kind = int.from_bytes(file[at : at + 4], "big") or len(file) - at, file[at + 4 : at + 8]
+        if kind not in _PARTED or length < 8:
+            return file, b""
+        found[kind] += file[at + (12 if kind == b"jxlp" else 8) : at + length]  # a part has its number in front
+        at += length
+    return found[b"jxlp"] + found[b"jxlc"], found[b"jbrd"]
 
 
 def _codestream_head(coded: bytes) -> bytes:

@@ -8,7 +8,7 @@ import pytest
 
 from histocodec.demo.synthetic import tissue
 from histocodec.geometry import Size
-from histocodec.pixels.jpeg_xl import MAX_JPEG_PIXELS, stated_size, to_jpeg, to_jpeg_xl
+from histocodec.pixels.jpeg_xl import MAX_JPEG_PIXELS, as_file, stated_size, to_jpeg, to_jpeg_xl
 from histocodec.pixels.tile_codecs import TileError
 
 
@@ -20,17 +20,38 @@ def jpeg(width: int, height: int, **options: object) -> bytes:
 @pytest.mark.parametrize("size", [(256, 256), (240, 240), (77, 100), (300, 200), (1280, 431), (512, 256)])
 def test_it_comes_back_and_states_its_size(size: tuple[int, int], subsampling: str) -> None:
     data = jpeg(*size, level=80, subsampling=subsampling)
-    coded = to_jpeg_xl(data)
-    assert coded is not None
-    assert to_jpeg(coded, len(data)) == data
-    assert stated_size(coded) == size
+    found = to_jpeg_xl(data)
+    assert found is not None
+    coded, recipe = found
+    assert to_jpeg(coded, len(data), recipe) == data
+    assert stated_size(coded) == size == stated_size(as_file(coded, recipe))
+    assert imagecodecs.jpegxl_decode(coded).shape == (size[1], size[0], 3)
     bare = imagecodecs.jpegxl_encode(np.zeros((size[1], size[0], 3), np.uint8), usecontainer=False)
     assert stated_size(bytes(bare)) == size
 
 
 def test_bytes_behind_the_stream_come_back_too() -> None:
     data = jpeg(64, 64) + b"\0\0"
-    assert to_jpeg(to_jpeg_xl(data) or b"", len(data)) == data
+    coded, recipe = to_jpeg_xl(data) or (b"", b"")
+    assert to_jpeg(coded, len(data), recipe) == data
+
+
+def test_streams_of_one_scanner_share_their_recipe() -> None:
+    images = [np.ascontiguousarray(tissue(Size(256, 256), seed=seed)) for seed in range(4)]
+    streams = [bytes(imagecodecs.jpeg_encode(image, level=80)) for image in images]
+    found = [to_jpeg_xl(stream) or (b"", b"") for stream in streams]
+    (data,) = {data for _, data in found}
+    boxed = [len(imagecodecs.jpegxl_encode_jpeg(stream)) for stream in streams]
+    assert all(length - len(coded) > len(data) for length, (coded, _) in zip(boxed, found, strict=True))
+
+
+def test_a_stream_with_exif_is_a_whole_file() -> None:
+    bare = jpeg(64, 64)
+    exif = b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0"
+    data = bare[:2] + b"\xff\xe1" + (2 + len(exif)).to_bytes(2, "big") + exif + bare[2:]
+    coded, recipe = to_jpeg_xl(data) or (b"", b"")
+    assert (coded[4:8], recipe) == (b"JXL ", b"")
+    assert to_jpeg(coded, len(data)) == data
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff\xd8\xff\xd9", b"no JPEG", bytes(1000)])
@@ -46,11 +67,15 @@ def test_a_stream_of_too_many_pixels_is_left_alone() -> None:
 
 def test_lies_are_refused() -> None:
     data = jpeg(64, 64)
-    coded = to_jpeg_xl(data) or b""
+    coded, recipe = to_jpeg_xl(data) or (b"", b"")
     with pytest.raises(TileError):
-        to_jpeg(coded, len(data) - 1)
+        to_jpeg(coded, len(data) - 1, recipe)
     with pytest.raises(TileError, match="expected a JPEG stream of"):
-        to_jpeg(coded, len(data) + 1)
+        to_jpeg(coded, len(data) + 1, recipe)
+    with pytest.raises(TileError):
+        to_jpeg(coded, len(data), recipe[:-20])
+    with pytest.raises(TileError, match="damaged JPEG XL"):
+        to_jpeg(coded, len(data))
     for broken in (b"", coded[:12], coded[:60], b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(40)):
         with pytest.raises(TileError):
             to_jpeg(broken, len(data))

@@ -218,20 +218,43 @@ class Original:
             raise Refused("the list of segments changed")
         content = whole._frame(frame)
         (count,) = struct.unpack_from("<I", content)
-        at, headers = 4, [b""]
-        for _ in range(count):
-            (length,) = struct.unpack_from("<I", content, at)
-            headers.append(content[at + 4 : at + 4 + length])
-            at += 4 + length
-        kinds, numbers, *columns = struct.unpack_from(f"<{n}s{n}s{n}I{n}I", content, at)
+        at, tables = 0, list[list[bytes]]()
+        for _ in ("headers", "recipes"):
+            (count,) = struct.unpack_from("<I", content, at)
+            at += 4
+            tables.append([b""])
+            for _ in range(count):
+                (length,) = struct.unpack_from("<I", content, at)
+                tables[-1].append(content[at + 4 : at + 4 + length])
+                at += 4 + length
+        headers, boxes = tables
+        kinds, numbers, of_box, *columns = struct.unpack_from(f"<{n}s{n}s{n}s{n}I{n}I", content, at)
         lengths, taken = columns[:n], columns[n:]
-        if len(content) != at + 10 * n or min(lengths) < 1 or min(taken) < 1 or max(numbers) > count or max(kinds) > 2:
+        if (
+            len(content) != at + 11 * n
+            or min(lengths + taken) < 1
+            or max(numbers) >= len(headers)
+            or max(of_box) >= len(boxes)
+            or max(kinds) > 2
+            or any(box and kind != 2 for box, kind in zip(of_box, kinds, strict=True))
+        ):
             raise Refused("not a list of segments")
         self.headers = [headers[number] for number in numbers]
         self.segments, places = [], {}
         start = tags[65309][0]
         for k in range(n):
             data = whole._checked(start, taken[k], sums[k])
+            if box := boxes[of_box[k]]:
+                head = b"\0\0\0\x0cJXL \r\n\x87\n\0\0\0\x14ftypjxl \0\0\0\0jxl "
+                data = (
+                    head
+                    + struct.pack(">I", len(box) + 8)
+                    + b"jbrd"
+                    + box
+                    + struct.pack(">I", len(data) + 8)
+                    + b"jxlc"
+                    + data
+                )
             self.segments.append(self._restored(data, kinds[k], lengths[k], self.headers[k]))
             places[start, taken[k]] = k
             start += taken[k]

@@ -224,8 +224,8 @@ def test_limits() -> None:
         "segments of the original": tags.MAX_SEGMENTS,
         "bytes of a segment, as it is stored and as it is restored": tags.MAX_SEGMENT_BYTES,
         "pixels of a segment in JPEG XL": jpeg_xl.MAX_JPEG_PIXELS,
-        "headers of the original": tags.MAX_JPEG_HEADERS,
-        "bytes of a header of the original": tags.MAX_JPEG_HEADER_BYTES,
+        "headers of the original, and recipes, each": tags.MAX_SHARED,
+        "bytes of each of them": tags.MAX_SHARED_BYTES,
         "bytes of a generator's package, compressed or not": tags.MAX_PACKAGE_BYTES,
     }
     assert {code(row[2]) for row in table(section("9"), "limit")} <= set(tags.PROBLEM_CODES)

@@ -128,8 +128,22 @@ def wrong_lists(made: HostileOriginals) -> None:
     def content(act: Callable[[bytes], bytes]) -> Callable[[OriginalPieces], OriginalPieces]:
         return lambda p: dataclasses.replace(p, frame=compress(act(zstandard.decompress(p.frame))))
 
+    def announcing(data: bytes) -> bytes:
+        behind = 8 + int.from_bytes(data[4:8], "little")  # the one header
+        return data[:behind] + struct.pack("<I", 256) + data[behind + 4 :]
+
     made.built("kind", "a segment of kind 3", pieces=listed(kinds=at(0, 3)))
     made.built("header-number", "a segment with the second of one header", pieces=listed(header_numbers=at(1, 2)))
+    made.built(
+        "recipe-number",
+        "a segment with the second of one recipe",
+        pieces=listed(recipe_numbers=at(1, 2)),
+    )
+    made.built(
+        "recipe-of-frame",
+        "a segment in zstd with a recipe",
+        pieces=listed(recipe_numbers=at(2, 1)),
+    )
     made.built("empty-segment", "a segment of no bytes", pieces=listed(lengths=at(0, 0)))
     made.built("nothing-stored", "a segment that takes no bytes", pieces=listed(stored_lengths=at(0, 0)))
     made.built("long-segment", "a segment of 16 MiB and one byte", pieces=listed(lengths=at(2, (1 << 24) + 1)))
@@ -146,6 +160,7 @@ def wrong_lists(made: HostileOriginals) -> None:
     made.built("list-long", "a list of a byte too many", pieces=content(lambda data: data + b"\0"))
     made.built("headers", "a list that announces 256 headers", pieces=content(lambda d: struct.pack("<I", 256) + d[4:]))
     made.built("headers-cut", "a header beyond the list", pieces=content(lambda d: d[:4] + b"\xff\xff\0\0"))
+    made.built("recipes", "a list that announces 256 recipes", pieces=content(announcing))
     made.built("list-bomb", "a list of 64 MiB of zeros", pieces=content(lambda data: bytes(1 << 26)))
     made.built(
         "list-bare",
@@ -197,20 +212,32 @@ def wrong_segments(made: HostileOriginals) -> None:
     made.built("frame-none", "zlib in place of zstd", instead(2, stored=b"x\x9c" + bytes(40)))
     made.built("verbatim-short", "a segment of five bytes for six", instead(0, stored=b"a hea"))
     grey = np.full((32, 32, 3), 128, np.uint8)
-    made.built("no-jpeg", "JPEG XL of pixels, which gives no JPEG", instead(1, stored=imagecodecs.jpegxl_encode(grey)))
-    other = imagecodecs.jpegxl_encode_jpeg(imagecodecs.jpeg_encode(painted(32, 32, 96), level=30))
-    made.built("other-jpeg", "JPEG XL of another JPEG", instead(1, stored=other))
+
+    def jpeg_xl(name: str, how: str, stored: bytes) -> None:
+        made.built(name, how, instead(1, stored=stored, recipe=0))
+
+    jpeg_xl("no-jpeg", "JPEG XL of pixels, which gives no JPEG", bytes(imagecodecs.jpegxl_encode(grey)))
+    other = bytes(imagecodecs.jpegxl_encode_jpeg(imagecodecs.jpeg_encode(painted(32, 32, 96), level=30)))
+    jpeg_xl("other-jpeg", "JPEG XL of another JPEG", other)
+    made.built("codestream", "a codestream without its recipe", instead(1, recipe=0))
+    made.built("file-in-file", "a JPEG XL file in place of a codestream", instead(1, stored=other))
     # Not div8, a side of 2^30 (selector 3), the ratio 1:1 (ISO/IEC 18181-1, SizeHeader)
     bits = 3 << 1 | (2**30 - 1) << 3 | 1 << 33
     huge = b"\xff\x0a" + bits.to_bytes(8, "little") + bytes(20)
-    made.built("huge-jpeg", "JPEG XL that states 2^30 x 2^30 px", instead(1, stored=huge))
-    made.built("not-jpeg-xl", "zeros in place of JPEG XL", instead(1, stored=bytes(64)))
+    jpeg_xl("huge-jpeg", "JPEG XL that states 2^30 x 2^30 px", huge)
+    made.built("huge-codestream", "the same in place of a codestream", instead(1, stored=huge))
+    jpeg_xl("not-jpeg-xl", "zeros in place of JPEG XL", bytes(64))
 
     def headed(original: Original) -> Original:
         header = original.headers[0]
         return dataclasses.replace(original, headers=(header[:-1] + bytes([header[-1] ^ 1]),))
 
     made.built("other-header", "a header that the JPEG has not", headed)
+
+    def rebuilt(original: Original) -> Original:
+        return dataclasses.replace(original, recipes=(original.recipes[0][:-20],))
+
+    made.built("cut-recipe", "a recipe of which the end is missing", rebuilt)
 
     def digest(m: dict[str, Any]) -> None:
         m["source"]["files"][0]["sha256"] = sha256(b"another file")
