@@ -24,11 +24,11 @@ from ..format.entries import (
     QualityMapLayer,
     SlideEntry,
     level_sizes,
-    number_subifds,
 )
 from ..format.layers import EnhancementPieces, coded_quality_map
 from ..format.manifest import Manifest
 from ..format.pieces import crc_table
+from ..format.subifds import number_subifds
 from ..format.writer import checksum_table, write_container
 from ..generators.catalogue import card_of, known_names
 from ..pixels.downsample import BoxDownsampler

@@ -366,38 +366,6 @@ class QualityEntry:
         return self.method == "all" or self.psnr_half_width_db == 0
 
 
-@dataclass(frozen=True, slots=True)
-class SubIfds:
-    """Positions in the SubIFDs tag of the first directory, from 0; None for what is not there."""
-
-    base: int | None
-    tissue_map: int | None
-    quality_map: int | None
-    enhancement: int | None
-    original: int | None = None
-
-    @property
-    def count(self) -> int:
-        """Number of SubIFDs but for the original's, which is written behind all others."""
-        return sum(place is not None for place in (self.base, self.tissue_map, self.quality_map, self.enhancement))
-
-
-def number_subifds(
-    codec: TileCodec,
-    *,
-    tissue_map: bool = True,
-    quality_map: bool = False,
-    enhancement: bool = False,
-    original: bool = False,
-) -> SubIfds:
-    """Return where a writer puts an AV1 base, which other readers cannot show, and the layers that are there.
-
-    codec: that of the base.
-    """
-    present = (codec == "av1", tissue_map, quality_map, enhancement, original)
-    return SubIfds(*(sum(present[:place]) if there else None for place, there in enumerate(present)))
-
-
 def level_sizes(base_size: tuple[int, int], tile: int) -> tuple[Level, ...]:
     """Return the levels of a base pyramid: each an eighth of the last, until one fits into a tile; two at least."""
     levels = [Level(base_size, 1)]

@@ -20,7 +20,6 @@ from .entries import (
     Sha256,
     SlideEntry,
     SourceEntry,
-    SubIfds,
     Tier,
 )
 from .manifest_rules import (
@@ -34,6 +33,7 @@ from .manifest_rules import (
     source_problems,
 )
 from .strict_json import JsonError, load_json, parsed
+from .subifds import SubIfds
 from .tags import MAX_JSON_BYTES
 
 FORMAT = "histocodec"

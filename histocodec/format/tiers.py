@@ -15,11 +15,12 @@ from ..errors import PairMismatch, SettingsError
 from ..runtime.files import atomic_output, check_output
 from ..runtime.progress import StageProgress, silent
 from .associated import stored_associated
-from .entries import Layers, Tier, number_subifds
+from .entries import Layers, Tier
 from .layers import EnhancementPieces
 from .manifest import Manifest
 from .original import OriginalPieces
 from .reader import Container
+from .subifds import number_subifds
 from .writer import write_container
 
 _RANK: dict[Tier, int] = {tier: rank for rank, tier in enumerate(get_args(Tier))}

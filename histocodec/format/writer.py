@@ -19,7 +19,6 @@ from ..geometry import Size
 from ..pixels.tile_codecs import TileCodec
 from .descriptions import associated_description, enhancement_description, stored_description
 from .directories import level_grids
-from .entries import number_subifds
 from .gathered import GatheredTiff
 from .layers import EnhancementPieces, coded_quality_map, coded_tissue_map, stored_sums
 from .manifest import Manifest, ManifestError
@@ -27,6 +26,7 @@ from .original import OriginalPieces
 from .original_writing import append_original
 from .pieces import crc_table
 from .quality import MAP_CHANNELS, MAP_LEGEND, QualityMap
+from .subifds import number_subifds
 from .tags import COMPRESSION, Tag
 from .tiff_keywords import SUBSAMPLING_420, SUBSAMPLING_444, associated_image, map_image, private_tags, tiled_image
 from .zstd import compressed
