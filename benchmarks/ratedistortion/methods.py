@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -37,7 +38,7 @@ SPEEDS: dict[int, tuple[int, ...]] = {
     scale: tuple(EncodeSettings(effort=effort).base_speed(scale) for effort in ("best", "default")) for scale in (4, 2)
 }
 """Speeds of libaom by scale that AV1 bases are measured at; the last one is that of the default effort."""
-PEER_SPEEDS: dict[int, tuple[int, ...]] = {1: (6,), 2: (6, 5), 4: (6, 5, 4, 3)}
+PEER_SPEEDS: dict[int, tuple[int, ...]] = {1: (6,), 2: (6, 5, 4), 4: (6, 5, 4, 3)}
 """Speeds of libaom by scale that peers are measured at, down to the first that takes longer than any base of ours."""
 CODECS: tuple[TileCodec, ...] = ("jp2k", "av1")
 BY_SCALE = {4: "10x", 2: "20x"}
@@ -256,16 +257,22 @@ def _histocodec(
     """
     scale = package.card.scale
     shrinks = downsampler_for(package, scale, downsampler)
+    coder = Coder(
+        codecs.shipped(codec),
+        scale,
+        TILES[codec],
+        TILE_INDEX_BYTES + CHECKSUM_BYTES,
+        downsampler=(downsampler or shrinks.name) if shrinks.halo else None,
+    )
+    coders = {"": coder}
+    if codec == "av1":
+        *slower, usual = SPEEDS[scale]
+        lender = dataclasses.replace(coder, codec=codecs.shipped(codec, usual))
+        at = {speed: dataclasses.replace(coder, codec=codecs.shipped(codec, speed), borrows=lender) for speed in slower}
+        coders = {f"s{speed}": coder for speed, coder in {**at, usual: lender}.items()}
     found = []
-    for speed in SPEEDS[scale] if codec == "av1" else (None,):
-        name = [codec, BY_SCALE[scale], *([] if speed is None else [f"s{speed}"]), label or package.card.name]
-        coder = Coder(
-            codecs.shipped(codec) if speed is None else codecs.shipped(codec, speed),
-            scale,
-            TILES[codec],
-            TILE_INDEX_BYTES + CHECKSUM_BYTES,
-            downsampler=(downsampler or shrinks.name) if shrinks.halo else None,
-        )
+    for speed, coder in coders.items():
+        name = [codec, BY_SCALE[scale], *filter(None, [speed]), label or package.card.name]
         restore = partial(_reconstructed, package)
         slow = codec == "av1" or BY_SCALE[scale] == "10x"
         found.append(
