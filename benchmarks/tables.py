@@ -15,6 +15,7 @@ from histocodec.generators.catalogue import DEFAULT_NAMES, DEFAULTS, shipped_pac
 
 from . import fidelity, fields, generators
 from .bits import table as table_of_bits
+from .originals import table as table_of_originals
 from .ratedistortion import tables as ratedistortion
 from .ratedistortion.contest import DEFAULT
 from .ratedistortion.results import RESULTS as RATE_DISTORTION
@@ -24,10 +25,14 @@ ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 DOCUMENTS = (
     README,
-    *(ROOT / "docs" / name for name in ("measurements.md", "what-16x-keeps.md", "engines.md", "training.md")),
+    *(
+        ROOT / "docs" / name
+        for name in ("measurements.md", "what-16x-keeps.md", "engines.md", "training.md", "fidelity.md")
+    ),
 )
 SPEED = Path(__file__).parent / "results" / "speed.json"
 BITS = Path(__file__).parent / "results" / "bits.json"
+ORIGINALS = Path(__file__).parent / "results" / "originals.json"
 
 LABS = {"foreign/tnbc": "tnbc", "foreign/brecahad": "brecahad", "dev/monuseg": "dev"}
 """Folders of tiles by the words for them, in the order in which numbers stand side by side."""
@@ -167,7 +172,7 @@ def quantised(_: dict[str, Any]) -> str:
     return "\n".join([heads, "|---|---|---|---|---|", *rows])
 
 
-TABLES: dict[str, tuple[Path, Callable[[dict[str, Any]], str]]] = {
+TABLES: dict[str, tuple[Path, Callable[[Any], str]]] = {
     "kept": (fields.RESULTS, kept),
     "fields": (fields.RESULTS, fields_table),
     "fields made with": (fields.RESULTS, lambda results: makers(results["digests"])),
@@ -181,6 +186,7 @@ TABLES: dict[str, tuple[Path, Callable[[dict[str, Any]], str]]] = {
     "quantised": (generators.RESULTS, quantised),
     "speed": (SPEED, lambda results: table_of_speed(results).strip()),
     "bits": (BITS, lambda results: table_of_bits(results).strip()),
+    "originals": (ORIGINALS, lambda results: table_of_originals(results).strip()),
 }
 """By name: the committed results of a table, and what makes it of them."""
 
