@@ -120,8 +120,11 @@ def jpeg_frame(image: Image) -> bytes:
 
 
 def write_series(path: Path, image: Image) -> Path:
-    """Two instances of a series beside one of another."""
+    """A series of two levels and a label, beside an instance of another."""
     write_dicom(path, image, JPEG, "YBR_FULL_422", jpeg_frame)
+    write_dicom(path.with_name("level.dcm"), image[::2, ::2], JPEG, "YBR_FULL_422", jpeg_frame)
+    kind = {"ImageType": ["ORIGINAL", "PRIMARY", "LABEL", "NONE"], "DimensionOrganizationType": "TILED_FULL"}
+    write_dicom(path.with_name("label.dcm"), image[:128, :128], JPEG, "YBR_FULL_422", jpeg_frame, **kind)
     write_dicom(path.with_name("other.dcm"), image, JPEG, "YBR_FULL_422", jpeg_frame, SeriesInstanceUID="1.2.3.9")
     return path
 
@@ -161,7 +164,7 @@ def test_whatever_the_source_it_comes_back(kind: str, tmp_path: Path, out: Path,
     with open_source(source) as slide:
         files, pixels = slide.files, slide.read(Region(0, 0, *slide.size))
     written = restore(out, tmp_path / "again")
-    assert len(written) == len(files) == {"mirax": 4}.get(kind, 1)
+    assert len(written) == len(files) == {"mirax": 4, "dicom": 3}.get(kind, 1)
     for ours, theirs in zip(written, files, strict=True):
         assert ours.read_bytes() == theirs.read_bytes()
         assert int(ours.stat().st_mtime) == int(theirs.stat().st_mtime)
