@@ -23,12 +23,11 @@ Effort = Literal["fast", "default", "best"]
 
 _BASE_SPEEDS: dict[Effort, dict[int, int]] = {
     "fast": {4: 8, 2: 9},
-    "default": {4: 6, 2: 7},
+    "default": {4: 6, 2: 6},
     "best": {4: 3, 2: 4},
 }
-"""Speed of libaom for the tiles of an AV1 base, by its scale: four times the pixels get less time each. By default an
-encode is to take no longer than libvips takes to JPEG 2000; speed 5 takes three times what 6 does for 2 to 4 % of the
-bytes, speed 3 ten times for 7 to 9 %."""
+"""Speed of libaom for the tiles of an AV1 base, by its scale. By default an encode is to take no longer than libvips
+takes to JPEG 2000; speed 5 takes three times what 6 does for 2 to 4 % of the bytes, speed 3 ten times for 7 to 9 %."""
 
 _LAYER_SPEEDS: dict[Effort, int] = {"fast": 6, "default": 6, "best": 4}
 """Speed of libaom for the tiles of an enhancement layer. Each of them is coded several times in search of its floor."""
