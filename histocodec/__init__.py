@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from .pixels.resampler import Generator
     from .source import Source, open_source
     from .validation import validate
+    from .views.dispatch import install_openslide, uninstall_openslide
     from .views.export import export_picture, export_tiff
     from .views.slide import ReconstructedSlide, open_slide
 
@@ -87,11 +88,13 @@ __all__ = [
     "enhance",
     "export_picture",
     "export_tiff",
+    "install_openslide",
     "load_generator",
     "open_slide",
     "open_source",
     "restore",
     "strip",
+    "uninstall_openslide",
     "validate",
     "verify_source",
 ]
@@ -126,6 +129,7 @@ _PLACES: dict[str, tuple[str, ...]] = {
     "pixels.resampler": ("Generator",),
     "source": ("Source", "open_source"),
     "validation": ("validate",),
+    "views.dispatch": ("install_openslide", "uninstall_openslide"),
     "views.export": ("export_picture", "export_tiff"),
     "views.slide": ("ReconstructedSlide", "open_slide"),
 }

@@ -21,6 +21,7 @@ from .inspect import compare_command, info_command, quality_command, regions_com
 from .learn import train_command, tune_command
 from .models import models_app
 from .preview import preview_command
+from .run import CONTEXT, run_command
 from .running import Interrupted
 from .tiers import enhance_command, restore_command, strip_command, verify_source_command
 
@@ -38,6 +39,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "restore": restore_command,
     "verify-source": verify_source_command,
     "regions": regions_command,
+    "run": run_command,
     "demo": demo_command,
     "train": train_command,
     "engines": engines_command,
@@ -54,7 +56,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for name, command in COMMANDS.items():
-    app.command(name)(command)
+    app.command(name, context_settings=CONTEXT if command is run_command else None)(command)
 app.add_typer(models_app, name="models")
 
 

@@ -16,6 +16,7 @@ import PIL.Image
 from ..errors import UnreadableSource
 from ._codestream import read_jpeg_2000_header, read_jpeg_header
 from ._files import dicom_element, dicom_head, dicom_series
+from .as_stored import AsStored
 
 _JPEG = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51")
 _JPEG_2000 = ("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91")
@@ -180,7 +181,7 @@ def _share_of_colours(path: Path, dimensions: tuple[int, int]) -> float | None:
         for column in range(_SAMPLES):
             corner = width * column // _SAMPLES, height * row // _SAMPLES
             try:
-                with openslide.OpenSlide(path) as own:
+                with openslide.OpenSlide(AsStored(path)) as own:
                     image = own.read_region(corner, 0, (_SAMPLE_PX, _SAMPLE_PX))
             except openslide.OpenSlideError:  # damaged there
                 continue

@@ -20,6 +20,7 @@ from ._reader import WHITE, OnDamage, Reader, over
 from ._resolution import Spacing, resolved_mpp
 from ._segments import LONGEST_SEGMENT_PX
 from ._tiff import PLAIN_VENDORS, TiffMetadata
+from .as_stored import AsStored
 
 _CACHE_BYTES = 64 << 20
 """Bytes of decoded tiles that a handle keeps."""
@@ -67,7 +68,7 @@ class OpenSlideReader(Reader):
 
 def detected_vendor(path: Path) -> str | None:
     """Return OpenSlide's name of the format; None if it does not know it."""
-    vendor: str | None = openslide.OpenSlide.detect_format(path)
+    vendor: str | None = openslide.OpenSlide.detect_format(AsStored(path))
     return vendor
 
 
@@ -105,7 +106,7 @@ def _is_level_0(tiff: TiffMetadata) -> bool:
 
 def _opened(path: Path) -> openslide.OpenSlide:
     """Open a handle with a cache of its own."""
-    slide = openslide.OpenSlide(path)
+    slide = openslide.OpenSlide(AsStored(path))
     slide.set_cache(openslide.OpenSlideCache(_CACHE_BYTES))
     return slide
 
@@ -183,7 +184,7 @@ def _associated(
     for name in [name for name in slide.associated_images if name in NAMES and name not in left_out]:
         try:
             # A handle is dead after its first error, and a damaged label is no reason to refuse a slide.
-            with openslide.OpenSlide(path) as own:
+            with openslide.OpenSlide(AsStored(path)) as own:
                 images[name] = over(np.asarray(own.associated_images[name]), background)
         except openslide.OpenSlideError:
             continue
