@@ -1,12 +1,13 @@
 """The tasks of the project: `nox -l` lists them, `nox -s lint types` runs two, `nox` runs what a change must pass.
 
 They run in the environment that nox itself runs in (`pip install -c constraints.txt -e '.[dev]'`): nothing is
-installed, and no internet is needed.
+installed, and no internet is needed, but for `hosts`, which makes an environment of its own.
 """
 
 from __future__ import annotations
 
 import tempfile
+from pathlib import Path
 
 import nox
 
@@ -55,6 +56,15 @@ def reference(session: nox.Session) -> None:
 def vectors(session: nox.Session) -> None:
     """Hold reader and second decoder to the vectors, and the vectors to what makes them."""
     session.run("pytest", "tests/format/conformance", *session.posargs)
+
+
+@nox.session
+def hosts(session: nox.Session) -> None:
+    """Test programs that read slides, and plug-ins, in an environment of 1 GB: .nox/hosts, made if it is not there."""
+    folder = Path(".nox/hosts").absolute()
+    if not folder.is_dir():
+        session.run("python", "tests/plugins/environment.py", str(folder), "--all")
+    session.run("pytest", "tests/plugins", *session.posargs, env={"HISTOCODEC_HOSTS": str(folder)})
 
 
 @nox.session

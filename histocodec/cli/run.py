@@ -12,7 +12,7 @@ import typer
 
 from ..errors import SettingsError
 from ..format.entries import Tier
-from ..views.startup import program_environment
+from ..plugins.startup import program_environment
 from .options import DecodingGenerator, Device, Models
 
 CONTEXT = {"allow_interspersed_args": False}
@@ -20,13 +20,16 @@ CONTEXT = {"allow_interspersed_args": False}
 
 
 def run_command(
-    command: Annotated[list[str], typer.Argument(metavar="PROGRAM", help="A program and its arguments, as in a shell.")],
+    command: Annotated[
+        list[str], typer.Argument(metavar="PROGRAM", help="A program and its arguments, as in a shell.")
+    ],
     generator: DecodingGenerator = None,
     models: Models = None,
     tier: Annotated[
         Tier | None,
-        typer.Option(help="How far to go, for every file: reconstructed, bounded, or original. Default: bounded, if the file "
-            "is."),
+        typer.Option(
+            help="How far to go, for every file: reconstructed, bounded, or original. Default: bounded, if the file is."
+        ),
     ] = None,
     device: Device = "cpu",
 ) -> None:

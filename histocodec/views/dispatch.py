@@ -25,10 +25,12 @@ from ..decoder import Decoder
 from ..errors import FileError, HistocodecError, NotAContainer, SettingsError
 from ..format.descriptions import is_stored_description
 from ..format.entries import Tier
-from ..runtime.byte_source import is_url
+from ..runtime.byte_source import Location, is_url
 from ..source.as_stored import AsStored
 from .slide import ReconstructedSlide
-from .startup import SETTINGS_VARIABLE
+
+SETTINGS_VARIABLE = "HISTOCODEC_OPENSLIDE"
+"""The environment variable by which a program is given the settings, keywords of `install_openslide`, as JSON."""
 
 _PLAIN = "_histocodec_plain"
 """Attribute of a function that dispatches: the one of OpenSlide in whose place it stands."""
@@ -183,8 +185,13 @@ def uninstall_openslide() -> None:
 
 
 def install_from_environment() -> None:
-    """Install with the settings that `program_environment` gave this process."""
+    """Install with the settings that the environment has for this process."""
     install_openslide(**json.loads(os.environ.get(SETTINGS_VARIABLE, "{}")))
+
+
+def open_container(filename: Location) -> ReconstructedSlide:
+    """Open a container with the settings that are installed, if any. Raises as Decoder."""
+    return ReconstructedSlide(Decoder(filename, **_settings))
 
 
 def _replace(name: str, function: Callable[..., Any]) -> None:
@@ -200,7 +207,7 @@ def _opening(plain: Callable[[Any], Any]) -> Callable[[Any], Any]:
         if isinstance(filename, AsStored):
             return plain(filename)
         try:
-            return ContainerHandle(ReconstructedSlide(Decoder(filename, **_settings)))
+            return ContainerHandle(open_container(filename))
         except NotAContainer as error:
             foreign = error
         except FileError:

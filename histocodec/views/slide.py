@@ -187,7 +187,8 @@ def _properties(decoder: Decoder) -> dict[str, str]:
         "histocodec.lossy-history": rendition.history,
         "histocodec.base-codec": manifest.base.codec,
         "histocodec.base-quality": f"{manifest.base.quality:g}",
-        "histocodec.base-mpp": f"{manifest.base_mpp:.10g}",
+        # Not `...mpp`: wsidata takes every property that ends so for the resolution of level 0.
+        "histocodec.base-micrometres-per-pixel": f"{manifest.base_mpp:.10g}",
         "histocodec.software": manifest.software,
     }
     if slide.objective_power is not None:

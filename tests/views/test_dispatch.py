@@ -31,7 +31,7 @@ def installed() -> Iterator[None]:
     histocodec.uninstall_openslide()
 
 
-class Derived(OpenSlide):  # type: ignore[misc]
+class Derived(OpenSlide):
     """As others derive from it, with more arguments and attributes."""
 
     def __init__(self, filename: str | Path, stain: str) -> None:
@@ -58,8 +58,8 @@ class TestContainers:
             for wanted in (0.5, 1, 3.9, 4, 100):
                 assert slide.get_best_level_for_downsample(wanted) == ours.get_best_level_for_downsample(wanted)
             for location, level in (((301, 203), 0), ((-20, 850), 0), ((40, 80), 1), ((0, 0), 9)):
-                wanted_region = location, level, (120, 90)
-                assert slide.read_region(*wanted_region) == ours.read_region(*wanted_region)
+                size = (120, 90)
+                assert slide.read_region(location, level, size) == ours.read_region(location, level, size)
             assert slide.get_thumbnail((100, 100)) == ours.get_thumbnail((100, 100))
 
     def test_their_format_is_known(self, container_path: Path, slide_path: Path) -> None:
@@ -105,7 +105,7 @@ class TestContainers:
             assert again.read_region((0, 0), 0, (20, 20)).getextrema()[3] == (255, 255)
 
     def test_what_nothing_refers_to_is_closed(self, container_path: Path) -> None:
-        slide = OpenSlide(container_path)
+        slide: Any = OpenSlide(container_path)
         decoder = slide._osr._slide.decoder
         del slide
         assert decoder.container.is_closed
@@ -215,9 +215,7 @@ def _sum_of(slide: openslide.AbstractSlide) -> int:
 
 @pytest.mark.usefixtures("installed")
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-def test_a_slide_reaches_worker_processes(
-    container_path: Path, method: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_slide_reaches_worker_processes(container_path: Path, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if method not in multiprocessing.get_all_start_methods():
         pytest.skip(f"this system cannot {method}")
     monkeypatch.chdir(container_path.parent)

@@ -10,8 +10,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-SETTINGS_VARIABLE = "HISTOCODEC_OPENSLIDE"
-"""The environment variable with the settings, keywords of `install_openslide`, as JSON."""
+from ...views.dispatch import SETTINGS_VARIABLE
 
 
 def program_environment(settings: Mapping[str, str | None]) -> dict[str, str]:
