@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from .views.dispatch import install_openslide, uninstall_openslide
     from .views.export import export_picture, export_tiff
     from .views.slide import ReconstructedSlide, open_slide
+    from .views.virtual_tiff import VirtualTiff, open_virtual_tiff
 
 __all__ = [
     "BicubicGenerator",
@@ -82,6 +83,7 @@ __all__ = [
     "Size",
     "Source",
     "SourceError",
+    "VirtualTiff",
     "__version__",
     "compare",
     "encode",
@@ -92,6 +94,7 @@ __all__ = [
     "load_generator",
     "open_slide",
     "open_source",
+    "open_virtual_tiff",
     "restore",
     "strip",
     "uninstall_openslide",
@@ -132,6 +135,7 @@ _PLACES: dict[str, tuple[str, ...]] = {
     "views.dispatch": ("install_openslide", "uninstall_openslide"),
     "views.export": ("export_picture", "export_tiff"),
     "views.slide": ("ReconstructedSlide", "open_slide"),
+    "views.virtual_tiff": ("VirtualTiff", "open_virtual_tiff"),
 }
 """Modules, and the public names that each of them gives."""
 

@@ -146,7 +146,7 @@ HOSTS = {"dask", "large_image", "tiatoolbox", "wsidata"}
 
 def test_every_import_is_declared() -> None:
     extras = PROJECT["optional-dependencies"]
-    declared = set(names([*PROJECT["dependencies"], *extras["train"], *extras["remote"]]))
+    declared = set(names([*PROJECT["dependencies"], *extras["train"], *extras["remote"], *extras["mount"]]))
     for path in (REPOSITORY / "histocodec").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Import):

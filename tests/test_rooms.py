@@ -66,6 +66,7 @@ TOGETHER = {
     "format/conformance/test_container_spec.py": ("format/manifest", "format/manifest_rules", "format/tags"),
     "views/test_export.py": ("format/descriptions",),
     "views/test_dispatch.py": ("source/as_stored",),
+    "views/test_mount.py": ("cli/mount",),
     # Readers are one function to a user, `open_source`.
     "source/test_source.py": tuple(
         f"source/_{name}" for name in ("decoded", "flat", "levels", "opening", "reader", "tiff", "tiled")

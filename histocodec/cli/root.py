@@ -20,6 +20,7 @@ from .info import printable
 from .inspect import compare_command, info_command, quality_command, regions_command, validate_command
 from .learn import train_command, tune_command
 from .models import models_app
+from .mount import mount_command
 from .preview import preview_command
 from .run import CONTEXT, run_command
 from .running import Interrupted
@@ -40,6 +41,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "verify-source": verify_source_command,
     "regions": regions_command,
     "run": run_command,
+    "mount": mount_command,
     "demo": demo_command,
     "train": train_command,
     "engines": engines_command,
