@@ -178,7 +178,7 @@ def install_openslide(
 
 
 def uninstall_openslide() -> None:
-    """Have OpenSlide read everything itself again; containers that are open go on in this process' handles alone."""
+    """Have OpenSlide read everything itself again. Slides of containers that are open cannot be used any more."""
     with _changing:
         for name in ("open", "detect_vendor", *_METHODS):
             setattr(lowlevel, name, getattr(getattr(lowlevel, name), _PLAIN, getattr(lowlevel, name)))

@@ -58,7 +58,8 @@ def _fuse() -> ModuleType:
         remedy = {"linux": "apt install fuse3, or your system's like", "darwin": "install macFUSE"}
         advice = remedy.get(sys.platform, "install WinFsp")
         raise SettingsError(f"no files can be mounted here: this system has no libfuse: {advice}") from error
-    return mfusepy
+    found: ModuleType = mfusepy
+    return found
 
 
 def _named(files: Sequence[VirtualTiff]) -> Iterator[tuple[str, VirtualTiff]]:

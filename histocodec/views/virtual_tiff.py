@@ -100,7 +100,7 @@ class VirtualTiff(io.RawIOBase):
             upto = min(end, run.start + run.length)
             pieces.append(run.make(offset - run.start, upto - run.start))
             offset, number = upto, number + 1
-        return b"".join(pieces)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def readable(self) -> bool:
         """Return True."""
@@ -238,7 +238,7 @@ class VirtualTiff(io.RawIOBase):
         image = self.decoder.read(covered, level)
         if covered.area < TILE * TILE:
             image = np.ascontiguousarray(extended(image, TILE - covered.height, TILE - covered.width))
-        return memoryview(image).cast("B")
+        return memoryview(image.data).cast("B")
 
 
 def open_virtual_tiff(

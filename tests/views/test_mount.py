@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import openslide
@@ -79,6 +80,7 @@ def test_other_programs_read_the_decoders_pixels(mount: Mount, folder: Path, con
             assert slide.level_dimensions[0] == (1100, 900)
             assert np.array_equal(np.asarray(slide.read_region((203, 105), 0, (800, 700)))[..., :3], expected)
         assert np.array_equal(pyvips.Image.new_from_file(str(path)).crop(203, 105, 800, 700).numpy(), expected)
+        tiff: Any
         with tifffile.TiffFile(path) as tiff:
             assert "reconstructed by bicubic-x4" in tiff.pages[0].description
             for level, page in enumerate(tiff.pages):

@@ -8,6 +8,7 @@ import pickle
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import openslide
@@ -46,9 +47,14 @@ def on_disk(whole: bytes, tmp_path: Path) -> Path:
     return path
 
 
+def opened(file: Any) -> Any:
+    """The file in tifffile."""
+    return tifffile.TiffFile(file)
+
+
 def test_tifffile_reads_every_level(file: VirtualTiff) -> None:
     decoder = file.decoder
-    with tifffile.TiffFile(file) as tiff:
+    with opened(file) as tiff:
         assert tiff.is_bigtiff
         assert [page.shape[:2] for page in tiff.pages] == [(900, 1100), (225, 275), (29, 35)]
         for level, page in enumerate(tiff.pages):
@@ -64,7 +70,7 @@ def test_tifffile_reads_every_level(file: VirtualTiff) -> None:
 
 @pytest.mark.parametrize("name", ["jp2k-x4-1025x3", "jp2k-x2-300x200", "jp2k-x4-bounded", "av1-x2-original-set"])
 def test_slides_of_all_kinds(name: str) -> None:
-    with open_virtual_tiff(VECTORS / f"{name}.hc.tif") as file, tifffile.TiffFile(file) as tiff:
+    with open_virtual_tiff(VECTORS / f"{name}.hc.tif") as file, opened(file) as tiff:
         decoder = file.decoder
         for level, page in enumerate(tiff.pages):
             assert np.array_equal(page.asarray(), decoder.read(Region(0, 0, *decoder.levels[level]), level))
@@ -97,7 +103,7 @@ def test_nothing_is_decoded_to_know_the_structure(container_path: Path, monkeypa
             file.seek(0)
             assert file.read(16)
         file.seek(0)
-        with tifffile.TiffFile(file) as tiff:  # the description says whether the base is the encoder's
+        with opened(file) as tiff:  # the description says whether the base is the encoder's
             assert len(tiff.pages) == 3
             ends = [
                 offset + count
