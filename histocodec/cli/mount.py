@@ -8,20 +8,11 @@ from typing import Annotated
 
 import typer
 
+from ..format.entries import Tier
 from ..runtime.parallel import limit_cores
 from ..views.mount import mount
 from ..views.virtual_tiff import open_virtual_tiff
-from .options import (
-    DecodingGenerator,
-    Device,
-    Models,
-    Tier,
-    Workers,
-    decoder_tier,
-    location_argument,
-    path_argument,
-    say,
-)
+from .options import DecodingGenerator, Device, Models, Workers, path, path_or_url, say
 
 CACHE_BYTES = 512 << 20
 """Memory for decoded pixels of all files together."""
@@ -30,11 +21,14 @@ LEAST_CACHE_BYTES = 16 << 20
 
 
 def mount_command(
-    files: Annotated[list[str], location_argument(help="Files, or their URLs.")],
-    folder: Annotated[Path, path_argument(help="An empty folder.")],
+    files: Annotated[list[str], typer.Argument(parser=path_or_url, metavar="FILE", help="Files, or their URLs.")],
+    folder: Annotated[Path, typer.Argument(parser=path, metavar="DIR", help="An empty folder.")],
     generator: DecodingGenerator = None,
     models: Models = None,
-    tier: Annotated[Tier | None, typer.Option(help="How far to decode, as of decode.")] = None,
+    tier: Annotated[
+        Tier | None,
+        typer.Option(help="How far to go: reconstructed, bounded, or original. Default: bounded, if the file is."),
+    ] = None,
     device: Device = "cpu",
     workers: Workers = None,
 ) -> None:
@@ -48,7 +42,7 @@ def mount_command(
                     file,
                     generator=generator,
                     models=models,
-                    tier=decoder_tier(tier),
+                    tier=tier,
                     device=device,
                     cache_bytes=cache_bytes,
                 )
