@@ -69,13 +69,14 @@ def measured(path: Path, places: str, seed: int) -> dict[str, float]:
         command = [sys.executable, "-m", "histocodec", "mount", str(path), folder]
         mount = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         assert mount.stdout is not None
-        mounted = Path(mount.stdout.readline().partition(": ")[0])
-        program = reader(THEIRS, mounted, places, seed)
-        before = cpu_seconds(mount)
-        theirs, same, _ = finish(program)
-        decoding = cpu_seconds(mount) - before
-        mount.send_signal(signal.SIGINT)
-        mount.wait()
+        try:
+            program = reader(THEIRS, Path(mount.stdout.readline().partition(": ")[0]), places, seed)
+            before = cpu_seconds(mount)
+            theirs, same, _ = finish(program)
+            decoding = cpu_seconds(mount) - before
+        finally:
+            mount.send_signal(signal.SIGINT)
+            mount.communicate()
     assert same == total, "other pixels"
     per_read = 1000 / reads
     return {

@@ -13,6 +13,8 @@ from histocodec.views import mount
 
 @pytest.mark.parametrize("places", PLACES)
 def test_a_measurement(places: str, container_path: Path) -> None:
+    if not Path("/proc/self/stat").exists():
+        pytest.skip("seconds of another process are read from /proc")
     try:
         mount._fuse()
     except SettingsError as error:
