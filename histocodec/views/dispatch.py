@@ -204,7 +204,7 @@ def _replace(name: str, function: Callable[..., Any]) -> None:
 def _opening(plain: Callable[[Any], Any]) -> Callable[[Any], Any]:
     @_as_openslide
     def open_any(filename: Any) -> Any:
-        if isinstance(filename, AsStored):
+        if not _may_be_ours(filename):
             return plain(filename)
         try:
             return ContainerHandle(open_container(filename))
@@ -223,9 +223,14 @@ def _opening(plain: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return open_any
 
 
+def _may_be_ours(filename: object) -> bool:
+    """Return whether a file name is to be looked at; what is none raises what OpenSlide raises."""
+    return isinstance(filename, (str, bytes, os.PathLike)) and not isinstance(filename, AsStored)
+
+
 def _detecting(plain: Callable[[Any], str | None]) -> Callable[[Any], str | None]:
     def detect(filename: Any) -> str | None:
-        ours = None if isinstance(filename, AsStored) else ReconstructedSlide.detect_format(filename)
+        ours = ReconstructedSlide.detect_format(filename) if _may_be_ours(filename) else None
         return ours or plain(filename)
 
     return detect

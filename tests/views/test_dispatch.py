@@ -174,9 +174,14 @@ def test_everything_else_is_read_as_before(slide_path: Path, tmp_path: Path) -> 
     with OpenSlide(slide_path) as slide:
         slide.set_cache(openslide.OpenSlideCache(1 << 20))
         during = slide.read_region((5, 5), 0, (50, 50)), dict(slide.properties), slide.level_dimensions
-    for path in (tmp_path / "none.svs", Path(__file__)):
+    for path in (tmp_path / "none.svs", Path(__file__), tmp_path, ""):
         with pytest.raises(openslide.OpenSlideUnsupportedFormatError, match="Unsupported or missing"):
             OpenSlide(path)
+        assert OpenSlide.detect_format(path) is None
+    for no_path in (None, 5):
+        for call in (OpenSlide, OpenSlide.detect_format):
+            with pytest.raises(ctypes.ArgumentError):
+                call(no_path)  # type: ignore[arg-type]
     histocodec.uninstall_openslide()
     with OpenSlide(slide_path) as slide:
         assert during == (slide.read_region((5, 5), 0, (50, 50)), dict(slide.properties), slide.level_dimensions)
