@@ -23,17 +23,17 @@ class _Following:
     """Finds these modules as they would be found, and has something follow their execution."""
 
     def __init__(self) -> None:
-        self._finding = False
+        self._finding: set[str] = set()  # by name: two threads may import two of them
 
     def find_spec(self, name: str, path: object = None, target: ModuleType | None = None) -> ModuleSpec | None:
         """Return the spec of one of these modules; None for every other one, which the other finders then find."""
-        if name not in _AFTER or self._finding:
+        if name not in _AFTER or name in self._finding:
             return None
-        self._finding = True
+        self._finding.add(name)
         try:
             spec = importlib.util.find_spec(name)
         finally:
-            self._finding = False
+            self._finding.discard(name)
         if spec is not None and spec.loader is not None:
             execute = spec.loader.exec_module
 
