@@ -94,6 +94,17 @@ def test_openslide_libvips_and_tiffslide_read_it(on_disk: Path, file: VirtualTif
         assert np.array_equal(np.asarray(slide.read_region((203, 105), 0, (800, 700))), expected)
 
 
+def test_the_scanned_part_is_stated_as_decode_states_it(
+    container_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(virtual_tiff, "scanned_part", lambda properties: (100, 50, 2000, 700))
+    with open_virtual_tiff(container_path, generator="bicubic") as file:
+        (tmp_path / "slide.tif").write_bytes(file.read() or b"")
+    with openslide.OpenSlide(tmp_path / "slide.tif") as slide:
+        stated = [slide.properties[f"aperio.openslide.bounds-{name}"] for name in ("x", "y", "width", "height")]
+    assert stated == ["100", "50", "1000", "700"]  # within the slide
+
+
 def test_nothing_is_decoded_to_know_the_structure(container_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with open_virtual_tiff(container_path) as file:
         monkeypatch.setattr(histocodec.Decoder, "read", None)
