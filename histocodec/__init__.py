@@ -51,9 +51,11 @@ if TYPE_CHECKING:
     from .source import Source, open_source
     from .validation import validate
     from .views.dispatch import install_openslide, uninstall_openslide
-    from .views.export import export_picture, export_tiff
+    from .views.export import export_slide
+    from .views.picture import export_picture
     from .views.slide import ReconstructedSlide, open_slide
     from .views.virtual_tiff import VirtualTiff, open_virtual_tiff
+    from .views.zarr_view import open_zarr
 
 __all__ = [
     "BicubicGenerator",
@@ -89,12 +91,13 @@ __all__ = [
     "encode",
     "enhance",
     "export_picture",
-    "export_tiff",
+    "export_slide",
     "install_openslide",
     "load_generator",
     "open_slide",
     "open_source",
     "open_virtual_tiff",
+    "open_zarr",
     "restore",
     "strip",
     "uninstall_openslide",
@@ -133,9 +136,11 @@ _PLACES: dict[str, tuple[str, ...]] = {
     "source": ("Source", "open_source"),
     "validation": ("validate",),
     "views.dispatch": ("install_openslide", "uninstall_openslide"),
-    "views.export": ("export_picture", "export_tiff"),
+    "views.export": ("export_slide",),
+    "views.picture": ("export_picture",),
     "views.slide": ("ReconstructedSlide", "open_slide"),
     "views.virtual_tiff": ("VirtualTiff", "open_virtual_tiff"),
+    "views.zarr_view": ("open_zarr",),
 }
 """Modules, and the public names that each of them gives."""
 

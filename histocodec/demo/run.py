@@ -24,7 +24,7 @@ from ..runtime.files import atomic_output, check_output
 from ..runtime.progress import Progress, stage
 from ..source import Source, open_source
 from ..validation import validate
-from ..views.export import export_tiff
+from ..views.export import export_slide
 from .synthetic import tissue, write_slide
 
 SYNTHETIC_SIZE = Size(3072, 3072)
@@ -76,7 +76,7 @@ def run_demo(
                 raise HistocodecError(f"the file just written is not valid: {problems[0]}")
             with Decoder(file) as decoder:
                 started = time.monotonic()
-                export_tiff(decoder, decoded, progress=stage(progress, "decoding"))
+                export_slide(decoder, decoded, progress=stage(progress, "decoding"))
                 decode_s = time.monotonic() - started
             panels = _panels(source, file)
         facts = _facts(report, encode_s, decode_s, decoded.stat().st_size)

@@ -25,8 +25,12 @@ _PREFIX = "Aperio-compatible histocodec"
 _IN_APERIOS_ORDER = "Aperio compatible histocodec"
 """Prefix of files in Aperio's order: at the space tifffile and tiffslide take the second directory for the thumbnail,
 and all tiled ones for levels."""
+_STATEMENT = "histocodec decoded: "
+"""Beginning of a statement, by which it is found in what other formats hold around it."""
 _LONGEST_HISTORY = 4000
 """Characters of a lossy history that are repeated."""
+_DESCRIBED = ("tiff.ImageDescription", "ImageDescription", "dicom.DerivationDescription")
+"""Properties of a source that may hold what `decode` wrote of itself."""
 _RECONSTRUCTED = "reconstructed by"
 _NAMED = re.compile(rf"{_RECONSTRUCTED} ([A-Za-z0-9][A-Za-z0-9._+-]{{0,63}}) (?:sha256|builtin):")
 _DIGESTED = re.compile(rf"{_RECONSTRUCTED} .{{1,64}}? (sha256:[0-9a-f]{{64}}|builtin:bicubic-x[24])(?![\w-])")
@@ -110,6 +114,21 @@ class Rendition:
         has_thumbnail: True if the second directory is a thumbnail.
         """
         manifest = self.manifest
+        text = self._text(downsample, region, written_as)
+        prefix = _IN_APERIOS_ORDER if has_thumbnail else _PREFIX
+        scanned = () if bounds is None else (bounds.x, bounds.y, bounds.width, bounds.height)
+        kept = "".join(f"|openslide.{name} = {value}" for name, value in zip(BOUNDS, scanned, strict=False))
+        return f"{prefix} {manifest.version}\r\n{text}{_aperio_keys(manifest, downsample)}{kept}"
+
+    def statement(self, downsample: int, region: str, *, written_as: str) -> str:
+        """Return what a decoded level says of itself in formats that have a place of their own for everything else.
+
+        downsample, region, written_as: as `description` takes them.
+        """
+        return _STATEMENT + self._text(downsample, region, written_as)
+
+    def _text(self, downsample: int, region: str, written_as: str) -> str:
+        manifest = self.manifest
         history = history_label(manifest)
         if downsample < manifest.base.scale:
             history = self.history
@@ -119,11 +138,7 @@ class Rendition:
             what = [f"the stored base, {f'made from the slide by {made.name}' if made else 'averaged from the slide'}"]
             if self.other_base and downsample == manifest.base.scale:
                 what.append(OTHER_BASE)
-        text = "; ".join([*what, f"{history}, then written as {written_as}", NOTICE, region])
-        prefix = _IN_APERIOS_ORDER if has_thumbnail else _PREFIX
-        scanned = () if bounds is None else (bounds.x, bounds.y, bounds.width, bounds.height)
-        kept = "".join(f"|openslide.{name} = {value}" for name, value in zip(BOUNDS, scanned, strict=False))
-        return f"{prefix} {manifest.version}\r\n{text}{_aperio_keys(manifest, downsample)}{kept}"
+        return "; ".join([*what, f"{history}, then written as {written_as}", NOTICE, region])
 
 
 def generator_label(name: str, digest: str) -> str:
@@ -176,9 +191,11 @@ def stated_reconstruction(description: str, *, known: Collection[str] | None = N
     Only a generator's name and digest are repeated: others may have added to the rest. known: the names that may be
     repeated; None: any that is one word.
     """
-    if not description.startswith((_PREFIX, _IN_APERIOS_ORDER)) or _RECONSTRUCTED not in description:
-        return None
-    return _origin(description.partition("\n")[2].partition("|")[0], known)
+    if description.startswith((_PREFIX, _IN_APERIOS_ORDER)):
+        text = description.partition("\n")[2].partition("|")[0]
+    else:  # within the XML of an OME-TIFF, or as it is
+        text = description.partition(_STATEMENT)[2].partition("<")[0]
+    return _origin(text, known) if _RECONSTRUCTED in text else None
 
 
 def reconstruction_in(properties: Mapping[str, str], *, known: Collection[str] | None = None) -> str | None:
@@ -186,7 +203,7 @@ def reconstruction_in(properties: Mapping[str, str], *, known: Collection[str] |
 
     known: as `stated_reconstruction` takes it.
     """
-    described = (properties.get(key, "") for key in ("tiff.ImageDescription", "ImageDescription"))
+    described = (properties.get(key, "") for key in _DESCRIBED)
     return next(filter(None, (stated_reconstruction(text, known=known) for text in described)), None)
 
 

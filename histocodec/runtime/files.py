@@ -104,14 +104,17 @@ def atomic_output(path: Path, *, overwrite: bool) -> Iterator[IO[bytes]]:
 
 
 @contextmanager
-def atomic_folder(path: Path) -> Iterator[Path]:
+def atomic_folder(
+    path: Path, *, is_ours: Callable[[Path], bool] | None = None, overwrite: bool = False
+) -> Iterator[Path]:
     """Give a folder to fill, which becomes `path` when the block ends, and vanishes if the block raises.
 
-    There must be nothing under that name, or an empty folder. As with `atomic_output`, a process that is killed leaves
-    the sibling `.NAME.partial` behind, and the next writer of the same name takes its place.
+    There must be nothing under that name, or an empty folder; with `overwrite`, a folder of which `is_ours` holds is
+    replaced. As with `atomic_output`, a process that is killed leaves the sibling `.NAME.partial` behind, and the next
+    writer of the same name takes its place.
     Raises OutputExists, OutputBusy, NoSpace or OutputError.
     """
-    check_folder(path)
+    check_folder(path, is_ours=is_ours, overwrite=overwrite)
     partial = _partial(path)
     with writing_errors(path), partial.with_name(f"{partial.name}.lock").open("wb") as lock:
         _lock(lock, Path(lock.name), path)
@@ -119,11 +122,9 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir()
             yield partial
-            check_folder(path)
-            if path.is_dir():
-                path.rmdir()  # Windows does not replace it
-            partial.rename(path)
-            _sync_folder(path.parent)
+            _sync_files(partial)
+            check_folder(path, is_ours=is_ours, overwrite=overwrite)
+            _replace_folder(path, partial)
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise
@@ -133,17 +134,41 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             Path(lock.name).unlink(missing_ok=True)
 
 
-def check_folder(path: Path) -> None:
-    """Refuse a folder early, before any work. Raises OutputExists or OutputError."""
+def check_folder(path: Path, *, is_ours: Callable[[Path], bool] | None = None, overwrite: bool = False) -> None:
+    """Refuse a folder early, before any work. Raises OutputExists or OutputError.
+
+    is_ours, overwrite: a folder that is there may be replaced if both hold; without the former, none may.
+    """
     with writing_errors(path):
         if path.is_symlink() or (path.exists() and not path.is_dir()):
             raise OutputError(path, "is a file, expected the name of a folder to make")
         if path.is_dir() and any(path.iterdir()):
-            raise OutputExists(path, "exists already and is not empty; nothing was changed")
+            if is_ours is None:
+                raise OutputExists(path, "exists already and is not empty; nothing was changed")
+            if not is_ours(path):
+                raise OutputError(path, "is a folder that holds other things; expected another name to write to")
+            if not overwrite:
+                raise OutputExists(path, "exists already; nothing was changed (--overwrite replaces it)")
         if not path.parent.is_dir():
             raise OutputError(path, f"the folder {path.parent} does not exist")
         if not os.access(path.parent, os.W_OK):
             raise OutputError(path, f"the folder {path.parent} cannot be written to")
+
+
+def _replace_folder(path: Path, whole: Path) -> None:
+    """Give a whole folder its name; what had it is moved aside, and deleted once the name is given."""
+    former = whole.with_name(f"{whole.name}.former")
+    shutil.rmtree(former, ignore_errors=True)
+    if path.is_dir():
+        path.rename(former)
+    try:
+        whole.rename(path)
+    except OSError:
+        if former.is_dir():
+            former.rename(path)
+        raise
+    _sync_folder(path.parent)
+    shutil.rmtree(former, ignore_errors=True)
 
 
 def replace_whole(path: Path, write: Callable[[Path], object]) -> None:
@@ -181,6 +206,14 @@ def _lock(file: IO[bytes], partial: Path, path: Path) -> None:
         return
     if not ours:
         raise OutputBusy(path, "another process is writing it")
+
+
+def _sync_files(folder: Path) -> None:
+    """Have all that lies in a folder on the disk: a name must not be there before its bytes."""
+    for file in folder.rglob("*"):
+        if file.is_file():
+            with file.open("r+b") as opened:
+                os.fsync(opened.fileno())
 
 
 def _sync_folder(folder: Path) -> None:

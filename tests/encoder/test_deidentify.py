@@ -29,7 +29,8 @@ from histocodec.generators.bicubic import BicubicGenerator
 from histocodec.generators.catalogue import known_names
 from histocodec.geometry import Image
 from histocodec.source import open_source
-from histocodec.views.export import export_picture, export_tiff
+from histocodec.views.export import export_slide
+from histocodec.views.picture import export_picture
 from histocodec.views.slide import open_slide
 from tests.places import FindData
 
@@ -300,9 +301,9 @@ def test_stamped_text_survives_nowhere(bare_of_stamped: Path, stamped: Path, tmp
     assert b'"coordinates":[300' in told  # and the regions
     with Decoder(bare_of_stamped) as decoder:
         for level in (0, 1):
-            for compression in ("jpeg", "jp2k", "deflate"):
+            for compression in ("jpeg", "jp2k", "lossless"):
                 out = tmp_path / f"{compression}{level}.tif"
-                export_tiff(decoder, out, level=level, compression=compression)
+                export_slide(decoder, out, level=level, compression=compression)
                 told += told_by(out)
             for name in ("out.png", "out.jpg"):
                 export_picture(decoder, tmp_path / name, level=level, overwrite=True)
@@ -328,7 +329,7 @@ def test_an_older_files_history_is_not_repeated_when_it_is_decoded(container_pat
         step = LossyStep("reconstruction", None, f"reconstructed by bicubic-x4 builtin:bicubic-x4; {STAMP}")
         slide = dataclasses.replace(decoder.manifest.slide, lossy_history=(step, *decoder.manifest.slide.lossy_history))
         decoder.manifest = dataclasses.replace(decoder.manifest, slide=slide)
-        export_tiff(decoder, tmp_path / "out.tif")
+        export_slide(decoder, tmp_path / "out.tif")
         assert "SECRET" not in history_label(decoder.manifest)
     assert b"SECRET" not in (tmp_path / "out.tif").read_bytes()
 

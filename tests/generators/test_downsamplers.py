@@ -35,7 +35,7 @@ from histocodec.pixels.tile_codecs import TileCodec
 from histocodec.runtime.files import atomic_output
 from histocodec.source import open_source
 from histocodec.validation import validate
-from histocodec.views.export import export_tiff
+from histocodec.views.export import export_slide
 from tests.generators.inputs import by_definition, downsampler_package, flat_package, generator_package
 
 BICUBIC = BicubicGenerator(4)
@@ -214,7 +214,7 @@ def test_a_decoder_needs_no_downsampler(odd_slide: Path, tmp_path: Path, tiny: s
     Path(tiny).unlink()
     with Decoder(tmp_path / "x.hc.tif") as decoder:
         assert decoder.read(Region(0, 0, 300, 300)).shape == (300, 300, 3)
-        export_tiff(decoder, tmp_path / "base.tif", level=1)
+        export_slide(decoder, tmp_path / "base.tif", level=1)
     with openslide.OpenSlide(tmp_path / "base.tif") as slide:
         description = slide.properties["tiff.ImageDescription"]
     assert "the stored base, made from the slide by tiny-down-x4" in description

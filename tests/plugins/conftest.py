@@ -79,5 +79,5 @@ def decoded_path(tmp_path_factory: pytest.TempPathFactory, container_path: Path)
     """What `container_path` decodes to, lossless: what programs must make the same of."""
     path = tmp_path_factory.mktemp("decoded") / "slide.tif"
     with histocodec.Decoder(container_path) as decoder:
-        histocodec.export_tiff(decoder, path, compression="deflate")
+        histocodec.export_slide(decoder, path, compression="lossless")
     return path

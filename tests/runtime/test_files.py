@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from histocodec.errors import NoSpace, OutputBusy, OutputError, OutputExists
-from histocodec.runtime.files import atomic_output, check_output, check_space, writing_errors
+from histocodec.runtime.files import atomic_folder, atomic_output, check_output, check_space, writing_errors
 
 fcntl = pytest.importorskip("fcntl", reason="locks and kills as POSIX has them")
 
@@ -304,3 +304,47 @@ def file_size_limit() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))
     yield
     resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+# Folders that may be replaced
+
+
+def fill(path: Path, text: str, *, overwrite: bool = True) -> None:
+    with atomic_folder(path, is_ours=lambda folder: (folder / "ours").exists(), overwrite=overwrite) as folder:
+        (folder / "ours").write_text(text)
+        (folder / "deep").mkdir()
+        (folder / "deep" / text).write_text(text)
+
+
+def test_a_folder_of_ours_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    fill(tmp_path / "out", "old")
+    fill(tmp_path / "out", "new")
+    assert (tmp_path / "out" / "ours").read_text() == "new"
+    assert names(tmp_path / "out" / "deep") == {"new"}
+    assert names(tmp_path) == {"out"}
+
+
+def test_a_folder_that_cannot_get_its_name_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(tmp_path / "out", "old")
+    rename = Path.rename
+
+    def failing(self: Path, target: Path) -> Path:
+        if self.name == ".out.partial":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", failing)
+    with pytest.raises(OutputError, match="Input/output error"):
+        fill(tmp_path / "out", "new")
+    assert (tmp_path / "out" / "ours").read_text() == "old"
+    assert names(tmp_path) == {"out"}
+
+
+def test_a_folder_is_replaced_only_if_it_is_ours_and_that_is_wanted(tmp_path: Path) -> None:
+    fill(tmp_path / "out", "old")
+    with pytest.raises(OutputExists, match="--overwrite"):
+        fill(tmp_path / "out", "new", overwrite=False)
+    (tmp_path / "out" / "ours").unlink()
+    with pytest.raises(OutputError, match="holds other things"):
+        fill(tmp_path / "out", "new")
+    assert names(tmp_path / "out" / "deep") == {"old"}

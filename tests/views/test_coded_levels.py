@@ -15,8 +15,11 @@ from histocodec.encoder import EncodeSettings, encode
 from histocodec.generators.bicubic import BicubicGenerator
 from histocodec.geometry import Address, Image, Region, Size
 from histocodec.runtime import parallel
+from histocodec.runtime.progress import StageProgress
 from histocodec.source import open_source
-from histocodec.views.coded_levels import TILE, CodedLevels, Part, needed_cache_bytes
+from histocodec.views.coded_levels import CodedLevels
+from histocodec.views.level_tiles import needed_cache_bytes
+from histocodec.views.levels import TILE, Coding, Levels, Part
 
 
 @pytest.fixture
@@ -30,14 +33,23 @@ def parts_of(decoder: Decoder, count: int) -> list[Part]:
     return [Part(n, factor, Region(0, 0, *size)) for n, (factor, size) in enumerate(levels)][:count]
 
 
-def uncoded(tile: Image) -> bytes:
-    return tile.tobytes()
+class Uncoded(Coding):
+    """What is coded as it is."""
+
+    def encode(self, tile: Image) -> bytes:
+        return tile.tobytes()
+
+
+def coded_levels(
+    decoder: Decoder, parts: list[Part], folder: Path, progress: StageProgress = lambda *_: None
+) -> CodedLevels:
+    return CodedLevels(Levels(decoder, tuple(parts), Uncoded("lossless", 0, "deflate"), (), folder, progress))
 
 
 def test_tiles_come_level_by_level_whatever_the_order_they_are_made_in(decoder: Decoder, tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
     parts = parts_of(decoder, 3)
-    with CodedLevels(decoder, parts, uncoded, tmp_path, lambda *step: told.append(step)) as coded:
+    with coded_levels(decoder, parts, tmp_path, lambda *step: told.append(step)) as coded:
         for number, part in enumerate(parts):
             tiles = list(coded.tiles(number))
             assert len(tiles) == part.grid.count
@@ -53,14 +65,14 @@ def test_tiles_come_level_by_level_whatever_the_order_they_are_made_in(decoder: 
 
 def test_a_writer_that_takes_no_more_than_it_needs_loses_nothing(decoder: Decoder, tmp_path: Path) -> None:
     parts = parts_of(decoder, 2)
-    with CodedLevels(decoder, parts, uncoded, tmp_path, lambda *_: None) as coded:
+    with coded_levels(decoder, parts, tmp_path) as coded:
         first = coded.tiles(0)
         assert all(next(first) for _ in range(parts[0].grid.count))
         assert len(list(coded.tiles(1))) == parts[1].grid.count
 
 
 def test_a_writer_that_gives_up_leaves_no_thread(decoder: Decoder, tmp_path: Path) -> None:
-    with CodedLevels(decoder, parts_of(decoder, 2), uncoded, tmp_path, lambda *_: None) as coded:
+    with coded_levels(decoder, parts_of(decoder, 2), tmp_path) as coded:
         next(coded.tiles(0))
     decoder.close()  # a thread that still read would fail
     assert not list(tmp_path.iterdir())
@@ -84,7 +96,7 @@ def test_base_tiles_are_decoded_once_and_blocks_not_kept(tmp_path: Path, monkeyp
             return decode(level, index)
 
         monkeypatch.setattr(decoder.container, "decoded_tile", counted)
-        with CodedLevels(decoder, parts, uncoded, tmp_path / "scratch", lambda *_: None) as coded:
+        with coded_levels(decoder, parts, tmp_path / "scratch") as coded:
             for number in (0, 1):
                 assert len(list(coded.tiles(number))) == parts[number].grid.count
         assert decoded == {(0, index): 1 for index in range(decoder.container.grids[0].count)}

@@ -25,8 +25,10 @@ from histocodec.generators.bicubic import BicubicGenerator
 from histocodec.geometry import Image, Region
 from histocodec.pixels.metrics import psnr
 from histocodec.source import open_source
-from histocodec.views import export
-from histocodec.views.export import Compression, export_picture, export_tiff
+from histocodec.views import picture as pictures
+from histocodec.views.export import export_slide
+from histocodec.views.levels import Compression
+from histocodec.views.picture import export_picture
 from histocodec.views.slide import open_slide
 
 FULL = (1100, 900)
@@ -79,10 +81,10 @@ def names(folder: Path) -> set[str]:
 # Pixels
 
 
-@pytest.mark.parametrize("compression", ["jpeg", "deflate", "jp2k"])
+@pytest.mark.parametrize("compression", ["jpeg", "lossless", "jp2k"])
 def test_openslide_opens_every_compression(decoder: Decoder, tmp_path: Path, compression: Compression) -> None:
     out = tmp_path / "out.tif"
-    export_tiff(decoder, out, compression=compression)
+    export_slide(decoder, out, compression=compression)
     with openslide.OpenSlide(out) as slide:
         assert slide.level_dimensions == (FULL, (275, 225))
         assert slide.level_downsamples == pytest.approx((1, 4))
@@ -93,15 +95,15 @@ def test_openslide_opens_every_compression(decoder: Decoder, tmp_path: Path, com
         for level, size in enumerate(slide.level_dimensions):
             picture = np.asarray(slide.read_region((0, 0), level, size).convert("RGB"))
             expected = decoder.read(Region(0, 0, *size), level)
-            assert psnr(expected, picture) > (99 if compression == "deflate" else 32)
+            assert psnr(expected, picture) > (99 if compression == "lossless" else 32)
     with open_source(out) as source:  # and so do we
         assert source.size == FULL
         assert source.mpp == pytest.approx(0.25)
 
 
 @pytest.mark.parametrize("level", [0, 1, 2])
-def test_deflate_is_exact_at_every_level(decoder: Decoder, tmp_path: Path, level: int) -> None:
-    export_tiff(decoder, tmp_path / "out.tif", compression="deflate", level=level)
+def test_lossless_is_exact_at_every_level(decoder: Decoder, tmp_path: Path, level: int) -> None:
+    export_slide(decoder, tmp_path / "out.tif", compression="lossless", level=level)
     levels = levels_of(tmp_path / "out.tif")
     assert len(levels) == {0: 2, 1: 2, 2: 1}[level]
     for offset, pixels in enumerate(levels):
@@ -118,8 +120,10 @@ def test_deflate_is_exact_at_every_level(decoder: Decoder, tmp_path: Path, level
     ],
     ids=str,
 )
-def test_deflate_is_exact_for_any_region(decoder: Decoder, tmp_path: Path, region: Region, parts: list[Region]) -> None:
-    export_tiff(decoder, tmp_path / "out.tif", compression="deflate", region=region)
+def test_lossless_is_exact_for_any_region(
+    decoder: Decoder, tmp_path: Path, region: Region, parts: list[Region]
+) -> None:
+    export_slide(decoder, tmp_path / "out.tif", compression="lossless", region=region)
     for level, (pixels, part) in enumerate(zip(levels_of(tmp_path / "out.tif"), parts, strict=True)):
         assert np.array_equal(pixels, decoder.read(part, level))
     with openslide.OpenSlide(tmp_path / "out.tif") as slide:
@@ -127,7 +131,7 @@ def test_deflate_is_exact_for_any_region(decoder: Decoder, tmp_path: Path, regio
 
 
 def test_a_region_of_a_coarser_level_covers_what_was_asked_for(decoder: Decoder, tmp_path: Path) -> None:
-    export_tiff(decoder, tmp_path / "out.tif", compression="deflate", level=1, region=Region(333, 171, 601, 555))
+    export_slide(decoder, tmp_path / "out.tif", compression="lossless", level=1, region=Region(333, 171, 601, 555))
     pixels = levels_of(tmp_path / "out.tif")[0]
     assert np.array_equal(pixels, decoder.read(Region(83, 42, 151, 140), 1))
     with openslide.OpenSlide(tmp_path / "out.tif") as slide:
@@ -142,7 +146,7 @@ def test_quality_is_heard(
     region, fidelity = Region(100, 100, 512, 512), []
     for quality in (low, high):
         out = tmp_path / f"{quality}.tif"
-        export_tiff(decoder, out, compression=compression, quality=quality, region=region)
+        export_slide(decoder, out, compression=compression, quality=quality, region=region)
         fidelity.append(psnr(levels_of(out)[0], decoder.read(region)))
     assert fidelity[1] > fidelity[0] + 3
 
@@ -161,7 +165,7 @@ def test_pictures_have_the_pixels(decoder: Decoder, tmp_path: Path, level: int) 
 
 def test_progress_counts_every_tile(decoder: Decoder, tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
-    export_tiff(decoder, tmp_path / "out.tif", progress=lambda done, total: seen.append((done, total)))
+    export_slide(decoder, tmp_path / "out.tif", progress=lambda done, total: seen.append((done, total)))
     assert seen == [(i, 7) for i in range(1, 8)]
 
 
@@ -175,7 +179,7 @@ def label(decoder: Decoder) -> str:
 
 def test_the_full_resolution_says_that_it_is_reconstructed(decoder: Decoder, tmp_path: Path) -> None:
     region = Region(101, 99, 700, 600)
-    export_tiff(decoder, tmp_path / "out.tif", region=region)
+    export_slide(decoder, tmp_path / "out.tif", region=region)
     export_picture(decoder, tmp_path / "out.png", region=region)
     export_picture(decoder, tmp_path / "out.jpg", region=region)
     with PILImage.open(tmp_path / "out.png") as png, PILImage.open(tmp_path / "out.jpg") as jpg:
@@ -193,7 +197,7 @@ def test_the_full_resolution_says_that_it_is_reconstructed(decoder: Decoder, tmp
 
 @pytest.mark.parametrize("level", [1, 2])
 def test_what_is_stored_is_not_called_reconstructed(decoder: Decoder, tmp_path: Path, level: int) -> None:
-    export_tiff(decoder, tmp_path / "out.tif", level=level)
+    export_slide(decoder, tmp_path / "out.tif", level=level)
     export_picture(decoder, tmp_path / "out.png", level=level)
     with PILImage.open(tmp_path / "out.png") as png:
         png.load()
@@ -205,13 +209,13 @@ def test_what_is_stored_is_not_called_reconstructed(decoder: Decoder, tmp_path: 
 
 
 def test_the_levels_of_one_file_are_labelled_each_for_itself(decoder: Decoder, tmp_path: Path) -> None:
-    export_tiff(decoder, tmp_path / "out.tif")
+    export_slide(decoder, tmp_path / "out.tif")
     assert ["reconstructed" in text for text in descriptions_of(tmp_path / "out.tif")] == [True, False]
 
 
 def test_bicubic_in_a_generators_place_is_labelled_so(file: Path, tmp_path: Path) -> None:
     with Decoder(file, generator="bicubic") as decoder:
-        export_tiff(decoder, tmp_path / "out.tif")
+        export_slide(decoder, tmp_path / "out.tif")
         export_picture(decoder, tmp_path / "out.png", region=Region(0, 0, 99, 99))
         assert decoder.manifest.quality is not None
         measured = f"mean PSNR {decoder.manifest.quality.bicubic_psnr_db:.2f} dB; lossy"
@@ -230,7 +234,7 @@ def test_bicubic_in_a_generators_place_is_labelled_so(file: Path, tmp_path: Path
 @pytest.mark.parametrize("name", ["out.tif", "out.png", "out.jpg"])
 def test_the_icc_profile_survives(decoder: Decoder, tmp_path: Path, name: str) -> None:
     if name == "out.tif":
-        export_tiff(decoder, tmp_path / name)
+        export_slide(decoder, tmp_path / name)
     else:
         export_picture(decoder, tmp_path / name)
     with PILImage.open(tmp_path / name) as picture:
@@ -253,25 +257,25 @@ def test_a_region_outside_is_refused_before_anything_is_written(
     decoder: Decoder, tmp_path: Path, region: Region
 ) -> None:
     with pytest.raises(RegionError, match="does not lie within the slide of 1100 x 900 px"):
-        export_tiff(decoder, tmp_path / "out.tif", region=region)
+        export_slide(decoder, tmp_path / "out.tif", region=region)
     with pytest.raises(RegionError, match="does not lie within"):
         export_picture(decoder, tmp_path / "out.png", region=region)
     assert not names(tmp_path)
 
 
 def test_quality_out_of_its_range(decoder: Decoder, tmp_path: Path) -> None:
-    for compression, quality in (("jpeg", 0), ("jpeg", 85.5), ("jp2k", 99), ("deflate", 50), ("webp", None)):
+    for compression, quality in (("jpeg", 0), ("jpeg", 85.5), ("jp2k", 99), ("lossless", 50), ("webp", None)):
         with pytest.raises(SettingsError):
-            export_tiff(decoder, tmp_path / "out.tif", compression=compression, quality=quality)  # type: ignore[arg-type]
+            export_slide(decoder, tmp_path / "out.tif", compression=compression, quality=quality)  # type: ignore[arg-type]
     assert not names(tmp_path)
 
 
 def test_a_picture_too_large_for_its_format(decoder: Decoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(export, "_MAX_JPEG_SIDE", 500)
+    monkeypatch.setattr(pictures, "_MAX_JPEG_SIDE", 500)
     with pytest.raises(RegionError, match=r"600 x 5 px are too many for one picture: write a \.tif"):
         export_picture(decoder, tmp_path / "out.jpg", region=Region(0, 0, 600, 5))
     export_picture(decoder, tmp_path / "out.png", region=Region(0, 0, 600, 5))
-    monkeypatch.setattr(export, "_MAX_PICTURE_PIXELS", 1000)
+    monkeypatch.setattr(pictures, "_MAX_PICTURE_PIXELS", 1000)
     with pytest.raises(RegionError, match="too many"):
         export_picture(decoder, tmp_path / "more.png", region=Region(0, 0, 600, 5))
     assert names(tmp_path) == {"out.png"}
@@ -279,7 +283,7 @@ def test_a_picture_too_large_for_its_format(decoder: Decoder, tmp_path: Path, mo
 
 @pytest.mark.parametrize("name", ["out.tif", "out.png", "out.jpg"])
 def test_a_full_disk_leaves_the_old_file(decoder: Decoder, tmp_path: Path, name: str) -> None:
-    out, write = tmp_path / name, export_tiff if name == "out.tif" else export_picture
+    out, write = tmp_path / name, export_slide if name == "out.tif" else export_picture
     out.write_bytes(b"old")
     resource = pytest.importorskip("resource")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -297,7 +301,7 @@ def test_a_container_is_not_replaced_by_what_is_decoded_from_it(file: Path, tmp_
     link = tmp_path / "case.hc.tif"
     link.symlink_to(file)
     with Decoder(file, generator="bicubic") as decoder:
-        for write in (export_tiff, export_picture):
+        for write in (export_slide, export_picture):
             with pytest.raises(OutputError, match="is the file that is being read"):
                 write(decoder, link, overwrite=True)
 
@@ -307,7 +311,7 @@ def test_a_history_of_any_text_is_made_harmless(container_path: Path, tmp_path: 
         step = LossyStep("\u4e2d|MPP = 9|", None, "x" * 100_000)
         slide = dataclasses.replace(decoder.manifest.slide, lossy_history=(step, *decoder.manifest.slide.lossy_history))
         decoder.manifest = dataclasses.replace(decoder.manifest, slide=slide)
-        export_tiff(decoder, tmp_path / "out.tif")
+        export_slide(decoder, tmp_path / "out.tif")
         export_picture(decoder, tmp_path / "out.jpg", region=Region(0, 0, 64, 64))
     with openslide.OpenSlide(tmp_path / "out.tif") as out:
         assert float(out.properties["openslide.mpp-x"]) == pytest.approx(0.25)
@@ -315,7 +319,7 @@ def test_a_history_of_any_text_is_made_harmless(container_path: Path, tmp_path: 
 
 def test_a_reconstruction_encoded_again_still_says_what_it_is(container_path: Path, tmp_path: Path) -> None:
     with Decoder(container_path) as decoder:
-        export_tiff(decoder, tmp_path / "decoded.tif")
+        export_slide(decoder, tmp_path / "decoded.tif")
     with open_source(tmp_path / "decoded.tif") as source:
         report = encode(
             source,
@@ -360,13 +364,13 @@ def labelled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     return folder / "slide.hc.tif"
 
 
-@pytest.mark.parametrize("compression", ["jpeg", "jp2k", "deflate"])
+@pytest.mark.parametrize("compression", ["jpeg", "jp2k", "lossless"])
 def test_every_reader_sees_all_levels_and_the_associated_images(
     labelled: Path, tmp_path: Path, compression: Compression
 ) -> None:
     out = tmp_path / "out.tif"
     with Decoder(labelled) as decoder:
-        export_tiff(decoder, out, compression=compression)
+        export_slide(decoder, out, compression=compression)
         sizes, mpp = decoder.levels, decoder.mpp
         stored = {name: decoder.container.associated_image(name) for name in decoder.manifest.associated}
     assert len(sizes) == 3
@@ -389,7 +393,7 @@ def test_every_reader_sees_all_levels_and_the_associated_images(
 def test_without_associated_images(labelled: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.tif"
     with Decoder(labelled) as decoder:
-        export_tiff(decoder, out, associated=False)
+        export_slide(decoder, out, associated=False)
         sizes = tuple(tuple(size) for size in decoder.levels)
         one_factor = decoder.downsamples == (1, 4, 16)
     with openslide.OpenSlide(out) as theirs, tiffslide.TiffSlide(out) as other:
@@ -402,8 +406,8 @@ def test_without_associated_images(labelled: Path, tmp_path: Path) -> None:
 
 def test_a_region_has_a_thumbnail_of_its_own(labelled: Path, tmp_path: Path) -> None:
     with Decoder(labelled) as decoder:
-        export_tiff(decoder, tmp_path / "part.tif", region=Region(301, 203, 1200, 700), compression="deflate")
-        export_tiff(decoder, tmp_path / "pixel.tif", region=Region(301, 203, 1, 1))
+        export_slide(decoder, tmp_path / "part.tif", region=Region(301, 203, 1200, 700), compression="lossless")
+        export_slide(decoder, tmp_path / "pixel.tif", region=Region(301, 203, 1, 1))
     with openslide.OpenSlide(tmp_path / "part.tif") as part:
         assert set(part.associated_images) == {"thumbnail", "label", "macro"}
         coarsest = part.level_count - 1
