@@ -287,6 +287,23 @@ def test_decode_to_a_tiff(run: Run, container_path: Path, tmp_path: Path) -> Non
         assert slide.dimensions == (1100, 900)
 
 
+@pytest.mark.parametrize(
+    ("name", "library"), [("out.ome.tif", "ome_types"), ("out.zarr", "zarr"), ("out.dcm", "pydicom")]
+)
+def test_decode_to_what_other_programs_read(
+    run: Run, container_path: Path, tmp_path: Path, name: str, library: str
+) -> None:
+    pytest.importorskip(library, reason=f"{library} is not installed (histocodec[export])")
+    out = tmp_path / name
+    done = run("decode", container_path, out, "--tier", "base")
+    assert done.code == 0
+    assert is_progress(done.err)
+    files = [file for file in (out.rglob("*") if out.is_dir() else [out]) if file.is_file()]
+    assert done.out == f"{out}: {sum(file.stat().st_size for file in files)} bytes\n"
+    assert "exists already" in run("decode", container_path, out).sentence()
+    assert run("decode", container_path, out, "--tier", "base", "--overwrite").code == 0
+
+
 @pytest.mark.parametrize("name", ["out.png", "out.jpg", "out.JPEG"])
 def test_decode_to_a_picture(run: Run, container_path: Path, tmp_path: Path, name: str) -> None:
     assert run("decode", container_path, tmp_path / name, "--region", "101,203,305,207").code == 0
@@ -480,7 +497,7 @@ def test_a_missing_default_generator(
         (["encode", "case.svs", "--ratio", "16", "--quality", "30"], "give --ratio or --quality, not both"),
         (["encode", "case.svs", "--ratio", "much"], "--ratio"),
         (["encode"], "Missing argument"),
-        (["decode", "case.hc.tif", "case.bmp"], "must end in .tif, .tiff, .png, .jpg or .jpeg, found case.bmp"),
+        (["decode", "case.hc.tif", "case.bmp"], ".zarr or .dcm, or .png or .jpg, found case.bmp"),
         (["decode", "case.hc.tif", "case.tif", "--region", "1,2,3"], "x,y,width,height in whole pixels, found 1,2,3"),
         (["decode", "case.hc.tif", "case.tif", "--region", "a,b,c,d"], "found a,b,c,d"),
         (["decode", "case.hc.tif", "case.tif", "--compression", "gif"], "'gif' is not one of"),

@@ -54,7 +54,7 @@ def test_what_it_says_and_what_stands_beside(full: Decoder, store: DecodedStore)
         )
 
 
-def test_only_what_is_read_is_decoded(store: DecodedStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_what_is_read_is_decoded(full_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[Region, int]] = []
     read = Decoder.read
 
@@ -63,7 +63,7 @@ def test_only_what_is_read_is_decoded(store: DecodedStore, monkeypatch: pytest.M
         return read(decoder, region, level, **more)
 
     monkeypatch.setattr(Decoder, "read", counted)
-    group = zarr.open_group(store, mode="r")
+    group = zarr.open_group(open_zarr(full_path), mode="r")
     array = group["0"]
     assert "label" in group["associated"]
     assert asked == []
@@ -118,7 +118,7 @@ def test_parts_of_a_chunk(store: DecodedStore) -> None:
 
 def test_it_cannot_be_written_to(store: DecodedStore) -> None:
     array = zarr.open_group(store, mode="r")["0"]
-    with pytest.raises(ValueError, match=r"read.only"):
+    with pytest.raises(ValueError, match="cannot be written to"):
         array[:, :10, :10] = 0
     with pytest.raises(ValueError, match="cannot be written to"):
         store.with_read_only(False)

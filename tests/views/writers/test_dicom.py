@@ -37,7 +37,7 @@ def exported(request: pytest.FixtureRequest, full_path: Path, tmp_path_factory: 
 
 
 def close_enough(found: Image, expected: Image, exported: Path) -> bool:
-    return bool(np.array_equal(found, expected) if exported.stem == "lossless" else psnr(found, expected) > 32)
+    return bool(np.array_equal(found, expected) if exported.stem == "lossless" else psnr(found, expected) > 29)
 
 
 def test_dciodvfy_finds_no_error(exported: Path) -> None:
@@ -102,7 +102,7 @@ def test_it_says_that_it_is_derived_and_how(full: Decoder, exported: Path) -> No
     if own:
         frames = (exported / "level-0.dcm").stat().st_size
         coded = finest.NumberOfFrames * 512 * 512 * 3 / float(finest.LossyImageCompressionRatio[-1])
-        assert coded == pytest.approx(frames, rel=0.03)  # the rest is the header
+        assert coded == pytest.approx(frames, rel=0.05)  # the rest is the header
     assert finest.DerivationDescription.startswith(
         "histocodec decoded: reconstructed by bicubic-x4 builtin:bicubic-x4; measured on"
     )
