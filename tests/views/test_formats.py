@@ -156,7 +156,7 @@ def test_a_missing_library_gets_a_sentence_that_names_the_extra(full_path: Path,
         "except histocodec.SettingsError as error:\n"
         "    print(error)\n"
     )
-    command = [sys.executable, "-c", program, full_path, tmp_path]
+    command = [sys.executable, "-c", program, str(full_path), str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=REPOSITORY)
     assert done.stdout.splitlines() == [
         f"{purpose} takes {library}, which is not installed: pip install 'histocodec[export]'"
@@ -202,7 +202,7 @@ def test_memory_does_not_grow_with_the_slide(tmp_path: Path, slide_image: Image)
             settings = EncodeSettings(codec="jpeg", ratio=None, quality=60, verify="none")
             encode(source, tmp_path / f"{name}.hc.tif", BicubicGenerator(4), settings)
     (tmp_path / "out").mkdir()
-    command = [sys.executable, "-c", PEAKS, tmp_path / "short.hc.tif", tmp_path / "long.hc.tif", tmp_path / "out"]
+    command = [sys.executable, "-c", PEAKS, *(str(tmp_path / name) for name in ("short.hc.tif", "long.hc.tif", "out"))]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=REPOSITORY)
     grown_mb = {line.split()[0]: int(line.split()[1]) / 1024 for line in done.stdout.splitlines()}
     assert list(grown_mb) == [".tif", ".ome.tif", ".zarr", ".dcm"]
