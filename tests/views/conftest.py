@@ -38,6 +38,16 @@ def full_path(tmp_path_factory: pytest.TempPathFactory, slide_image: Image) -> P
     return folder / "slide.hc.tif"
 
 
+@pytest.fixture(scope="session")
+def original_path(tmp_path_factory: pytest.TempPathFactory, slide_path: Path) -> Path:
+    """A container that keeps its original."""
+    path = tmp_path_factory.mktemp("original") / "slide.hc.tif"
+    with open_source(slide_path) as source:
+        settings = EncodeSettings(codec="jp2k", ratio=None, quality=30, verify="none", keep_original=True)
+        encode(source, path, BicubicGenerator(4), settings)
+    return path
+
+
 @pytest.fixture
 def full(full_path: Path) -> Iterator[Decoder]:
     with Decoder(full_path) as decoder:

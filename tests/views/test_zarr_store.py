@@ -14,6 +14,7 @@ import pytest
 from histocodec.decoder import Decoder
 from histocodec.errors import SettingsError
 from histocodec.geometry import Image, Region
+from histocodec.source import open_source
 from histocodec.views.zarr_view import open_zarr
 from tests.views.conftest import PROFILE, whole
 from tests.views.writers.test_ome_zarr import check_specification
@@ -133,3 +134,13 @@ def test_the_tier_is_the_decoders(full_path: Path) -> None:
         open_zarr(full_path, tier="original")
     store = open_zarr(full_path, tier="reconstructed")
     assert store.decoder.tier == pickle.loads(pickle.dumps(store)).decoder.tier == "reconstructed"
+
+
+def test_the_original_is_what_the_slide_holds(original_path: Path, slide_path: Path) -> None:
+    store = open_zarr(original_path, tier="original")
+    with open_source(slide_path) as source:
+        expected = source.read(Region(200, 300, 600, 500))
+    group = zarr.open_group(store, mode="r")
+    assert np.array_equal(np.moveaxis(group["0"][:, 300:800, 200:800], 0, 2), expected)
+    assert group.attrs["histocodec"]["label"] == "original: the pixels of the source as it stored them"
+    store.close()

@@ -171,3 +171,18 @@ def test_encoded_again_it_is_still_a_reconstruction(full: Decoder, exported: Pat
         report = encode(source, tmp_path / "again.hc.tif", BicubicGenerator(4), settings)
     first = report.manifest.slide.lossy_history[0]
     assert (first.method, first.derivation) == ("reconstruction", "reconstructed by bicubic-x4 builtin:bicubic-x4")
+
+
+def test_pixels_of_the_original_are_not_called_reconstructed(original_path: Path, tmp_path: Path) -> None:
+    with Decoder(original_path, tier="original") as decoder:
+        export_slide(decoder, tmp_path / "out.dcm", compression="lossless")
+        pixels, steps = whole(decoder), decoder.manifest.slide.lossy_history
+    finest, base = (pydicom.dcmread(tmp_path / "out.dcm" / f"level-{level}.dcm") for level in (0, 1))
+    assert finest.ImageType == ["DERIVED", "PRIMARY", "VOLUME", "NONE"]
+    assert base.ImageType == ["DERIVED", "PRIMARY", "VOLUME", "RESAMPLED"]
+    assert finest.SeriesDescription == "Pixels of the original, not for primary diagnosis"
+    assert "reconstructed" not in finest.DerivationDescription
+    assert finest.LossyImageCompression == "01"
+    assert [step.method for step in steps] == ["ISO_10918_1", "ISO_15444_1"]
+    assert finest.LossyImageCompressionMethod == "ISO_10918_1"  # the source's own step, and not that of the base
+    assert np.array_equal(pydicom.pixels.pixel_array(finest, index=0), pixels[:512, :512])
