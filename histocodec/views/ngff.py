@@ -81,7 +81,8 @@ def add_associated(store: Store, sizes: Mapping[str, Size], **arrays: Any) -> di
 def add_profile(store: Store, profile: bytes | None) -> None:
     """Add the colour profile, if there is one: OME-Zarr has no place of its own for it."""
     if profile is not None:
-        zarr.create_array(store, name=ICC_PROFILE, data=np.frombuffer(profile, np.uint8))
+        data = np.frombuffer(profile, np.uint8)
+        zarr.create_array(store, name=ICC_PROFILE, data=data, dimension_names=("byte",))  # which xarray asks for
 
 
 def _create_level(group: zarr.Group, name: str, size: Size, *, chunk_side: int, **more: Any) -> zarr.Array[Any]:

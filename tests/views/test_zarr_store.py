@@ -84,6 +84,13 @@ def test_dask_sees_all_of_it_lazily(full: Decoder, store: DecodedStore) -> None:
     assert np.array_equal(again.compute(scheduler="sync"), expected[:, :99, :99])
 
 
+def test_xarray_sees_a_level(full: Decoder, store: DecodedStore) -> None:
+    xarray = pytest.importorskip("xarray", reason="xarray is not installed")
+    data = xarray.open_dataset(store, engine="zarr", consolidated=False, drop_variables=["1", "2"], chunks={})["0"]
+    assert data.dims == ("c", "y", "x")
+    assert np.array_equal(data[:, 40:90, 900:1200].values, np.moveaxis(whole(full)[40:90, 900:1200], 2, 0))
+
+
 def test_names_can_be_listed_and_are_what_is_there(store: DecodedStore) -> None:
     async def listed() -> tuple[list[str], list[str], list[str]]:
         keys = [key async for key in store.list()]
