@@ -16,6 +16,10 @@ from .levels import TILE, Compression, Levels, Lossless
 
 ATTRIBUTE = "histocodec"
 """Attribute of the root of a Zarr hierarchy that says what it is."""
+_MANUFACTURER, _OURS = b"\x08\0\x70\0LO", b"\x0a\0histocodec"
+"""Manufacturer (0008,0070), and what it is in an export: a scanner's own folder is not one to be replaced."""
+_DICOM_HEAD = 8192
+"""Bytes of an instance in which it stands."""
 _SHARD = 2048
 """Pixels a side of a shard: a file of Zarr, which one thread makes in memory."""
 
@@ -94,7 +98,14 @@ def _is_zarr_export(folder: Path) -> bool:
 
 
 def _is_dicom_export(folder: Path) -> bool:
-    return all(entry.suffix == ".dcm" and entry.is_file() for entry in folder.iterdir())
+    def is_ours(entry: Path) -> bool:
+        if entry.suffix != ".dcm" or not entry.is_file():
+            return False
+        with entry.open("rb") as file:
+            _, tag, rest = file.read(_DICOM_HEAD).partition(_MANUFACTURER)
+        return bool(tag) and rest.startswith(_OURS)
+
+    return all(is_ours(entry) for entry in folder.iterdir())
 
 
 FORMATS = (

@@ -104,6 +104,18 @@ def test_a_folder_of_other_things_is_never_replaced(full: Decoder, tmp_path: Pat
     assert content(tmp_path / name) == {"thesis.doc": b"three years"}
 
 
+def test_a_scanners_own_instances_are_never_replaced(full: Decoder, tmp_path: Path) -> None:
+    pydicom = pytest.importorskip("pydicom", reason="pydicom is not installed (histocodec[export])")
+    export_slide(full, tmp_path / "out.dcm", level=2)
+    scanned = pydicom.dcmread(tmp_path / "out.dcm" / "level-0.dcm")
+    scanned.Manufacturer = "A scanner"
+    scanned.save_as(tmp_path / "out.dcm" / "level-0.dcm")
+    before = content(tmp_path)
+    with pytest.raises(OutputError, match="holds other things"):
+        export_slide(full, tmp_path / "out.dcm", level=2, overwrite=True)
+    assert content(tmp_path) == before
+
+
 def test_a_folder_that_holds_the_file_itself_is_not_replaced(full_path: Path, tmp_path: Path) -> None:
     with Decoder(full_path) as decoder:
         export_slide(decoder, tmp_path / "out.zarr", level=2)
