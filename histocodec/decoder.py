@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from .errors import CorruptContainer, GeneratorMismatch, Problem, RegionError, SettingsError, UnknownGenerator
 from .format.descriptions import OTHER_BASE, Rendition
 from .format.entries import GeneratorEntry, Tier
@@ -46,7 +48,7 @@ class Decoder(Closing):
 
     def __init__(
         self,
-        location: Location,
+        location: Location | Decoder,
         *,
         generator: Generator | str | Path | None = None,
         device: str = "cpu",
@@ -57,7 +59,9 @@ class Decoder(Closing):
     ) -> None:
         """Open a container; the generator is loaded when the first pixel of level 0 is asked for.
 
-        location: a path, a URL (`https://`, `s3://` or another that fsspec knows), or a binary file that is open.
+        location: a path, a URL (`https://`, `s3://` or another that fsspec knows), or a binary file that is open; or a
+        decoder, to read its file in another way beside it: file and stored tiles are then shared, and where `generator`
+        is None its generator and what it predicts; only level 0 has a cache of its own. Closing one closes both.
         generator: None for the one that the file names; `"bicubic"` to do without a network; else a package's
         name or path, or a Generator, which must be the one that the file names. enhancement: False stops before the
         enhancement layer, if the file has one; bicubic cannot be corrected by it. tier: how far to go: `reconstructed`
@@ -68,11 +72,16 @@ class Decoder(Closing):
         Raises FileError, ContainerError, SettingsError for a tier that the file does not reach.
         """
         enhancement = enhancement and tier != "reconstructed"
-        self.container = Container(location)
+        beside = location if isinstance(location, Decoder) else None
+        self.container = Container(location) if not isinstance(location, Decoder) else location.container
         self.path = self.container.path
         self.manifest = self.container.manifest
         self._device = device
         self._wanted = generator.absolute() if isinstance(generator, Path) else generator
+        self._predicting = beside if generator is None else None
+        """The decoder whose generator is used, and whose predictions are as far as it does not correct them."""
+        if self._predicting is not None:
+            self._wanted = self._predicting._wanted
         self._wants_enhancement, self.tier = enhancement, tier
         self._models = None if models is None else Path(models).absolute()
         self._loaded: Generator | None = None
@@ -82,17 +91,7 @@ class Decoder(Closing):
         self._blocks = Grid(self.container.grids[0].size, self.manifest.prediction.block)
         full_grid = Grid(Size(*self.manifest.slide.size), self._blocks.side * scale)
         self._cache = TileCache(cache_bytes)
-        self._stored = [
-            TiledImage(
-                grid,
-                partial(self._stored_tile, level),
-                self._cache,
-                name=level + 1,
-                threads=core_count,
-                expect=partial(self._expect_stored, level),
-            )
-            for level, grid in enumerate(self.container.grids)
-        ]
+        self._stored = self._stored_images() if beside is None else beside._stored
         self._predict = BlockPredictor(
             lambda: self.generator, scale, self._stored[0].read, self._blocks, self.container.tissue_map
         )
@@ -169,6 +168,8 @@ class Decoder(Closing):
 
         Raises UnknownGenerator, GeneratorMismatch, InvalidPackage, CorruptContainer.
         """
+        if self._predicting is not None:
+            return self._predicting.generator
         if self._loaded is None:
             with _loading():
                 if self._loaded is None:
@@ -207,6 +208,19 @@ class Decoder(Closing):
         """Release the file."""
         self.container.close()
 
+    def _stored_images(self) -> list[TiledImage]:
+        return [
+            TiledImage(
+                grid,
+                partial(self._stored_tile, level),
+                self._cache,
+                name=level + 1,
+                threads=core_count,
+                expect=partial(self._expect_stored, level),
+            )
+            for level, grid in enumerate(self.container.grids)
+        ]
+
     def _original_image(self) -> TiledImage:
         """Return level 0 as the source stored it. Raises SettingsError if it cannot be read from the file."""
         original = self.container.original
@@ -236,7 +250,11 @@ class Decoder(Closing):
         return kind if is_predicted and self._predict.is_exact(column, row) else None
 
     def _part(self, region: Region) -> Image:
-        scale = self.manifest.base.scale
+        scale, other = self.manifest.base.scale, self._uncorrected
+        inside = region.clipped(self._full.grid.size)
+        if other is not None and inside is not None:
+            beyond = ((0, region.height - inside.height), (0, region.width - inside.width), (0, 0))
+            return np.pad(other._full.read(inside), beyond)
         return self._predict.part(
             Region(region.x // scale, region.y // scale, region.width // scale, region.height // scale)
         )
@@ -246,11 +264,18 @@ class Decoder(Closing):
         mode = Mode.ABSENT if layer is None else Mode(int(layer.modes[index]))
         if mode is Mode.NATIVE:
             return self.container.decoded_enhancement_tile(index)
-        predicted = self._predict(column, row)
+        other = self._uncorrected
+        predicted = self._predict(column, row) if other is None else other._full.block(column, row)
         if layer is None or mode is Mode.ABSENT:
             return predicted
         self._check_prediction(column, row, predicted, int(layer.prediction_sums[index]))
         return add_residual(predicted, self.container.decoded_enhancement_tile(index))
+
+    @property
+    def _uncorrected(self) -> Decoder | None:
+        """The decoder that has the predictions already, if there is one beside this one."""
+        other = self._predicting
+        return other if other is not None and other._enhancement is None and other._original is None else None
 
     def _check_prediction(self, column: int, row: int, predicted: Image, checksum: int) -> None:
         """Raise CorruptContainer unless a whole block is predicted as the encoder did it, so that a residual fits."""

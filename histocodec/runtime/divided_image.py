@@ -39,9 +39,9 @@ class DividedImage:
     """Regions of an image of blocks, parts of which can be made alone and then have the same pixels.
 
     A *cell* is a part on a grid of its own; a region makes the cells that it touches of a block, unless they are more
-    than half of them. A *window* is a part that begins where a region does. Of pieces on grids and a window a region
-    makes what has fewer pixels. Parts have borders that are computed and lost, so whoever reads much of a block has to
-    be given the block: windows are made until they have half of its pixels.
+    than half of them and none is there yet. A *window* is a part that begins where a region does. Of pieces on grids
+    and a window a region makes what has fewer pixels. Parts have borders that are computed and lost, so whoever reads
+    much of a block has to be given the block: windows are made until they have half of its pixels.
     """
 
     def __init__(
@@ -76,6 +76,11 @@ class DividedImage:
             self._parts.expect([piece.area for piece in pieces if not piece.is_kept])
         return joined(pieces, region, threads=self._threads(), keep=keep)
 
+    def block(self, column: int, row: int) -> Image:
+        """Return the pixels of a whole block, also where it reaches beyond the image; from cells, if some are there."""
+        area = self.grid.region(column, row)
+        return self.read(area) if area.within(self.grid.size) else self._blocks.tile(column, row)
+
     def forget(self) -> None:
         """Forget what was read, as the cache has."""
         with self._counting:
@@ -85,9 +90,10 @@ class DividedImage:
         """List what to make of a block: itself, or some of its cells."""
         block = self._blocks.piece(*address)
         if self._half and not block.is_kept:
-            touched = list(self._cells.grid.touching(region.overlap(block.area)))
-            if len(touched) <= self._half and self._parts.kind(*address) is not None:
-                return [self._cells.piece(*cell) for cell in touched]
+            touched = [self._cells.piece(*cell) for cell in self._cells.grid.touching(region.overlap(block.area))]
+            may_be_cells = len(touched) <= self._half or any(cell.is_kept for cell in touched)
+            if may_be_cells and self._parts.kind(*address) is not None:
+                return touched
         return [block]
 
     def _window(self, region: Region) -> Piece | None:

@@ -20,7 +20,7 @@ _limit: int | None = None
 """Most cores that this process uses; None: no limit."""
 
 _own = threading.local()
-"""`is_worker` is there, and True, in the threads that `ordered_map` started."""
+"""`is_worker` is there, and True, in threads that share the cores, such as those that `ordered_map` starts."""
 
 
 def limit_cores(count: int | None) -> None:
@@ -60,7 +60,7 @@ def ordered_map(work: Callable[[A], B], items: Iterable[A], *, workers: int) -> 
         with gate.passed():
             return work(item)
 
-    with ThreadPoolExecutor(workers, "histocodec-worker", initializer=_become_worker) as pool:
+    with ThreadPoolExecutor(workers, "histocodec-worker", initializer=become_worker) as pool:
         flying: deque[Future[B]] = deque()
         try:
             for item in items:
@@ -75,7 +75,8 @@ def ordered_map(work: Callable[[A], B], items: Iterable[A], *, workers: int) -> 
             gate.close()
 
 
-def _become_worker() -> None:
+def become_worker() -> None:
+    """Mark the thread that calls this as one of several that share the cores: `ordered_map` starts none for it."""
     _own.is_worker = True
 
 
