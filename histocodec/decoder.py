@@ -73,7 +73,7 @@ class Decoder(Closing):
         """
         enhancement = enhancement and tier != "reconstructed"
         beside = location if isinstance(location, Decoder) else None
-        self.container = Container(location) if not isinstance(location, Decoder) else location.container
+        self.container: Container = Container(location) if not isinstance(location, Decoder) else location.container
         self.path = self.container.path
         self.manifest = self.container.manifest
         self._device = device
@@ -91,7 +91,7 @@ class Decoder(Closing):
         self._blocks = Grid(self.container.grids[0].size, self.manifest.prediction.block)
         full_grid = Grid(Size(*self.manifest.slide.size), self._blocks.side * scale)
         self._cache = TileCache(cache_bytes)
-        self._stored = self._stored_images() if beside is None else beside._stored
+        self._stored: list[TiledImage] = self._stored_images() if beside is None else beside._stored
         self._predict = BlockPredictor(
             lambda: self.generator, scale, self._stored[0].read, self._blocks, self.container.tissue_map
         )

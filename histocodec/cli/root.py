@@ -25,12 +25,14 @@ from .preview import preview_command
 from .run import CONTEXT, run_command
 from .running import Interrupted
 from .tiers import enhance_command, restore_command, strip_command, verify_source_command
+from .view import view_command
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "encode": encode_command,
     "preview": preview_command,
     "decode": decode_command,
     "tune": tune_command,
+    "view": view_command,
     "info": info_command,
     "validate": validate_command,
     "quality": quality_command,
@@ -47,6 +49,9 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "engines": engines_command,
 }
 """Every command by name, in the order in which help lists them."""
+
+_EXTRAS = {"torch": TRAIN_EXTRA, **dict.fromkeys(("starlette", "uvicorn"), "pip install 'histocodec[viewer]'")}
+"""What brings a package that is not installed."""
 
 app = typer.Typer(
     name="histocodec",
@@ -92,7 +97,7 @@ def main() -> None:
         typer.echo("histocodec: " + printable(" ".join(str(error).splitlines())), err=True)
         raise SystemExit(_exit_code(error)) from None
     except ModuleNotFoundError as error:
-        remedy = f": {TRAIN_EXTRA}" if error.name == "torch" else ""
+        remedy = f": {_EXTRAS[error.name]}" if error.name in _EXTRAS else ""
         typer.echo(f"histocodec: this command needs the package {error.name}, which is not installed{remedy}", err=True)
         raise SystemExit(1) from None
     except MemoryError:
