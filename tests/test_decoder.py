@@ -187,6 +187,44 @@ def test_a_block_that_is_corrected_is_predicted_whole(tmp_path: Path) -> None:
             assert np.array_equal(decoder.read(Region(x, y, 80, 9)), whole[y : y + 9, x : x + 80])
 
 
+def test_decoders_beside_each_other_predict_nothing_twice(tmp_path: Path) -> None:
+    seen: list[tuple[int, ...]] = []
+
+    class Counting(BicubicGenerator):
+        def __call__(self, image: Image) -> Image:
+            seen.append(image.shape[:2])
+            return super().__call__(image)
+
+    write_slide(tmp_path / "slide.tif", tissue(Size(1200, 1000), seed=4))
+    chosen = EncodeSettings(codec="jp2k", base="10x", ratio=None, quality=30, min_psnr_db=32)
+    with open_source(tmp_path / "slide.tif") as source:
+        encode(source, tmp_path / "slide.hc.tif", BicubicGenerator(4), chosen)
+    everything = Region(0, 0, 1200, 1000)
+    with Decoder(tmp_path / "slide.hc.tif") as alone:
+        corrected = alone.read(everything)
+    generator = Counting(4)
+    with Decoder(tmp_path / "slide.hc.tif", generator=generator, tier="reconstructed") as first:
+        cell = first.read(Region(512, 0, 256, 256))
+        beside = Decoder(first, tier="bounded")
+        assert beside.container is first.container
+        assert beside.is_enhanced
+        assert np.array_equal(beside.read(everything), corrected)
+        predicted = len(seen)
+        assert predicted >= 9  # blocks of 512 px, one of them in 4 cells
+        whole = first.read(everything)
+        assert np.array_equal(whole[:256, 512:768], cell)
+        assert not np.array_equal(whole, corrected)
+        assert len(seen) == predicted
+        bicubic = Decoder(first, generator="bicubic")
+        assert np.array_equal(bicubic.read(everything), whole)  # the generator of this file is bicubic
+        assert len(seen) == predicted
+        assert bicubic.rendition.label.startswith("reconstructed by bicubic-x4")
+        assert Decoder(bicubic, tier="reconstructed").rendition.label == bicubic.rendition.label
+        assert beside.rendition.label == first.rendition.label
+    with pytest.raises(ValueError, match="closed"):
+        beside.read(everything)
+
+
 def test_threads_that_begin_together_load_one_generator(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded: list[object] = []
 

@@ -135,3 +135,15 @@ def test_what_is_not_to_be_kept_is_not() -> None:
     assert made.blocks == [(0, 0)] * 2
     assert len(made.parts) == 2
     assert Region(600, 100, 272, 272) == made.parts[0]
+
+
+def test_a_block_of_which_cells_are_there_is_made_of_its_other_cells() -> None:
+    made = Made()
+    made.image.read(Region(512, 512, 256, 256))
+    region = Region(512, 512, 512, 512)
+    assert np.array_equal(made.image.read(region), crop(region))
+    assert np.array_equal(made.image.block(1, 1), crop(region))
+    assert made.blocks == []
+    assert made.parts == [Region(x, y, 256, 256) for y in (512, 768) for x in (512, 768)]
+    assert np.array_equal(made.image.block(3, 2), crop(Region(1536, 1024, 512, 512)))  # reaches beyond the image
+    assert made.blocks == [(3, 2)]
