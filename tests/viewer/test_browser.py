@@ -92,7 +92,7 @@ class Browser:
     def drawn(self, colour: tuple[int, int, int]) -> bool:
         """Tell whether something of a colour is drawn over the slide."""
         found: bool = self.page.evaluate(
-            "wanted => { const canvas = document.querySelector('.marks');"
+            "wanted => { const canvas = document.querySelector('.marks'); if (canvas.hidden) return false;"
             "const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;"
             "for (let i = 0; i < data.length; i += 4)"
             "  if (data[i + 3] === 255 && wanted.every((value, n) => data[i + n] === value)) return true;"

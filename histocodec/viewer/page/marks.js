@@ -3,6 +3,9 @@
 import { colour } from "./colours.js";
 
 export function draw(pane, canvas) {
+  // A canvas over the whole stage costs time at every step, drawn on or not.
+  canvas.hidden = !(pane.quality || (pane.drawn && pane.drawn.length) || pane.mark || pane.broken.size);
+  if (canvas.hidden) return;
   const ratio = window.devicePixelRatio || 1;
   const { clientWidth: width, clientHeight: height } = canvas;
   if (canvas.width !== Math.round(width * ratio)) canvas.width = Math.round(width * ratio);
