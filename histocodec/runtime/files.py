@@ -171,6 +171,17 @@ def _replace_folder(path: Path, whole: Path) -> None:
     shutil.rmtree(former, ignore_errors=True)
 
 
+def discard_partial(path: Path) -> None:
+    """Take away what a writer of `path` left that was killed; nothing if another one is writing it now."""
+    partial = _partial(path)
+    try:
+        with partial.open("r+b") as file:
+            _lock(file, partial, path)
+            partial.unlink(missing_ok=True)
+    except (OSError, OutputBusy):
+        return
+
+
 def replace_whole(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` make a file beside `path`, and put it there when it is whole: for scratch that one process owns."""
     beside = path.with_suffix(".partial")

@@ -60,11 +60,21 @@ class Transport(Protocol):
 
 def connect(url: str, name: str) -> Transport:
     """Choose the transport for a URL. name: for messages. Raises FileError."""
+    file_system, path = file_system_of(url, name)
+    simple = "::" not in url
+    if simple and url.lower().startswith(("http://", "https://")):
+        return HttpTransport(file_system, path, name)
+    if simple and "s3" in file_system.protocol:
+        return S3Transport(file_system, path, name)
+    return OtherTransport(file_system, path, name)
+
+
+def file_system_of(url: str, name: str) -> tuple[Any, str]:
+    """Return fsspec's file system for a URL, and the path on it. name: for messages. Raises FileError."""
     try:
         import fsspec.core
 
-        simple = "::" not in url
-        is_http = simple and url.lower().startswith(("http://", "https://"))
+        is_http = "::" not in url and url.lower().startswith(("http://", "https://"))
         options = {"client_kwargs": {"trust_env": True}} if is_http else {}  # proxies, and ~/.netrc
         file_system, path = fsspec.core.url_to_fs(url, **options)
     except ImportError as error:
@@ -79,11 +89,7 @@ def connect(url: str, name: str) -> Transport:
         known = protocol in fsspec.available_protocols()
         reason = f"cannot be opened: {type(error).__name__}" if known else f"no file system is known for {protocol}://"
         raise FileError(name, reason) from None
-    if is_http:
-        return HttpTransport(file_system, path, name)
-    if simple and "s3" in file_system.protocol:
-        return S3Transport(file_system, path, name)
-    return OtherTransport(file_system, path, name)
+    return file_system, path
 
 
 class HttpTransport:
