@@ -18,8 +18,9 @@ from ..geometry import Image, Region, Size
 from ._properties import bounded
 from ._reader import OnDamage
 from ._resolution import checked_mpp
+from ._sets import files_together, slides_among
 
-__all__ = ["OnDamage", "Source", "open_source"]
+__all__ = ["OnDamage", "Source", "files_together", "open_source", "slides_among"]
 
 
 class Source(Protocol):
