@@ -25,6 +25,7 @@
     │   ├── NotAContainer         not a BigTIFF with a histocodec manifest
     │   ├── UnsupportedVersion    written by a later version of the format
     │   └── CorruptContainer      its parts contradict each other, or are damaged
+    ├── ClusterError              a cluster that is not there, or went away while it worked
     ├── TrainingDiverged          the loss of a training run is no longer a number
     ├── TrainingPaused            the time that a call was given is over; the next call goes on
     └── GeneratorError            the generator
@@ -225,6 +226,10 @@ class UnsupportedVersion(ContainerError):
 
 class CorruptContainer(ContainerError):
     """The file's parts contradict each other, or are damaged."""
+
+
+class ClusterError(HistocodecError):
+    """The cluster that should do the work is not there, or went away; what it has done stays."""
 
 
 class TrainingDiverged(HistocodecError):
