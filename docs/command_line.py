@@ -20,8 +20,8 @@ _HEAD = """\
 # Command line
 
 Results go to stdout, progress and messages to stderr. Exit codes: 0 done, 1 an error in one line on stderr, 2 a usage
-error, 75 to be called again (`train --seconds`), 130 interrupted. This page is made from the commands themselves
-(`python docs/command_line.py`).
+error, 3 some of many files failed, 75 to be called again (`train --seconds`), 130 interrupted. This page is made from
+the commands themselves (`python docs/command_line.py`).
 """
 
 

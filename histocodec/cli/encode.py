@@ -7,7 +7,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from ..encoder import EncodeSettings, encode
+from ..archive.discovery import CONTAINER, find, is_one_file
+from ..archive.targets import Pair, make_folders, refuse_existing, targets
+from ..encoder import EncodeReport, EncodeSettings, encode
 from ..encoder.base_choice import base_scale
 from ..encoder.settings import Effort, Magnification
 from ..encoder.tuned_generator import Tuner
@@ -19,26 +21,46 @@ from ..pixels.resampler import Generator
 from ..pixels.tile_codecs import TileCodec
 from ..source import OnDamage, Source, open_source
 from .info import encode_info
+from .many import end_of_many, one_by_one, selection_of
 from .options import (
     Device,
+    Exclude,
+    Include,
     Json,
     Log,
     Mpp,
+    OutputDir,
     Overwrite,
+    Recursive,
     Seed,
     Series,
+    SkipExisting,
     Verbose,
     Workers,
     path_argument,
     path_option,
     print_facts,
+    print_json,
+    say,
 )
 from .running import LOG, running
 
 
 def encode_command(
-    slide: Annotated[Path, path_argument(help="Any slide that OpenSlide, tifffile or libvips reads.")],
-    output: Annotated[Path | None, path_option("-o", "--output", help="Default: SLIDE's name, .hc.tif.")] = None,
+    slides: Annotated[
+        list[Path],
+        path_argument(
+            help="Any slide that OpenSlide, tifffile or libvips reads; several, patterns, or folders of slides."
+        ),
+    ],
+    output: Annotated[
+        Path | None, path_option("-o", "--output", help="Of one slide. Default: its name, .hc.tif.")
+    ] = None,
+    output_dir: OutputDir = None,
+    recursive: Recursive = False,
+    include: Include = None,
+    exclude: Exclude = None,
+    skip_existing: SkipExisting = False,
     ratio: Annotated[
         float | None, typer.Option(help="Output bytes: at most the slide's divided by this. [default: 16]")
     ] = None,
@@ -149,7 +171,7 @@ def encode_command(
     log: Log = None,
     as_json: Json = False,
 ) -> None:
-    """Encode a slide."""
+    """Encode a slide, or many: files, patterns and folders; one that fails does not stop the others."""
     # Said in the words of the options and before the slide is opened; everything else EncodeSettings checks.
     if ratio is not None and quality is not None:
         raise typer.BadParameter("give --ratio or --quality, not both")
@@ -159,37 +181,75 @@ def encode_command(
         raise typer.BadParameter("--roi and --roi-psnr go together")
     if roi_origin is not None and roi is None:
         raise typer.BadParameter("--roi-origin says how --roi counts: give both")
+    is_one = is_one_file(slides)
+    if output is not None and (output_dir is not None or not is_one):
+        raise typer.BadParameter("--output names the file of one slide; --output-dir is for several")
+    if roi is not None and not is_one:
+        raise typer.BadParameter("--roi has the regions of one slide")
     tuner = None if tune is None else _slide_tuner(tune, seed, device)
-    with (
-        running(verbose, log, workers) as progress,
-        open_source(slide, mpp=mpp, series=series, on_damage=on_damage) as source,
-    ):
-        target = output or _default_output(slide)
-        settings = EncodeSettings(
-            base=base,
-            codec=codec,
-            effort=effort,
-            downsampling=downsampling,
-            ratio=EncodeSettings.ratio if ratio is quality is min_psnr is None else ratio,
-            quality=quality,
-            embed_generator=embed_generator,
-            archive=archive,
-            verify=verify,
-            min_psnr_db=min_psnr,
-            regions=None if roi is None else _regions(roi, source, roi_origin),
-            roi_psnr_db=roi_psnr,
-            rest_loss_db=rest_loss,
-            enhancement_codec=enhancement,
-            deidentify=deidentify,
-            keep_original=keep_original,
-            seed=seed,
-        )
-        chosen = generator_for(source, settings, generator, device)
-        report = encode(source, target, chosen, settings, tuner=tuner, overwrite=overwrite, progress=progress)
+
+    def encode_one(pair: Pair) -> EncodeReport:
+        slide, target = pair[0].location, pair[1]
+        with open_source(slide, mpp=mpp, series=series, on_damage=on_damage) as source:
+            settings = EncodeSettings(
+                base=base,
+                codec=codec,
+                effort=effort,
+                downsampling=downsampling,
+                ratio=EncodeSettings.ratio if ratio is quality is min_psnr is None else ratio,
+                quality=quality,
+                embed_generator=embed_generator,
+                archive=archive,
+                verify=verify,
+                min_psnr_db=min_psnr,
+                regions=None if roi is None else _regions(roi, source, roi_origin),
+                roi_psnr_db=roi_psnr,
+                rest_loss_db=rest_loss,
+                enhancement_codec=enhancement,
+                deidentify=deidentify,
+                keep_original=keep_original,
+                seed=seed,
+            )
+            chosen = generator_for(source, settings, generator, device)
+            report = encode(source, target, chosen, settings, tuner=tuner, overwrite=overwrite, progress=progress)
         LOG.debug("%s: %d bytes of %d", target, report.size_bytes, report.source_bytes)
         for note in report.notes:
             LOG.debug("note: %s", note)
-    print_facts(encode_info(report), as_json)
+        return report
+
+    with running(verbose, log, workers, lost="what is done stays" if not is_one else "nothing was written") as progress:
+        found = find(slides, "slides", selection_of(recursive, include, exclude))
+        pairs = [(each, output) for each in found] if output else targets(found, output_dir, CONTAINER)
+        if skip_existing:
+            pairs = [pair for pair in pairs if not pair[1].exists()]
+        elif not overwrite and not is_one:
+            refuse_existing(pairs)
+        if output_dir is not None:
+            make_folders(pairs)
+        if is_one and pairs:
+            report = encode_one(pairs[0])
+        elif not is_one:
+            facts: list[dict[str, object]] = []
+
+            def done(_: Pair, report: EncodeReport) -> None:
+                facts.append(encode_info(report))
+                if not as_json:
+                    say(_line(report))
+
+            failures = one_by_one(pairs, encode_one, lambda pair: pair[0].location, done)
+    if not is_one:
+        if as_json:
+            print_json(facts)
+        end_of_many(failures, len(pairs))
+    if pairs:
+        print_facts(encode_info(report), as_json)
+
+
+def _line(report: EncodeReport) -> str:
+    """Return what is said of one slide of many."""
+    measured = report.psnr_db
+    quality = "" if measured is None else f", PSNR {measured.mean:.2f} dB, lowest {measured.worst:.2f} dB"
+    return f"{report.path}: {report.size_bytes} bytes, {report.ratio_to_source:.4g} times smaller{quality}"
 
 
 def generator_for(source: Source, settings: EncodeSettings, name: str | None, device: str) -> Generator | None:
@@ -213,8 +273,3 @@ def _regions(path: Path, source: Source, choice: Origin | None) -> RegionsOfInte
     origin = chosen_origin(source.properties, choice)
     check_origin(origin, source.properties)
     return RegionsOfInterest.read(path, source.size, origin=origin)
-
-
-def _default_output(slide: Path) -> Path:
-    """Return the slide's path with `.hc.tif` for its suffix."""
-    return slide.with_name(slide.name.removesuffix(slide.suffix) + ".hc.tif")

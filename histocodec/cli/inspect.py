@@ -4,30 +4,40 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ..archive.discovery import find, is_one_file
+from ..archive.targets import distinct
 from ..comparison.compare import compare
 from ..comparison.exact import KeptSource
 from ..decoder import Decoder
-from ..errors import SettingsError
+from ..errors import Problem, SettingsError
 from ..format.origin import CORNER, Origin, bounds_corner
 from ..format.reader import Container
+from ..runtime.byte_source import is_url
 from ..runtime.files import atomic_output, check_output
-from ..runtime.progress import stage
+from ..runtime.progress import StageProgress, silent, stage
 from ..source import OnDamage, open_source
 from ..validation import validate
 from .info import container_info
+from .many import Failures, end_of_many, on_cluster, one_by_one, selection_of
 from .options import (
     DecodingGenerator,
     Device,
+    Exclude,
+    Include,
     Json,
     Log,
     Models,
     Mpp,
     Overwrite,
+    Recursive,
+    Resource,
+    Scheduler,
     Seed,
     Series,
     Tier,
@@ -35,6 +45,7 @@ from .options import (
     Workers,
     decoder_tier,
     location_argument,
+    parsed_resources,
     path_argument,
     path_option,
     print_facts,
@@ -45,37 +56,107 @@ from .running import running
 
 
 def info_command(
-    file: Annotated[str, location_argument(help="A .hc.tif file, or its URL.")], as_json: Json = False
+    files: Annotated[
+        list[str], location_argument(help=".hc.tif files, or their URLs; patterns, or folders of such files.")
+    ],
+    recursive: Recursive = False,
+    include: Include = None,
+    exclude: Exclude = None,
+    as_json: Json = False,
 ) -> None:
-    """Say what a file is, what it holds, and what was measured."""
-    with Container(file) as container:
-        print_facts(container_info(container), as_json)
+    """Say what a file is, what it holds, and what was measured; of many, one after the other."""
+    if is_one_file(files):
+        print_facts(_info(files[0]), as_json)
+        return
+    found = _containers(files, recursive, include, exclude)
+    facts: list[dict[str, object]] = []
+
+    def done(_: str | Path, told: dict[str, object]) -> None:
+        if not as_json:
+            if facts:
+                say("")
+            print_facts(told, as_json)
+        facts.append(told)
+
+    failures = one_by_one(found, _info, lambda file: file, done)
+    if as_json:
+        print_json(facts)
+    end_of_many(failures, len(found))
 
 
 def validate_command(
-    file: Annotated[str, location_argument(help="A .hc.tif file, or its URL.")],
+    files: Annotated[
+        list[str], location_argument(help=".hc.tif files, or their URLs; patterns, or folders of such files.")
+    ],
+    recursive: Recursive = False,
+    include: Include = None,
+    exclude: Exclude = None,
     deep: Annotated[bool, typer.Option("--deep", help="Decode every stored tile.")] = False,
     models: Models = None,
     workers: Workers = None,
+    scheduler: Scheduler = None,
+    resource: Resource = None,
     verbose: Verbose = False,
     log: Log = None,
     as_json: Json = False,
 ) -> None:
-    """List every problem of a file with its code; exit code 1 if there is one."""
+    """List every problem of a file with its code; exit code 1 if there is one. Of many files, 3 if one is not valid."""
+    is_one = is_one_file(files)
+    if is_one and scheduler is not None:
+        raise typer.BadParameter("--scheduler is for several files")
     with running(verbose, log, workers) as progress:
-        problems = validate(file, deep=deep, models=models, progress=stage(progress, "checking"))
+        found = files if is_one else _containers(files, recursive, include, exclude)
+        facts: list[dict[str, object]] = []
+        invalid: Failures = []
+
+        def check(file: str | Path, told: StageProgress = silent) -> list[Problem]:
+            return validate(file, deep=deep, models=models, progress=told)
+
+        def done(file: str | Path, problems: list[Problem]) -> None:
+            listed = [{"code": p.code, "place": p.place, "sentence": p.sentence} for p in problems]
+            facts.append({"file": str(file), "problems": listed})
+            if problems:
+                invalid.append((file, f"not valid, problems: {len(problems)}"))
+            if not as_json:
+                _say_problems(file, problems, deep=deep, named=not is_one)
+
+        if is_one:
+            done(files[0], check(files[0], stage(progress, "checking")))
+        elif scheduler is None:
+            invalid += one_by_one(found, lambda file: check(file, stage(progress, "checking")), lambda file: file, done)
+        else:
+            everywhere = [file if is_url(file) else Path(file).absolute() for file in found]
+            invalid += on_cluster(scheduler, parsed_resources(resource), everywhere, check, lambda file: file, done)
     if as_json:
-        print_json([{"code": p.code, "place": p.place, "sentence": p.sentence} for p in problems])
-    else:
-        for problem in problems:
-            say(f"{problem.code}: {problem.place}: {problem.sentence}")
-        if not problems:
-            with Container(file) as container:
-                name, places = container.path, container.manifest.slide.damaged or ()
-            say(f"{name}: valid" if deep else f"{name}: valid (--deep decodes every tile as well)")
-            if places:
-                say(f"{name}: places where the slide was damaged, and background stands: {len(places)} (info)")
-    raise typer.Exit(1 if problems else 0)
+        print_json(facts[0]["problems"] if is_one else facts)
+    if not is_one:
+        end_of_many(invalid, len(found))
+    raise typer.Exit(1 if invalid else 0)
+
+
+def _info(file: str | Path) -> dict[str, object]:
+    with Container(file) as container:
+        return container_info(container)
+
+
+def _containers(
+    files: Sequence[str], recursive: bool, include: Sequence[str] | None, exclude: Sequence[str] | None
+) -> list[str | Path]:
+    """Return the files that are meant. Raises MissingFile for a folder or pattern that has none."""
+    found = find(files, "containers", selection_of(recursive, include, exclude))
+    return [each.location for each in distinct(found)]
+
+
+def _say_problems(file: str | Path, problems: Sequence[Problem], *, deep: bool, named: bool) -> None:
+    """Print the problems of a file, or that there are none. named: with its name before each."""
+    for problem in problems:
+        say(f"{f'{file}: ' if named else ''}{problem.code}: {problem.place}: {problem.sentence}")
+    if not problems:
+        with Container(file) as container:
+            name, places = container.path, container.manifest.slide.damaged or ()
+        say(f"{name}: valid" if deep else f"{name}: valid (--deep decodes every tile as well)")
+        if places:
+            say(f"{name}: places where the slide was damaged, and background stands: {len(places)} (info)")
 
 
 def quality_command(

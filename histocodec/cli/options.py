@@ -65,6 +65,40 @@ Series = Annotated[int | None, typer.Option(help="Which picture, where a slide's
 Mpp = Annotated[float | None, typer.Option(help="Micrometres per pixel, where the slide does not state them.")]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Say more on stderr: versions, cores, each stage.")]
 Workers = Annotated[int | None, typer.Option(min=1, metavar="N", help="Use at most N cores. Default: all.")]
+Recursive = Annotated[bool, typer.Option("--recursive", help="Look into the folders within folders as well.")]
+Include = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Of folders and patterns, take what fits PATTERN (of the name, or of the path in the folder), instead of "
+        "what its end says; may be repeated.",
+        metavar="PATTERN",
+    ),
+]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Of folders and patterns, leave out files and folders that fit PATTERN; may be repeated.",
+        metavar="PATTERN",
+    ),
+]
+OutputDir = Annotated[
+    Path | None, path_option(metavar="DIR", help="Write into this folder, with the folders that a tree has.")
+]
+SkipExisting = Annotated[
+    bool, typer.Option("--skip-existing", help="Leave out what has an output already: to go on where a call ended.")
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Let a cluster of dask.distributed do it: the scheduler's address, as tcp://host:8786; or local, which "
+        "starts one on this machine.",
+    ),
+]
+Resource = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME=NUMBER", help="With --scheduler: what a worker must have for a slide, as GPU=1."),
+]
 Log = Annotated[
     Path | None,
     path_option(metavar="FILE", help="Append progress, notes and errors to a log, with the time."),
@@ -74,6 +108,18 @@ Log = Annotated[
 def say(text: str) -> None:
     """Print a line on stdout; control characters, which names of files can hold, as escapes."""
     typer.echo(printable(text))
+
+
+def parsed_resources(texts: list[str] | None) -> dict[str, float]:
+    """Parse `NAME=NUMBER`. Raises BadParameter, a usage error."""
+    found = {}
+    for text in texts or ():
+        name, _, number = text.partition("=")
+        try:
+            found[name] = float(number)
+        except ValueError:
+            raise typer.BadParameter(f"--resource takes NAME=NUMBER, found {text}") from None
+    return found
 
 
 def parsed_region(text: str | None) -> Region | None:

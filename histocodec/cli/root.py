@@ -12,6 +12,8 @@ import typer
 from ..errors import HistocodecError, TrainingPaused
 from ..generators.engines.choice import TRAIN_EXTRA
 from ..version import __version__
+from .archive import archive_app
+from .checksum import checksum_command
 from .decode import decode_command
 from .demo import demo_command
 from .encode import encode_command
@@ -41,6 +43,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "enhance": enhance_command,
     "restore": restore_command,
     "verify-source": verify_source_command,
+    "checksum": checksum_command,
     "regions": regions_command,
     "run": run_command,
     "mount": mount_command,
@@ -64,6 +67,7 @@ app = typer.Typer(
 )
 for name, command in COMMANDS.items():
     app.command(name, context_settings=CONTEXT if command is run_command else None)(command)
+app.add_typer(archive_app, name="archive")
 app.add_typer(models_app, name="models")
 
 
@@ -85,7 +89,8 @@ def _exit_code(error: Exception) -> int:
 def main() -> None:
     """Run the command line and exit.
 
-    0 done, 1 an error in one line on stderr, 2 a usage error, 75 to be called again, 130 Ctrl-C.
+    0 done, 1 an error in one line on stderr, 2 a usage error, 3 some of many files failed, 75 to be called again,
+    130 Ctrl-C.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
