@@ -146,7 +146,7 @@ HOSTS = {"dask", "large_image", "tiatoolbox", "wsidata"}
 
 def test_every_import_is_declared() -> None:
     extras = PROJECT["optional-dependencies"]
-    own = ("train", "remote", "mount", "export", "viewer")
+    own = ("train", "remote", "mount", "export", "viewer", "cluster")
     declared = set(names([*PROJECT["dependencies"], *(line for extra in own for line in extras[extra])]))
     for path in (REPOSITORY / "histocodec").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):

@@ -16,6 +16,18 @@ PACKAGE, TESTS = REPOSITORY / "histocodec", REPOSITORY / "tests"
 DOORS = {"__init__.py", "__main__.py", "version.py"}
 """What a package shows of its modules; `test_front_door.py` looks at them."""
 TOGETHER = {
+    "archive/test_catalogue.py": ("archive/choices", "archive/schema", "archive/summary"),
+    "archive/test_discovery.py": ("source/_sets",),
+    "archive/test_export.py": ("archive/originals", "archive/selecting"),
+    "archive/test_page.py": ("archive/tables",),
+    # Processes that work on one archive: what each of them does is seen in the catalogue.
+    "archive/test_run.py": (
+        *("archive/forecast", "archive/lock", "archive/pool", "archive/verification", "archive/worker"),
+    ),
+    "archive/test_archive.py": ("archive/journal",),
+    "archive/test_cluster.py": ("archive/executor", "archive/staging"),
+    "archive/test_work.py": ("archive/records",),
+    "cli/test_many.py": ("cli/archive", "cli/archive_lines", "cli/archive_results", "cli/checksum"),
     # A command is what is typed: its options, its sentences and its exit code.
     "cli/test_commands.py": (
         "cli/encode",
