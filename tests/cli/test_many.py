@@ -91,6 +91,9 @@ def test_decode_many(tree: Path, tmp_path: Path) -> None:
     assert run(*one).exit_code == 0
     assert files(tmp_path) == ["a/slide-000.tif", "b/slide-001.tif"]
     assert "exist already" in refused(*one)
+    assert run(*one, "--suffix", ".ome.tif", "--include", "*-000*").exit_code == 0
+    assert "a/slide-000.ome.tif" in files(tmp_path)
+    assert "must end in" in refused(*one, "--suffix", ".jpg")
 
 
 def test_checksum(tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
