@@ -14,8 +14,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("distributed", reason="needs the extra cluster")
-
 from histocodec.archive.catalogue import Catalogue
 from histocodec.archive.checksums import sha256_of
 from histocodec.archive.cluster import Cluster
