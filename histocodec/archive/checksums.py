@@ -8,10 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import SettingsError, file_error
-from ..runtime.progress import StageProgress, silent
+from ..errors import SettingsError
+from ..runtime.digest import sha256_of
 
-_CHUNK_BYTES = 1 << 20
 _LINE = re.compile(r"(?P<escaped>\\?)(?P<digest>[0-9a-fA-F]{64}) [ *](?P<name>.+)", re.DOTALL)
 
 
@@ -25,20 +24,6 @@ class Line:
     digest: str
     """SHA-256 in hexadecimal, small letters."""
     name: str
-
-
-def sha256_of(path: str | Path, progress: StageProgress = silent) -> str:
-    """Return the SHA-256 of a file in hexadecimal. Raises FileError."""
-    try:
-        with Path(path).open("rb") as file:
-            digest, done, total = hashlib.sha256(), 0, Path(path).stat().st_size
-            while data := file.read(_CHUNK_BYTES):
-                digest.update(data)
-                done += len(data)
-                progress(done, total)
-    except OSError as error:
-        raise file_error(path, error) from error
-    return digest.hexdigest()
 
 
 def combined(digests: Sequence[str]) -> str | None:

@@ -11,9 +11,10 @@ from ..errors import FileError, HistocodecError, OutputError
 from ..format.entries import Tier
 from ..format.reader import Container
 from ..format.tiers import strip, stripped
+from ..runtime.digest import sha256_of
 from ..runtime.far_folder import FarFolder
 from .catalogue import Catalogue, Row
-from .checksums import Line, sha256_of, written
+from .checksums import Line, written
 from .selecting import chosen
 from .staging import at_hand
 

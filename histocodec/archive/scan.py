@@ -10,9 +10,10 @@ from pathlib import Path
 
 from ..errors import FileError, OutputError
 from ..runtime.byte_source import is_url
+from ..runtime.digest import sha256_of
 from ..runtime.far_folder import split_url
 from .catalogue import Catalogue, Row
-from .checksums import combined, sha256_of
+from .checksums import combined
 from .choices import Choices
 from .discovery import CONTAINER, Found
 from .staging import sha256_at

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from ..errors import OutputError, OutputExists
 from ..runtime.byte_source import is_url
+from ..runtime.digest import sha256_of
 from ..runtime.far_folder import split_url
-from .checksums import sha256_of
 
 
 @contextmanager

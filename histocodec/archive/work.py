@@ -18,12 +18,13 @@ from ..format.reader import Container
 from ..generators.catalogue import load_generator
 from ..geometry import Grid, addresses_where
 from ..pixels.resampler import Generator
+from ..runtime.digest import sha256_of
 from ..runtime.parallel import limit_cores
 from ..runtime.progress import Progress, silent, stage
 from ..runtime.usage import peak_memory, reset_peak_memory
 from ..source import OnDamage, files_together, open_source
 from ..validation import validate
-from .checksums import combined, sha256_of
+from .checksums import combined
 from .choices import Choices
 from .records import Estimate, Measured, Outcome, Task, timestamp
 from .staging import at_hand, sent, sha256_at

@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from ..archive.checksums import Line, differing, parsed, sha256_of, written
+from ..archive.checksums import Line, differing, parsed, written
 from ..errors import file_error
+from ..runtime.digest import sha256_of
 from .many import SOME_FAILED
 from .options import path_argument
 

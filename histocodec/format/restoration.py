@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from ..errors import CorruptContainer, PairMismatch, Problem, SettingsError, file_error
+from ..runtime.digest import sha256_of
 from ..runtime.files import atomic_folder, atomic_output, check_folder, check_output, check_space, writing_errors
 from ..runtime.parallel import core_count, ordered_map
 from ..runtime.progress import StageProgress, silent
@@ -82,17 +83,18 @@ def verify_source(path: str | Path, slide: str | Path, progress: StageProgress =
             size = file.stat().st_size
             if size != stated.bytes:
                 raise PairMismatch(slide, path, f"{file.name} has {size} bytes, its source had {stated.bytes}")
-            digest = hashlib.sha256()
-            with file.open("rb") as opened:
-                while data := opened.read(_CHUNK_BYTES):
-                    digest.update(data)
-                    done += len(data)
-                    progress(done, total)
         except OSError as error:
             raise file_error(file, error) from error
-        if digest.hexdigest() != stated.sha256:
+        digest = sha256_of(file, _behind(progress, done, total))
+        done += size
+        if digest != stated.sha256:
             raise PairMismatch(slide, path, f"{file.name} has other bytes than its source, by SHA-256")
     return source
+
+
+def _behind(progress: StageProgress, done: int, total: int) -> StageProgress:
+    """Return the progress of one file, of several together, behind those that are done."""
+    return lambda read, _: progress(done + read, total)
 
 
 def _kept_source(container: Container) -> SourceEntry:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from histocodec.archive.checksums import Line, combined, differing, parsed, sha256_of, written
+from histocodec.archive.checksums import Line, combined, differing, parsed, written
 from histocodec.errors import MissingFile, SettingsError
+from histocodec.runtime.digest import sha256_of
 
 NAMES = ("plain.svs", "with spaces.svs", "back\\slash", "line\nbreak", "*star", " leading")
 

@@ -15,13 +15,13 @@ from pathlib import Path
 import pytest
 
 from histocodec.archive.catalogue import Catalogue
-from histocodec.archive.checksums import sha256_of
 from histocodec.archive.cluster import Cluster
 from histocodec.archive.records import Task
 from histocodec.archive.run import Ended, Limits, Repeated, run
 from histocodec.archive.verification import verify
 from histocodec.archive.work import do_task
 from histocodec.errors import ClusterError
+from histocodec.runtime.digest import sha256_of
 from tests.archive.inputs import QUICK, catalogued, lasting, write_slides
 from tests.places import REPOSITORY
 

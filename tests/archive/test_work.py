@@ -7,10 +7,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from histocodec.archive.checksums import sha256_of
 from histocodec.archive.records import Outcome, Task
 from histocodec.archive.work import do_task
 from histocodec.format.reader import Container
+from histocodec.runtime.digest import sha256_of
 from tests.archive.inputs import QUICK
 
 
