@@ -13,6 +13,7 @@ from ..format.entries import ErrorSummary, Summary
 from ..pixels.rate import SEARCH_RANGES, STEP, best_quality
 from ..pixels.residual import HIGHEST_FLOOR_DB
 from ..runtime.closing import Closing
+from .base_choice import DB_PER_DOUBLING
 from .block_floors import Floors
 from .coded_pyramid import CodedPyramid
 from .contents import stated_enhancement
@@ -36,7 +37,7 @@ _MUCH = 0.25
 layer's."""
 
 _MOST_RAISED_DB, _RAISED_STEP_DB = 12.0, 0.02
-"""The most that a floor is raised to use what a budget leaves, and how closely that is searched."""
+"""The most that a floor is raised to use what a budget leaves, and the least."""
 
 
 @dataclass
@@ -154,21 +155,31 @@ def _refine(job: Job, made: Bounded, floors: Floors, budget_bytes: int) -> None:
 def _raise_regions(job: Job, made: Bounded, floors: Floors, budget_bytes: int) -> None:
     """Give what is still left to the regions, as a floor above the one that was asked for.
 
-    On a small slide there may be no tile of the base that no region sees.
+    On a small slide there may be no tile of the base that no region sees. The logarithm of the layer's bytes is nearly
+    a line over the floor, so the next rise is where the line through the last two layers meets the budget.
     """
-    low, high = 0.0, min(HIGHEST_FLOOR_DB - float(floors.max()), _MOST_RAISED_DB)
-    while high - low > _RAISED_STEP_DB and needed_bytes(job, made) < _ENOUGH * budget_bytes:
-        middle = (low + high) / 2
-        raised, kept = np.where(floors > 0, floors + middle, 0.0), made.enhancement
+    kept_db, beyond_db = 0.0, min(HIGHEST_FLOOR_DB - float(floors.max()), _MOST_RAISED_DB)
+    db_per_doubling = DB_PER_DOUBLING
+    for _ in range(_ATTEMPTS):
+        kept, needed = made.enhancement, needed_bytes(job, made)
+        if needed >= _ENOUGH * budget_bytes or beyond_db - kept_db <= _RAISED_STEP_DB or not kept.total_bytes:
+            break
+        doublings = math.log2(1 + (_AIM * budget_bytes - needed) / kept.total_bytes)
+        rise_db = kept_db + max(db_per_doubling * doublings, _RAISED_STEP_DB)
+        if rise_db >= beyond_db:
+            rise_db = (kept_db + beyond_db) / 2
+        raised = np.where(floors > 0, floors + rise_db, 0.0)
         try:
             made.enhancement = CodedEnhancement(job, made.base, raised, kept.coder)
         except SettingsError:  # beyond the codec's highest quality
-            high = middle
+            beyond_db = rise_db
             continue
+        if made.enhancement.total_bytes > kept.total_bytes:
+            db_per_doubling = (rise_db - kept_db) / math.log2(made.enhancement.total_bytes / kept.total_bytes)
         if needed_bytes(job, made) <= budget_bytes:
-            low, unused = middle, kept
+            kept_db, unused = rise_db, kept
         else:
-            high, unused, made.enhancement = middle, made.enhancement, kept
+            beyond_db, unused, made.enhancement = rise_db, made.enhancement, kept
         unused.close()
 
 
