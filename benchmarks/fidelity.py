@@ -31,12 +31,19 @@ from benchmarks.nuclei import Mask, NucleiJudge, read_mask, score_nuclei
 from benchmarks.stlpips import PerceptualDistance
 from benchmarks.tissue_sites import organ
 from histocodec import load_generator
-from histocodec.generators.catalogue import SCALES, default_package, find_package, shipped_packages
+from histocodec.generators.catalogue import (
+    SCALES,
+    default_package,
+    downsampler_for,
+    find_package,
+    shipped_packages,
+)
 from histocodec.generators.predict import reconstruct
 from histocodec.generators.rrdb import RRDBNet
 from histocodec.geometry import Image
-from histocodec.pixels.downsample import downsample
+from histocodec.pixels.downsample import shrink
 from histocodec.pixels.metrics import psnr, ssim
+from histocodec.pixels.resampler import Downsampler
 from histocodec.pixels.tile_codecs import TileCodec
 from histocodec.training.data.patches import TILE_SUFFIXES, read_image
 from histocodec.training.evaluate import EvaluationTile, base_name, centre, evaluation_tile
@@ -49,17 +56,20 @@ FIGURE_TILES = ("TCGA-AC-A2FO-01A-01-TS1", "TCGA-EJ-A46H-01A-03-TSC", "TCGA-FG-A
 FIGURE_SIDE = 160
 
 PEERS = ("RealSR-DF2K (ESRGAN)", "Real-ESRGAN, untuned")
-DEFAULTS = {scale: default_package(scale, "jp2k").card.name for scale in SCALES}
-"""The generators that a base in JPEG 2000 gets unless told otherwise."""
+CODECS: tuple[TileCodec, ...] = ("av1", "jp2k")
+DEFAULTS = {(scale, codec): default_package(scale, codec).card.name for scale in SCALES for codec in CODECS}
+"""The generators that bases get unless told otherwise."""
 PERCEPTUAL = tuple(name for name, package in shipped_packages().items() if not package.is_exact)
 SLOW = (*PEERS, *PERCEPTUAL)
 """Networks of 23 blocks, which take minutes a tile: on uncoded bases alone, as the paper compared them."""
 
 CODED: dict[int, tuple[tuple[TileCodec | None, float], ...]] = {
-    4: ((None, 0.0), ("jp2k", 0.10)),
-    2: ((None, 0.0), ("jp2k", 0.20)),
+    4: ((None, 0.0), ("av1", 0.10), ("jp2k", 0.10)),
+    2: ((None, 0.0), ("av1", 0.20), ("jp2k", 0.20)),
 }
-"""Bases of the comparison by scale: codec and bits per full pixel."""
+"""Bases of the comparison by scale: codec and bits per full pixel. Each is made by the downsampler of the default
+generator of its codec, and enlarged by that one alone of the default ones; an uncoded one is a box average, as for JPEG
+2000."""
 
 MEASURES = {
     "psnr_db": ("PSNR dB", "{:.2f}"),
@@ -84,14 +94,23 @@ def methods(weights: Path, realsr: Path | None) -> dict[int, dict[str, Method]]:
     """
     found: dict[int, dict[str, Method]] = {
         4: {"bicubic": _generator("bicubic-x4"), "Lanczos": _lanczos},
-        2: {"bicubic": _generator("bicubic-x2"), DEFAULTS[2]: _generator(DEFAULTS[2])},
+        2: {"bicubic": _generator("bicubic-x2")},
     }
     if realsr is not None:
         found[4][PEERS[0]] = _rrdb(read_rrdb(realsr))
     untuned = load_file(weights / "realesrgan_x4plus_fp16.safetensors")
     found[4][PEERS[1]] = _rrdb({key: value.float() for key, value in untuned.items()})
-    found[4] |= {name: _generator(name) for name in (*PERCEPTUAL, DEFAULTS[4])}
+    found[4] |= {name: _generator(name) for name in PERCEPTUAL}
+    for (scale, _), name in DEFAULTS.items():
+        found[scale][name] = _generator(name)
     return found
+
+
+def runs_on(method: str, scale: int, codec: TileCodec | None) -> bool:
+    """Return whether a method is compared on bases of a codec; None for uncoded ones."""
+    if method in SLOW:
+        return codec is None
+    return method not in DEFAULTS.values() or method == DEFAULTS[scale, codec or "jp2k"]
 
 
 def _generator(name: str) -> Method:
@@ -119,9 +138,11 @@ class Measurer:
         self._perceptual = PerceptualDistance(weights / "stlpips_alex.safetensors")
         self._judge = NucleiJudge()
 
-    def measure(self, tile: EvaluationTile, made: Image, scale: int, truth: Mask | None) -> dict[str, float | None]:
+    def measure(
+        self, tile: EvaluationTile, made: Image, downsampler: Downsampler, truth: Mask | None
+    ) -> dict[str, float | None]:
         """Return the values of `MEASURES` by key; None where there is no mask, or the base is not coded."""
-        again, clean = downsample(made, scale), downsample(tile.full, scale)
+        again, clean = shrink(made, downsampler), shrink(tile.full, downsampler)
         nuclei = None if truth is None else score_nuclei(self._judge.segment(made), truth)
         coded = not np.array_equal(clean, tile.base)
         return {
@@ -150,19 +171,20 @@ def measure(
             truth = centre_mask(read_mask(mask_path), crop) if mask_path.is_file() else None
             common = {"folder": folder, "tile": path.stem, "organ": organ(path.stem)}
             if truth is not None:
-                tile = evaluation_tile(image, 4)
-                rows.append({**common, "method": "original", **measurer.measure(tile, tile.full, 4, truth)})
+                tile, box = evaluation_tile(image, 4), downsampler_for(find_package(DEFAULTS[4, "jp2k"]), 4)
+                rows.append({**common, "method": "original", **measurer.measure(tile, tile.full, box, truth)})
             for scale, named in compared.items():
                 for codec, rate in CODED[scale]:
-                    tile = evaluation_tile(image, scale, codec, rate)
+                    downsampler = downsampler_for(find_package(DEFAULTS[scale, codec or "jp2k"]), scale)
+                    tile = evaluation_tile(image, scale, codec, rate, downsampler=downsampler)
                     for name, method in named.items():
-                        if codec and name in SLOW:
+                        if not runs_on(name, scale, codec):
                             continue
                         started = time.monotonic()
                         made = method(tile.base)
                         row: dict[str, Any] = {**common, "method": name, "scale": scale, "base": base_name(codec, rate)}
                         row |= {"bpp": tile.bits_per_full_pixel, "seconds": round(time.monotonic() - started, 3)}
-                        rows.append({**row, **measurer.measure(tile, made, scale, truth)})
+                        rows.append({**row, **measurer.measure(tile, made, downsampler, truth)})
                         if path.stem in FIGURE_TILES and scale == 4 and codec is None:
                             pictures = shown.setdefault(path.stem, {"10x input": tile.base.repeat(4, 0).repeat(4, 1)})
                             pictures |= {name: made, "original 40x": tile.full}
@@ -185,22 +207,26 @@ def tables(results: dict[str, Any]) -> str:
             parts += [f"### {scale}x, {base}", "", _header("tiles", "method"), *_body(rows, scale, base), ""]
     parts += ["### By organ, dev/monuseg, 4x, uncoded", "", _header("organ", "method")]
     for name in sorted({r["organ"] for r in rows if r["organ"]}):
-        for method in ("original", "bicubic", *_generators_at_4x(results)):
+        for method in ("original", "bicubic", *_generators_compared(results)):
             own = [r for r in rows if r["organ"] == name and r["method"] == method]
             own = [r for r in own if method == "original" or (r["scale"] == 4 and r["base"] == "uncoded")]
             parts.append(_line(f"{name} ({len(own)})", method, own))
     return "\n".join(parts) + "\n"
 
 
-def _generators_at_4x(results: dict[str, Any]) -> list[str]:
-    """Return the generators that were compared at 4x, as opposed to peers."""
-    compared = (row["method"] for row in results["rows"] if row.get("scale") == 4)
+def _generators_compared(results: dict[str, Any]) -> list[str]:
+    """Return the generators that were compared at 4x on uncoded bases, as opposed to peers."""
+    compared = (r["method"] for r in results["rows"] if r.get("scale") == 4 and r["base"] == "uncoded")
     return [name for name in dict.fromkeys(compared) if name in results["digests"]]
 
 
 def summary(results: dict[str, Any]) -> str:
-    """Return Markdown: every method at 4x on uncoded bases, by folder."""
-    return "\n".join([_header("tiles", "method"), *_body(results["rows"], 4, "uncoded")])
+    """Return Markdown: every method at 4x by folder, on uncoded bases and on those that a slide has by default."""
+    parts = []
+    for base, codec in ((base_name(codec, rate), codec) for codec, rate in CODED[4] if codec in (None, CODECS[0])):
+        kind = f"Base {base}" + (f", made by `{find_package(DEFAULTS[4, codec]).card.downsampler}`:" if codec else ":")
+        parts += [kind, "", _header("tiles", "method"), *_body(results["rows"], 4, base), ""]
+    return "\n".join(parts).strip()
 
 
 def method_table(results: dict[str, Any], method: str) -> str:
