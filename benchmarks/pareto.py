@@ -165,7 +165,7 @@ def _network(package: Package) -> Network:
 def table(results: dict[str, Any]) -> str:
     """Return the rows as Markdown."""
     lines = [
-        f"Candidates after {results['steps']} steps; {results['shipped']} as it ships. AV1 bases, gains over bicubic, dB.",
+        f"Candidates after {results['steps']} steps; {results['shipped']} as it ships. AV1 bases, gains over bicubic.",
         "",
         "| network | parameters | GFLOP / Mpx | Mpx/s | x RRDBNet | Mpx/s in blocks | x RRDBNet "
         "| dev, 0.10 bpp | dev, 0.15 bpp | tnbc, 0.10 bpp | tnbc, 0.15 bpp |",
