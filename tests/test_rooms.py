@@ -31,6 +31,7 @@ TOGETHER = {
     # A command is what is typed: its options, its sentences and its exit code.
     "cli/test_commands.py": (
         "cli/encode",
+        "cli/encoding_options",
         "cli/preview",
         "cli/decode",
         "cli/inspect",

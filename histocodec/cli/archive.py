@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
@@ -26,11 +26,8 @@ from ..archive.pool import Pool
 from ..archive.run import Limits, run
 from ..archive.scan import scan
 from ..archive.targets import make_folder
-from ..encoder.settings import Effort, Magnification
 from ..errors import SettingsError
-from ..pixels.tile_codecs import TileCodec
 from ..runtime.parallel import core_count
-from ..source import OnDamage
 from .archive_lines import Lines
 from .archive_results import (
     export_command,
@@ -38,6 +35,22 @@ from .archive_results import (
     restore_archive_command,
     status_command,
     verify_command,
+)
+from .encoding_options import (
+    Base,
+    Codec,
+    Deidentify,
+    Downsampling,
+    EffortOption,
+    EmbedGenerator,
+    EncodingGenerator,
+    KeepOriginal,
+    MinPsnr,
+    Quality,
+    Ratio,
+    StoreAll,
+    Verify,
+    WhenDamaged,
 )
 from .many import SOME_FAILED, selection_of
 from .options import (
@@ -108,24 +121,20 @@ def run_command(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what the run would take, from a sample of the slides; write nothing.")
     ] = False,
-    ratio: Annotated[float | None, typer.Option(help="As encode takes it. [default: 16]")] = None,
-    quality: Annotated[float | None, typer.Option(help="As encode takes it.")] = None,
-    min_psnr: Annotated[float | None, typer.Option(help="As encode takes it: a floor in dB.")] = None,
-    keep_original: Annotated[
-        bool, typer.Option("--keep-original", help="Keep each slide's own files: archive restore gives them back.")
-    ] = False,
-    base: Annotated[Literal[Magnification, "auto"] | None, typer.Option(help="As encode takes it.")] = None,
-    codec: Annotated[TileCodec, typer.Option(help="As encode takes it.")] = "av1",
-    effort: Annotated[Effort, typer.Option(help="As encode takes it.")] = "default",
-    downsampling: Annotated[str | None, typer.Option(help="As encode takes it.")] = None,
-    generator: Annotated[str | None, typer.Option(help="As encode takes it.")] = None,
-    embed_generator: Annotated[
-        bool | None, typer.Option("--embed-generator/--no-embed-generator", help="As encode takes it.")
-    ] = None,
-    archive: Annotated[bool, typer.Option("--archive", help="As encode takes it.")] = False,
-    deidentify: Annotated[bool, typer.Option("--deidentify", help="As encode takes it.")] = False,
-    verify: Annotated[Literal["sample", "all", "none"], typer.Option(help="As encode takes it.")] = "sample",
-    on_damage: Annotated[OnDamage, typer.Option(help="As encode takes it.")] = "refuse",
+    ratio: Ratio = None,
+    quality: Quality = None,
+    min_psnr: MinPsnr = None,
+    keep_original: KeepOriginal = False,
+    base: Base = None,
+    codec: Codec = "av1",
+    effort: EffortOption = "default",
+    downsampling: Downsampling = None,
+    generator: EncodingGenerator = None,
+    embed_generator: EmbedGenerator = None,
+    archive: StoreAll = False,
+    deidentify: Deidentify = False,
+    verify: Verify = "sample",
+    on_damage: WhenDamaged = "refuse",
     mpp: Mpp = None,
     seed: Seed = 0,
     jobs: Jobs = 1,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -11,7 +11,6 @@ from ..archive.discovery import CONTAINER, find, is_one_file
 from ..archive.targets import Pair, make_folders, refuse_existing, targets
 from ..encoder import EncodeReport, EncodeSettings, encode
 from ..encoder.base_choice import base_scale
-from ..encoder.settings import Effort, Magnification
 from ..encoder.tuned_generator import Tuner
 from ..format.origin import Origin, check_origin, chosen_origin
 from ..format.regions import RegionsOfInterest
@@ -19,7 +18,23 @@ from ..generators.catalogue import default_package, load_generator
 from ..generators.package import Package
 from ..pixels.resampler import Generator
 from ..pixels.tile_codecs import TileCodec
-from ..source import OnDamage, Source, open_source
+from ..source import Source, open_source
+from .encoding_options import (
+    Base,
+    Codec,
+    Deidentify,
+    Downsampling,
+    EffortOption,
+    EmbedGenerator,
+    EncodingGenerator,
+    KeepOriginal,
+    MinPsnr,
+    Quality,
+    Ratio,
+    StoreAll,
+    Verify,
+    WhenDamaged,
+)
 from .info import encode_info
 from .many import end_of_many, one_by_one, selection_of
 from .options import (
@@ -61,48 +76,15 @@ def encode_command(
     include: Include = None,
     exclude: Exclude = None,
     skip_existing: SkipExisting = False,
-    ratio: Annotated[
-        float | None, typer.Option(help="Output bytes: at most the slide's divided by this. [default: 16]")
-    ] = None,
-    quality: Annotated[float | None, typer.Option(help="Instead of a ratio: quality on the codec's scale.")] = None,
-    base: Annotated[
-        Literal[Magnification, "auto"] | None,
-        typer.Option(
-            help="Magnification of the stored base; auto tries both on some tissue. Default: auto on large slides, "
-            "where that costs little time, else 10x."
-        ),
-    ] = EncodeSettings.base,
-    codec: Annotated[
-        TileCodec,
-        typer.Option(
-            help="Codec of the base: av1 is smallest, and other programs see an overview; jp2k and jpeg open in "
-            "OpenSlide and QuPath at 10x."
-        ),
-    ] = EncodeSettings.codec,
-    effort: Annotated[
-        Effort,
-        typer.Option(help="Encoder time that av1 spends on fewer bytes; jp2k and jpeg ignore it."),
-    ] = EncodeSettings.effort,
-    downsampling: Annotated[
-        str | None,
-        typer.Option(
-            help="How the base is made: box (the average), a shipped downsampler, or a package's path. "
-            "Default: as the generator was trained."
-        ),
-    ] = None,
-    generator: Annotated[
-        str | None, typer.Option(help="A shipped generator, bicubic-x2, bicubic-x4, or a package's path.")
-    ] = None,
-    embed_generator: Annotated[
-        bool | None,
-        typer.Option(
-            "--embed-generator/--no-embed-generator",
-            help="Store the generator in the file. Default: if it takes less than 2 % of it.",
-        ),
-    ] = None,
-    archive: Annotated[
-        bool, typer.Option("--archive", help="Store all that reading the file takes, the generator of any size.")
-    ] = False,
+    ratio: Ratio = None,
+    quality: Quality = None,
+    base: Base = EncodeSettings.base,
+    codec: Codec = EncodeSettings.codec,
+    effort: EffortOption = EncodeSettings.effort,
+    downsampling: Downsampling = None,
+    generator: EncodingGenerator = None,
+    embed_generator: EmbedGenerator = None,
+    archive: StoreAll = False,
     tune: Annotated[
         float | None,
         typer.Option(
@@ -112,16 +94,8 @@ def encode_command(
         ),
     ] = None,
     seed: Seed = 0,
-    verify: Annotated[
-        Literal["sample", "all", "none"], typer.Option(help="Measure the reconstruction against the slide.")
-    ] = "sample",
-    min_psnr: Annotated[
-        float | None,
-        typer.Option(
-            help="A floor in dB for every square of 256 px: what falls short is corrected by an enhancement layer. "
-            "Without --ratio or --quality the file takes the fewest bytes that this needs."
-        ),
-    ] = None,
+    verify: Verify = "sample",
+    min_psnr: MinPsnr = None,
     roi: Annotated[
         Path | None,
         path_option(help="Regions of interest: GeoJSON in full-resolution pixels, as QuPath exports it, also as .gz."),
@@ -148,21 +122,10 @@ def encode_command(
         TileCodec | None,
         typer.Option(help="Codec of the enhancement layer. Default: av1 for an av1 base, else jp2k."),
     ] = None,
-    keep_original: Annotated[
-        bool,
-        typer.Option(
-            "--keep-original",
-            help="Keep the slide's own file in it, smaller where it is JPEG: restore gives it back, byte for byte. "
-            "--ratio counts the rest.",
-        ),
-    ] = False,
-    deidentify: Annotated[
-        bool, typer.Option("--deidentify", help="Drop label, macro and every property that can carry identity.")
-    ] = False,
+    keep_original: KeepOriginal = False,
+    deidentify: Deidentify = False,
     series: Series = None,
-    on_damage: Annotated[
-        OnDamage, typer.Option(help="Where the slide cannot be decoded: give up, or fill in the background and say so.")
-    ] = "refuse",
+    on_damage: WhenDamaged = "refuse",
     mpp: Mpp = None,
     device: Device = "cpu",
     overwrite: Overwrite = False,
