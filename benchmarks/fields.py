@@ -42,10 +42,10 @@ SCRATCH = Path(__file__).parents[1] / "runs" / "fields"
 COLUMNS = {"foreign/tnbc": 9, "foreign/brecahad": 4, "dev/monuseg": 7}
 """Folders of tiles, and how many of them lie side by side in a row of the slide that is made of them."""
 DEFAULT = "default"
-AUTO = "--base auto"
+COARSE = "--base 10x"
 SETTINGS: dict[str, tuple[EncodeSettings, tuple[int, ...]]] = {
     DEFAULT: (EncodeSettings(), (4, 8, 16, 24)),
-    AUTO: (EncodeSettings(base="auto"), (4, 8)),
+    COARSE: (EncodeSettings(base="10x"), (4, 8)),
     "--codec jp2k": (EncodeSettings(codec="jp2k"), (16,)),
 }
 """By the words on the command line: the settings, and the ratios that are asked for."""
@@ -287,9 +287,9 @@ def draw(slides: Mapping[str, Slide], folder: Path) -> None:
     rows = []
     for spot in (INVENTED[0], LOST[0]):
         first, at_4 = _row(shown, spot, CLOSE_SIDE, (4,))
-        auto = shown.decoded(spot, CLOSE_SIDE, 4, AUTO)
-        auto = replace(auto, title=f"4x {AUTO}", note=f"{psnr(first.image, auto.image):.1f} dB")
-        rows.append([first, replace(at_4, title="4x"), auto])
+        coarse = shown.decoded(spot, CLOSE_SIDE, 4, COARSE)
+        coarse = replace(coarse, title=f"4x {COARSE}", note=f"{psnr(first.image, coarse.image):.1f} dB")
+        rows.append([first, coarse, replace(at_4, title="4x")])
     sheet(rows, zoom=2, um_per_px=MPP, bar_um=10).save(folder / "better.png", optimize=True)
 
 

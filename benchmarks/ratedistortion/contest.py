@@ -16,7 +16,7 @@ GROUPS = {"dev/monuseg": ("dev/monuseg",), "foreign": ("foreign/tnbc", "foreign/
 RATIOS = (8.0, 12.0, 16.0, 24.0)
 OURS = "histocodec "
 DEFAULT = OURS + "by default"
-"""What `histocodec encode` does unless told otherwise: of the settings that it chooses among, the best for an image."""
+"""What `histocodec encode` does unless told otherwise: the base that it chooses for an image at a ratio."""
 
 Row = Mapping[str, Any]
 Image = tuple[str, str]
@@ -26,8 +26,8 @@ Image = tuple[str, str]
 class Table:
     """Values of all methods by image, looked up once."""
 
-    def __init__(self, rows: Iterable[Row], default: Sequence[str] = ()) -> None:
-        """Take rows, and the names of the methods that the default command chooses among."""
+    def __init__(self, rows: Iterable[Row], default: Mapping[str, Any] | None = None) -> None:
+        """Take rows, and what the default command chooses among, as `methods.default_methods` tells it."""
         self._default = default
         self._rows: dict[str, dict[Image, list[Row]]] = {}
         for row in rows:
@@ -54,11 +54,10 @@ class Table:
 
     def _value(self, method: str, image: Image, measure: str, ratio: float) -> float | None:
         if method == DEFAULT:
-            compared = {m: self._value(m, image, "psnr_db", ratio) for m in self._default}
-            reached = {m: psnr_db for m, psnr_db in compared.items() if psnr_db is not None}
-            if not reached:
+            if self._default is None:
                 return None
-            method = max(reached, key=reached.__getitem__)
+            quality = self._value(self._default["10x"], image, "quality", ratio)
+            method = self._default["20x" if quality is not None and quality >= self._default["fine"] else "10x"]
         return value_at(self.points(method, image, measure), ratio)
 
 

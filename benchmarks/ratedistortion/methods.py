@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import imagecodecs
 import numpy as np
@@ -19,6 +19,7 @@ from PIL import _avif, features
 
 import histocodec
 from histocodec import EncodeSettings, load_generator
+from histocodec.encoder.base_choice import FINE
 from histocodec.generators.catalogue import default_package, downsampler_for, find_package, load_downsampler
 from histocodec.generators.package import Package
 from histocodec.generators.predict import reconstruct
@@ -189,14 +190,14 @@ def all_methods(candidates: Sequence[Candidate] = ()) -> list[Method]:
     return list({method.name: method for method in methods}.values())
 
 
-def default_methods() -> list[str]:
-    """Return the names of the methods of which `histocodec encode` takes one, when it is asked for a ratio alone."""
-    settings = EncodeSettings()
-    return [
-        _histocodec(default_package(scale, settings.codec), settings.codec)[-1].name
-        for scale, base in BY_SCALE.items()
-        if settings.base in (base, "auto", None)
-    ]
+def default_methods() -> dict[str, Any]:
+    """Return what `histocodec encode` takes when it is asked for a ratio alone.
+
+    The names of two methods by their base, and `fine`: the quality of the 10x base from which it takes the 20x base.
+    """
+    codec = EncodeSettings().codec
+    named = {base: _histocodec(default_package(scale, codec), codec)[-1].name for scale, base in BY_SCALE.items()}
+    return {**named, "fine": FINE[codec]}
 
 
 QUICK = (
@@ -208,7 +209,7 @@ QUICK = (
 
 def quick_methods(methods: Sequence[Method]) -> list[Method]:
     """Return the methods of a quick run: the peers that are hardest to beat by PSNR, AV1 bases, what is the default."""
-    wanted = (*QUICK, *default_methods())
+    wanted = (*QUICK, *default_methods().values())
     return [m for m in methods if m.name in wanted or (m.family == "histocodec" and " av1 " in m.name)]
 
 

@@ -14,7 +14,7 @@ REFERENCE = "AVIF s6"
 
 def read_table(results: dict[str, Any]) -> Table:
     """Return the rows of committed results as a table."""
-    return Table(results.get("rows", []), results.get("default", ()))
+    return Table(results.get("rows", []), results.get("default"))
 
 
 def report(results: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""The options of an encode, which `encode` and `archive` share."""
+"""The options of an encode, which `encode`, `preview` and `archive` share."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ Quality = Annotated[float | None, typer.Option(help="Instead of a ratio: quality
 Base = Annotated[
     Literal[Magnification, "auto"] | None,
     typer.Option(
-        help="Magnification of the stored base; auto tries both on some tissue. Default: auto on large slides, "
-        "where that costs little time, else 10x."
+        help="Magnification of the stored base; auto takes 20x where the ratio leaves a 10x base more quality than it "
+        "can use. Default: auto with a ratio, else 10x."
     ),
 ]
 Codec = Annotated[

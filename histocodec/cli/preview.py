@@ -6,17 +6,23 @@ import dataclasses
 import io
 import tempfile
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from ..encoder import EncodeSettings
 from ..encoder.preview import RATIOS, Preview, Refused, preview
-from ..encoder.settings import Effort, Magnification
-from ..pixels.tile_codecs import TileCodec
 from ..runtime.files import atomic_output, check_output
-from ..source import OnDamage, open_source
+from ..source import open_source
 from .encode import generator_for
+from .encoding_options import (
+    Base,
+    Codec,
+    Downsampling,
+    EffortOption,
+    EncodingGenerator,
+    WhenDamaged,
+)
 from .options import (
     Device,
     Json,
@@ -47,23 +53,14 @@ def preview_command(
     ratio: Annotated[
         list[float] | None, typer.Option(help="A ratio to try; may be repeated. [default: 4, 8, 16, 24]")
     ] = None,
-    base: Annotated[
-        Literal[Magnification, "auto"] | None,
-        typer.Option(help="As encode takes it: magnification of the stored base."),
-    ] = EncodeSettings.base,
-    codec: Annotated[TileCodec, typer.Option(help="As encode takes it: codec of the base.")] = EncodeSettings.codec,
-    effort: Annotated[
-        Effort, typer.Option(help="As encode takes it: time that av1 spends on fewer bytes.")
-    ] = EncodeSettings.effort,
-    downsampling: Annotated[str | None, typer.Option(help="As encode takes it: how the base is made.")] = None,
-    generator: Annotated[
-        str | None, typer.Option(help="A shipped generator, bicubic-x2, bicubic-x4, or a package's path.")
-    ] = None,
+    base: Base = EncodeSettings.base,
+    codec: Codec = EncodeSettings.codec,
+    effort: EffortOption = EncodeSettings.effort,
+    downsampling: Downsampling = None,
+    generator: EncodingGenerator = None,
     seed: Seed = 0,
     series: Series = None,
-    on_damage: Annotated[
-        OnDamage, typer.Option(help="Where the slide cannot be decoded: give up, or fill in the background.")
-    ] = "refuse",
+    on_damage: WhenDamaged = "refuse",
     mpp: Mpp = None,
     device: Device = "cpu",
     overwrite: Overwrite = False,

@@ -1,7 +1,7 @@
-"""The choice between a 10x and a 20x base: both are tried on a sample of the slide's tissue, at equal bytes.
+"""The choice between a 10x and a 20x base, by the quality that a 10x base would have.
 
 Neither is better everywhere: a 10x base leaves more bits for each pixel that is kept, a 20x base keeps more pixels.
-Much tissue in few bytes asks for the former, soft slides and generous budgets for the latter.
+From some quality on, what a 10x base lacks is its resolution, which no bits buy.
 """
 
 from __future__ import annotations
@@ -12,12 +12,9 @@ from typing import Literal
 import numpy as np
 
 from ..errors import UnsupportedResolution
-from ..generators.catalogue import default_generator, downsampler_for
-from ..generators.predict import reconstruct
-from ..geometry import Grid, Image
-from ..pixels.downsample import BLOCK, BOX, downsample, shrink
-from ..pixels.rate import RateCurve, best_quality, tile_quality
-from ..pixels.score import capped_psnr
+from ..generators.catalogue import default_package, downsampler_for
+from ..geometry import Grid, Image, Region
+from ..pixels.downsample import BLOCK, BOX, downsample, extended, shrink
 from ..pixels.tile_codecs import TileCodec
 from ..pixels.tile_coder import TileCoder
 from ..pixels.tissue import tissue_blocks
@@ -28,19 +25,20 @@ from ..source import Source
 from .settings import BASE_MPP, EncodeSettings, Magnification
 
 PATCH = 1024
-"""Full pixels a side of a patch that is looked at: one tile of a 10x base."""
+"""Full pixels a side of a patch that is looked at."""
 
-_WORTHWHILE: dict[TileCodec, int] = {"av1": 1 << 28, "jp2k": 1 << 29, "jpeg": 1 << 29}
-"""Full pixels of a slide from which the sample takes less than 15 % of an encode's time."""
+FINE: dict[TileCodec, float] = {"av1": 56.0, "jp2k": 33.5, "jpeg": 75.0}
+"""Quality of a 10x base from which a 20x base of the same bytes is closer to the slide. Where the two are level differs
+less in quality than in bytes: in AV1 50 to 60 on 24 tiles of 29, of many organs and five sources (benchmarks/NOTES.md).
+"""
 
-_MOST_READ, _MOST_TISSUE = 192, 12
-DB_PER_DOUBLING = 2.5
-"""About the gain in dB of twice the bytes of a base, from 0.07 to 0.2 bits per full pixel (benchmarks/results)."""
+_UNIT = 4 * BLOCK
+"""Full pixels to a multiple of which patches of a small slide are extended, as in a base."""
 
-_MOST_RECKONED = 0.2
-"""Doublings of the bytes up to which that holds: beyond the best quality, more bytes gain nothing."""
+_LEAST_READ, _MOST_READ, _MOST_TISSUE = 32, 192, 12
+"""Patches that are looked at, at least and at most, and those of tissue that are coded."""
 
-_TILES_SHARE = 0.88
+_TILES_SHARE: dict[TileCodec, float] = {"av1": 0.95, "jp2k": 0.88, "jpeg": 0.88}
 """Share of a file's bytes that its base's tiles take: reduced levels, associated images and the index take the rest."""
 
 
@@ -59,13 +57,13 @@ def base_scale(source: Source, base: Magnification = "10x") -> int:
     return int(2 ** round(exponent))
 
 
-def usual_base(source: Source, settings: EncodeSettings, *, own_generator: bool) -> Literal["10x", "auto"]:
-    """Return the base of a user who asks for none: `auto` where it is possible and its sample is cheap, else 10x.
+def usual_base(source: Source, settings: EncodeSettings, *, own_generator: bool) -> Magnification | Literal["auto"]:
+    """Return the base of a user who asks for none: `auto` where it is possible, else 10x.
 
     own_generator: the user's, which decides on a base by itself.
     """
     is_asked_otherwise = own_generator or settings.has_floor or settings.downsampling not in (None, BOX)
-    if settings.ratio is None or is_asked_otherwise or source.size.area < _WORTHWHILE[settings.codec]:
+    if settings.ratio is None or is_asked_otherwise:
         return "10x"
     return "auto" if len(_possible_scales(source)) > 1 else "10x"
 
@@ -89,34 +87,24 @@ def decide_base(
 def _choose_base(
     source: Source, scales: dict[Magnification, int], settings: EncodeSettings, budget_bytes: int, progress: Progress
 ) -> tuple[Magnification, str]:
-    """Code a sample of the slide's tissue as each base, at the bytes that tissue will get, and reconstruct it.
+    """Code a sample of the slide's tissue as a 10x base of quality FINE, and compare its bytes with the budget.
 
-    scales: of each base that is possible, one at least. Returns the base with the higher mean PSNR, and why; the first
-    one if there is only one, no tissue to try them on, or no room for either.
+    scales: of each base that is possible, one at least. Returns the base, and why; the first one if there is only one,
+    no tissue to try it on, or no room for it.
     """
     first = next(iter(scales))
     if len(scales) == 1:
         return first, "no other base is possible"
-    patches, tissue_share = _tissue_patches(source, settings.seed, settings.workers, progress)
+    patches, sampled = _tissue_patches(source, settings.seed, settings.workers, progress)
     if not patches:
-        return first, "no tissue to compare them on"
-    grid = Grid(source.size, PATCH)
-    patch_bytes = _TILES_SHARE * budget_bytes / max(1.0, tissue_share * grid.count)
-    measured: dict[Magnification, float] = {}
-    for done, (base, scale) in enumerate(scales.items()):
-        progress("choosing a base", done, len(scales))
-        value = _psnr_within(patches, scale, settings, patch_bytes * len(patches))
-        if value is not None:
-            measured[base] = value
-    progress("choosing a base", len(scales), len(scales))
-    if len(measured) < 2:
-        # Where none seems to fit, rate control says what really does.
-        return next(
-            iter(measured), first
-        ), "the other one does not fit the budget" if measured else "neither seems to fit the budget"
-    compared = " and ".join(f"{base} {psnr_db:.2f} dB" for base, psnr_db in measured.items())
-    best = max(measured, key=lambda base: measured[base])
-    return best, f"{compared} on {len(patches)} patches of tissue, at equal bytes"
+        return first, "no tissue to try one on"
+    progress("choosing a base", 0, 1)
+    fine, room = FINE[settings.codec], _TILES_SHARE[settings.codec] * budget_bytes * sampled
+    share = _bytes_at(fine, patches, scales["10x"], settings) / room if room else math.inf
+    progress("choosing a base", 1, 1)
+    return "20x" if share <= 1 else "10x", (
+        f"from quality {fine:g} of a 10x base on, 20x is better, and such a base takes about {share:.0%} of the budget"
+    )
 
 
 def _possible_scales(source: Source) -> dict[Magnification, int]:
@@ -133,55 +121,37 @@ def _possible_scales(source: Source) -> dict[Magnification, int]:
 
 
 def _tissue_patches(source: Source, seed: int, workers: int, progress: Progress) -> tuple[list[Image], float]:
-    """Read some of the slide's tissue; return it, and the share of the patches looked at that hold any."""
+    """Read some of the slide's tissue; return it, and about which share of all of it that is."""
     grid = Grid(source.size, PATCH)
-    whole = [grid.address(index) for index in range(grid.count)]
-    whole = [address for address in whole if grid.region(*address).within(source.size)]
+    regions = [region for i in range(grid.count) if (region := grid.region(*grid.address(i)).clipped(source.size))]
+    whole = [region for region in regions if region.area == PATCH**2]
     # Spread over the slide, then in random order, so that the first ones stand for all.
-    looked_at = spread_sample(whole, _MOST_READ, seed)
+    looked_at = spread_sample(whole or regions, _MOST_READ, seed)
     looked_at = [looked_at[k] for k in np.random.default_rng(seed).permutation(len(looked_at))]
 
-    def read(address: tuple[int, int]) -> Image | None:
-        patch = source.read(grid.region(*address))
-        return patch if tissue_blocks(downsample(patch, 4), BLOCK).any() else None
+    def read(region: Region) -> tuple[Image, int]:
+        height, width = (-(-length // _UNIT) * _UNIT for length in (region.height, region.width))
+        patch = extended(source.read(region), height - region.height, width - region.width)
+        return patch, int(tissue_blocks(downsample(patch, 4), BLOCK).sum())
 
     found: list[Image] = []
-    seen = tissue = 0
-    for patch in ordered_map(read, looked_at, workers=workers):
-        seen += 1
-        if patch is not None:
-            tissue += 1
+    seen = area = tissue = kept = 0
+    for region, (patch, blocks) in zip(looked_at, ordered_map(read, looked_at, workers=workers), strict=False):
+        seen, area, tissue = seen + 1, area + region.area, tissue + blocks
+        if blocks and len(found) < _MOST_TISSUE:
             found.append(patch)
+            kept += blocks
         progress("looking for tissue", seen, len(looked_at))
-        if len(found) == _MOST_TISSUE:
+        if len(found) == _MOST_TISSUE and seen >= _LEAST_READ:
             break
-    return found, tissue / max(1, seen)
+    return found, kept / tissue * area / source.size.area if tissue else 0.0
 
 
-def _psnr_within(patches: list[Image], scale: int, settings: EncodeSettings, budget_bytes: float) -> float | None:
-    """Return the mean PSNR of the patches from bases of so many bytes together.
-
-    They are coded once as they would be, near that, and the rest is reckoned. Returns None if the lowest quality takes
-    more.
-    """
-    codec, workers = settings.codec, settings.workers
-    generator = default_generator(scale, codec)
-    downsampler = downsampler_for(generator, scale, settings.downsampling)
+def _bytes_at(quality: float, patches: list[Image], scale: int, settings: EncodeSettings) -> int:
+    """Return the bytes of the tiles of a base of the patches."""
+    codec = settings.codec
+    downsampler = downsampler_for(default_package(scale, codec), scale, settings.downsampling)
     bases = [shrink(patch, downsampler) for patch in patches]
-    own = TileCoder.fitted(codec, np.concatenate([base[::4, ::4] for base in bases]), speed=settings.base_speed(scale))
-
-    def coded(coder: TileCoder, quality: float) -> list[bytes]:
-        qualities = [tile_quality(codec, quality, index, 0) for index in range(len(bases))]
-        return list(ordered_map(lambda k: coder.encode(bases[k], qualities[k]), range(len(bases)), workers=workers))
-
-    curve = RateCurve(lambda quality: sum(map(len, coded(own.quick, quality))), codec)
-    quality = best_quality(curve, budget_bytes, codec)
-    if quality is None:
-        return None
-    tiles, values = coded(own, quality), []
-    for patch, data in zip(patches, tiles, strict=True):
-        side = PATCH // scale
-        base = own.decode(data, height=side, width=side)
-        values.append(capped_psnr(patch, reconstruct(generator, base)))
-    doublings = math.log2(budget_bytes / sum(map(len, tiles)))
-    return float(np.mean(values)) + DB_PER_DOUBLING * min(max(doublings, -_MOST_RECKONED), _MOST_RECKONED)
+    pixels = np.concatenate([base[::4, ::4].reshape(-1, 1, 3) for base in bases])
+    coder = TileCoder.fitted(codec, pixels, speed=settings.base_speed(scale)).quick
+    return sum(ordered_map(lambda base: len(coder.encode(base, quality)), bases, workers=settings.workers))

@@ -10,10 +10,9 @@ import numpy as np
 
 from ..errors import BudgetError, SettingsError
 from ..format.entries import ErrorSummary, Summary
-from ..pixels.rate import SEARCH_RANGES, STEP, best_quality
+from ..pixels.rate import DB_PER_DOUBLING, SEARCH_RANGES, STEP, best_quality
 from ..pixels.residual import HIGHEST_FLOOR_DB
 from ..runtime.closing import Closing
-from .base_choice import DB_PER_DOUBLING
 from .block_floors import Floors
 from .coded_pyramid import CodedPyramid
 from .contents import stated_enhancement

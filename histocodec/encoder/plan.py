@@ -53,7 +53,7 @@ def make_plan(
     if settings.base is None:
         settings = dataclasses.replace(settings, base=usual_base(source, settings, own_generator=generator is not None))
     if settings.base == "auto" and generator is not None:
-        raise SettingsError(f"base auto compares the default generators: {generator.name} decides on one by itself")
+        raise SettingsError(f"base auto knows the default generators: {generator.name} decides on one by itself")
     budget_bytes = None if settings.ratio is None else int(source.size_bytes / settings.ratio)
     scale, base, notes = decide_base(source, settings, budget_bytes, progress)
     if generator is not None and generator.scale != scale:

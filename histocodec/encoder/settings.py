@@ -41,8 +41,8 @@ class EncodeSettings:
     """Everything that a user can choose; checked on construction (SettingsError)."""
 
     base: Literal["10x", "20x", "auto"] | None = None
-    """Nominal magnification of the base: 1.0 or 0.5 um/px. `auto` tries both on a sample, which needs a ratio. None:
-    `auto` where that is possible and takes less than 15 % of the encode's time, else 10x."""
+    """Nominal magnification of the base: 1.0 or 0.5 um/px. `auto` takes 20x where the ratio leaves a 10x base
+    more quality than it can use, as a sample tells. None: `auto` where that is possible, else 10x."""
     codec: TileCodec = "av1"
     """Codec of the base's tiles. Other programs see the base of `jp2k` and `jpeg`, and of `av1` the overview alone."""
     effort: Effort = "default"
@@ -93,10 +93,10 @@ class EncodeSettings:
         if self.base not in (None, *BASE_MPP, "auto"):
             raise SettingsError(f"base must be one of {', '.join(BASE_MPP)}, auto, found {self.base}")
         if self.base == "auto" and self.ratio is None:
-            raise SettingsError("base auto compares the bases at equal bytes: it needs a ratio, not a quality")
+            raise SettingsError("base auto goes by the bytes that are there: it needs a ratio, not a quality")
         if self.base == "auto" and self.downsampling not in (None, BOX):
             raise SettingsError(
-                f"base auto compares bases of two scales, and downsampler {self.downsampling} has one: choose a base"
+                f"base auto chooses between two scales, and downsampler {self.downsampling} has one: choose a base"
             )
         if self.codec not in TILE_CODECS:
             raise SettingsError(f"codec must be one of {', '.join(TILE_CODECS)}, found {self.codec}")
@@ -160,4 +160,4 @@ class EncodeSettings:
         if self.enhancement_codec is not None and not self.has_floor:
             raise SettingsError("an enhancement codec without a floor: there is nothing to enhance")
         if self.has_floor and self.base == "auto":
-            raise SettingsError("base auto compares bases without an enhancement layer: choose one with a floor")
+            raise SettingsError("base auto knows bases without an enhancement layer: choose one with a floor")

@@ -15,9 +15,9 @@ from ..errors import BudgetError
 from ..format.quality import summarise
 from ..generators.predict import ReadBase
 from ..geometry import Address, Grid, Image, Region
+from ..pixels.rate import DB_PER_DOUBLING
 from ..pixels.resampler import Generator
 from ..runtime.progress import Progress
-from .base_choice import DB_PER_DOUBLING
 from .base_coding import code_base_within
 from .coded_slide import CodedSlide
 from .measure import measure_blocks

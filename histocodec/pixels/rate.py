@@ -32,6 +32,9 @@ STEP = 0.05
 _USUAL: dict[TileCodec, float] = {"jp2k": 29.0, "av1": 36, "jpeg": 40}
 """Qualities at which searches begin: about what a ratio of 16 leaves room for."""
 
+DB_PER_DOUBLING = 2.5
+"""About the gain in dB of twice the bytes of a base, from 0.07 to 0.2 bits per full pixel (benchmarks/results)."""
+
 NEARLY_FULL = 0.998
 """A budget filled to this share is not worth another estimate."""
 

@@ -14,6 +14,7 @@ import pytest
 from benchmarks.ratedistortion import codecs, contest, curves, history, ladder, measures, methods, tables, tiles
 from benchmarks.ratedistortion.methods import Coded, Coder, Method
 from histocodec import EncodeSettings, load_generator
+from histocodec.encoder.base_choice import FINE
 from histocodec.generators.catalogue import default_package
 from histocodec.generators.predict import reconstruct
 from histocodec.geometry import Image
@@ -220,9 +221,9 @@ def test_histocodec_is_charged_index_and_checksums() -> None:
 
 
 def test_the_default_command_is_among_the_methods() -> None:
-    names = methods.default_methods()
-    assert names
-    settings = EncodeSettings()
+    default, settings = methods.default_methods(), EncodeSettings()
+    names = [default["10x"], default["20x"]]
+    assert default["fine"] == FINE[settings.codec]
     assert all(name.startswith(f"histocodec {settings.codec} ") for name in names)
     everything, quick = methods.all_methods(), methods.quick_methods(methods.all_methods())
     assert set(names) <= {m.name for m in quick} < {m.name for m in everything}
@@ -396,10 +397,11 @@ def test_a_peer_may_spend_what_we_spend(our_cpu: float, peer: str, peer_cpu: flo
     assert [cell.our_cpu, cell.peer_cpu] == pytest.approx([our_cpu, peer_cpu])
 
 
-def test_the_default_takes_for_each_image_what_is_better_there() -> None:
-    own = with_cpu(rows(OURS_10, {"a": 30.0, "b": 32.0}), 0.5) + with_cpu(rows(OURS_20, {"a": 33.0, "b": 28.0}), 0.3)
+def test_the_default_goes_by_the_quality_of_the_10x_base_of_an_image() -> None:
+    own = with_cpu(rows(OURS_10, {"a": 30.0, "b": 32.0}), 0.5) + with_cpu(rows(OURS_20, {"a": 33.0, "b": 38.0}), 0.3)
+    own = [{**row, "quality": 70.0 if row["image"] == "a" else 40.0} for row in own]
     own += with_cpu(rows("AVIF s6", {"a": 29.0, "b": 30.5}), 1.0)
-    table = contest.Table(own, [OURS_10, OURS_20])
+    table = contest.Table(own, {"10x": OURS_10, "20x": OURS_20, "fine": 55.0})
     cell = contest.contest(table, "dev/monuseg", 8.0, "psnr_db", ours=contest.DEFAULT)
     assert cell is not None
     assert cell.ours == contest.DEFAULT
@@ -440,7 +442,11 @@ def test_foreign_sources_count_alike_however_many_images_they_have() -> None:
 def test_tables_show_the_contest_and_leave_out_what_is_not_reached() -> None:
     own = with_cpu(rows(OURS_10, {"a": 30.0, "b": 32.0}), 0.5)
     own += with_cpu(rows("AVIF s6", {"a": 29.0, "b": 30.5}, most=16.0), 1.0)
-    results = {"rows": own, "default": [OURS_10], "environment": {"libraries": {"libaom": "3.14.1"}}}
+    results = {
+        "rows": own,
+        "default": {"10x": OURS_10, "20x": OURS_20, "fine": 55.0},
+        "environment": {"libraries": {"libaom": "3.14.1"}},
+    }
     text = tables.report(results)
     assert "Encoders: libaom 3.14.1." in text
     for name in ("by default", "av1 10x g"):

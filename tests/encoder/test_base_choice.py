@@ -1,4 +1,4 @@
-"""`--base auto`: the base that does better on the slide's tissue at equal bytes."""
+"""`--base auto`: the base that is closer to the slide at equal bytes, by the quality that a 10x base would have."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import pytest
 
 from histocodec.demo.synthetic import tissue, write_slide
 from histocodec.encoder import EncodeSettings, encode
-from histocodec.encoder.base_choice import PATCH, usual_base
+from histocodec.encoder.base_choice import FINE, PATCH, usual_base
+from histocodec.encoder.plan import make_plan
 from histocodec.encoder.settings import Magnification
 from histocodec.errors import BudgetError, SettingsError
 from histocodec.generators.bicubic import BicubicGenerator
 from histocodec.geometry import Size
+from histocodec.runtime.progress import silent
 from histocodec.source import open_source
 from tests.encoder.inputs import ArraySource
 
@@ -41,7 +43,7 @@ def test_the_choice_is_the_better_file(slide: Path, tmp_path: Path, ratio: float
         )
     assert max(measured, key=lambda base: measured[base]) == expected
     assert report.manifest.base.scale == {"10x": 4, "20x": 2}[expected]
-    assert report.notes[0].startswith(f"base {expected}: 10x ")
+    assert report.notes[0].startswith(f"base {expected}: from quality ")
     assert report.size_bytes <= source.size_bytes / ratio
 
 
@@ -57,7 +59,7 @@ def test_glass_has_nothing_to_compare(tmp_path: Path) -> None:
     write_slide(tmp_path / "slide.tif", np.full((2100, 2100, 3), 240, np.uint8))
     with open_source(tmp_path / "slide.tif") as source:
         report = encode(source, tmp_path / "x.hc.tif", settings=EncodeSettings(codec="jp2k", base="auto", ratio=1))
-    assert report.notes[0] == "base 10x: no tissue to compare them on"
+    assert report.notes[0] == "base 10x: no tissue to try one on"
 
 
 def test_a_budget_that_no_base_meets(slide: Path, tmp_path: Path) -> None:
@@ -69,23 +71,40 @@ def test_a_budget_that_no_base_meets(slide: Path, tmp_path: Path) -> None:
 def test_auto_needs_a_ratio_and_the_default_generators(slide: Path, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="needs a ratio"):
         EncodeSettings(codec="jp2k", base="auto", ratio=None, quality=30)
-    with open_source(slide) as source, pytest.raises(SettingsError, match="compares the default generators"):
+    with open_source(slide) as source, pytest.raises(SettingsError, match="knows the default generators"):
         encode(source, tmp_path / "x.hc.tif", BicubicGenerator(4), EncodeSettings(codec="jp2k", base="auto"))
 
 
-def test_unless_told_otherwise_both_are_tried_where_that_takes_little_of_the_time() -> None:
-    """An image in memory that is no larger than a pixel stands for the slides: only their size matters."""
-    large, small = (ArraySource(np.broadcast_to(np.uint8(0), (side, side, 3))) for side in (1 << 14, 1 << 13))
-    usual = EncodeSettings()
-    assert usual_base(large, usual, own_generator=False) == "auto"
-    assert usual_base(small, usual, own_generator=False) == "10x"
-    assert usual_base(large, EncodeSettings(codec="jp2k"), own_generator=False) == "10x"  # whose encodes are quick
-    assert usual_base(large, usual, own_generator=True) == "10x"
+@pytest.mark.parametrize("size", [Size(700, 530), Size(3000, 1100)])
+def test_slides_smaller_than_a_patch_or_with_a_rest_are_judged_too(tmp_path: Path, size: Size) -> None:
+    write_slide(tmp_path / "slide.tif", tissue(size, seed=4))
+    with open_source(tmp_path / "slide.tif") as source:
+        for ratio, expected in ((2, 2), (30, 4)):
+            plan = make_plan(source, None, EncodeSettings(ratio=ratio), tuned=False, progress=silent)
+            assert plan.scale == expected, plan.notes
+
+
+def test_the_bytes_are_about_those_of_a_10x_base_of_that_quality(tmp_path: Path) -> None:
+    write_slide(tmp_path / "slide.tif", tissue(Size(2600, 2100), seed=12))
+    fine = EncodeSettings(base="10x", ratio=None, quality=FINE["av1"], verify="none")
+    with open_source(tmp_path / "slide.tif") as source:
+        report = encode(source, tmp_path / "x.hc.tif", settings=fine)
+        plan = make_plan(source, None, EncodeSettings(ratio=20), tuned=False, progress=silent)
+    (note,) = plan.notes
+    foreseen = float(note.split("about ")[1].split("%")[0]) / 100 * source.size_bytes / 20
+    assert abs(foreseen / report.size_bytes - 1) < 0.15
+
+
+def test_unless_told_otherwise_the_ratio_decides() -> None:
+    source = ArraySource(np.broadcast_to(np.uint8(0), (1024, 1024, 3)))
+    assert usual_base(source, EncodeSettings(), own_generator=False) == "auto"
+    assert usual_base(source, EncodeSettings(codec="jp2k"), own_generator=False) == "auto"
+    assert usual_base(source, EncodeSettings(), own_generator=True) == "10x"
     for settings in (
         EncodeSettings(ratio=None, quality=40),
         EncodeSettings(min_psnr_db=34.0),
         EncodeSettings(downsampling="sharp-x4"),
     ):
-        assert usual_base(large, settings, own_generator=False) == "10x"
-    large.mpp = 0.5
-    assert usual_base(large, usual, own_generator=False) == "10x"
+        assert usual_base(source, settings, own_generator=False) == "10x"
+    source.mpp = 0.5
+    assert usual_base(source, EncodeSettings(), own_generator=False) == "10x"
