@@ -56,9 +56,16 @@ class Table:
         if method == DEFAULT:
             if self._default is None:
                 return None
-            quality = self._value(self._default["10x"], image, "quality", ratio)
-            method = self._default["20x" if quality is not None and quality >= self._default["fine"] else "10x"]
+            method = self._by_default(self._default, image, ratio)
         return value_at(self.points(method, image, measure), ratio)
+
+    def _by_default(self, default: Mapping[str, Any], image: Image, ratio: float) -> str:
+        """Return the method that the encoder takes: by the quality of the 10x base, or where unsure by trying both."""
+        named: tuple[str, str] = (default["10x"], default["20x"])
+        quality, (low, high) = self._value(named[0], image, "quality", ratio), default["unsure"]
+        if quality is None or not low <= quality <= high:
+            return named[quality is not None and quality > high]
+        return max(named, key=lambda method: self._value(method, image, "psnr_db", ratio) or 0.0)
 
 
 def by_source(values: Mapping[Image, float]) -> dict[str, list[float]]:

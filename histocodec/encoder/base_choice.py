@@ -1,7 +1,8 @@
-"""The choice between a 10x and a 20x base, by the quality that a 10x base would have.
+"""The choice between a 10x and a 20x base, by the quality that a 10x base would have, or by trying both.
 
 Neither is better everywhere: a 10x base leaves more bits for each pixel that is kept, a 20x base keeps more pixels.
-From some quality on, what a 10x base lacks is its resolution, which no bits buy.
+From some quality on, what a 10x base lacks is its resolution, which no bits buy. Where that begins differs less in
+quality than in bytes: so the bytes at two qualities decide on most slides, and both bases are tried on the others.
 """
 
 from __future__ import annotations
@@ -12,9 +13,12 @@ from typing import Literal
 import numpy as np
 
 from ..errors import UnsupportedResolution
-from ..generators.catalogue import default_package, downsampler_for
+from ..generators.catalogue import default_generator, default_package, downsampler_for
+from ..generators.predict import reconstruct
 from ..geometry import Grid, Image, Region
 from ..pixels.downsample import BLOCK, BOX, downsample, extended, shrink
+from ..pixels.rate import DB_PER_DOUBLING, RateCurve, best_quality, tile_quality
+from ..pixels.score import capped_psnr
 from ..pixels.tile_codecs import TileCodec
 from ..pixels.tile_coder import TileCoder
 from ..pixels.tissue import tissue_blocks
@@ -27,16 +31,20 @@ from .settings import BASE_MPP, EncodeSettings, Magnification
 PATCH = 1024
 """Full pixels a side of a patch that is looked at."""
 
-FINE: dict[TileCodec, float] = {"av1": 56.0, "jp2k": 33.5, "jpeg": 75.0}
-"""Quality of a 10x base from which a 20x base of the same bytes is closer to the slide. Where the two are level differs
-less in quality than in bytes: in AV1 50 to 60 on 24 tiles of 29, of many organs and five sources (benchmarks/NOTES.md).
+UNSURE: dict[TileCodec, tuple[float, float]] = {"av1": (50.0, 62.0), "jp2k": (29.0, 36.0), "jpeg": (65.0, 82.0)}
+"""Qualities of a 10x base between which either base may be closer to the slide at equal bytes: below, a 10x base is,
+above, a 20x one. In AV1 they are level there on 24 tiles of 29, of many organs and five sources (benchmarks/NOTES.md).
 """
 
 _UNIT = 4 * BLOCK
 """Full pixels to a multiple of which patches of a small slide are extended, as in a base."""
 
-_LEAST_READ, _MOST_READ, _MOST_TISSUE = 32, 192, 12
-"""Patches that are looked at, at least and at most, and those of tissue that are coded."""
+_LEAST_READ, _MOST_READ, _MOST_TISSUE, _TRIED = 32, 192, 12, 6
+"""Patches that are looked at, at least and at most; those of tissue whose bytes count, and those that are coded as both
+bases, those with the most of it: on glass either base is close to the slide."""
+
+_MOST_RECKONED = 0.2
+"""Doublings of the bytes up to which DB_PER_DOUBLING holds: beyond the best quality, more bytes gain nothing."""
 
 _TILES_SHARE: dict[TileCodec, float] = {"av1": 0.95, "jp2k": 0.88, "jpeg": 0.88}
 """Share of a file's bytes that its base's tiles take: reduced levels, associated images and the index take the rest."""
@@ -87,10 +95,10 @@ def decide_base(
 def _choose_base(
     source: Source, scales: dict[Magnification, int], settings: EncodeSettings, budget_bytes: int, progress: Progress
 ) -> tuple[Magnification, str]:
-    """Code a sample of the slide's tissue as a 10x base of quality FINE, and compare its bytes with the budget.
+    """Choose on a sample of the slide's tissue, at the bytes that tissue will get.
 
     scales: of each base that is possible, one at least. Returns the base, and why; the first one if there is only one,
-    no tissue to try it on, or no room for it.
+    or no tissue to try it on.
     """
     first = next(iter(scales))
     if len(scales) == 1:
@@ -98,13 +106,21 @@ def _choose_base(
     patches, sampled = _tissue_patches(source, settings.seed, settings.workers, progress)
     if not patches:
         return first, "no tissue to try one on"
-    progress("choosing a base", 0, 1)
-    fine, room = FINE[settings.codec], _TILES_SHARE[settings.codec] * budget_bytes * sampled
-    share = _bytes_at(fine, patches, scales["10x"], settings) / room if room else math.inf
-    progress("choosing a base", 1, 1)
-    return "20x" if share <= 1 else "10x", (
-        f"from quality {fine:g} of a 10x base on, 20x is better, and such a base takes about {share:.0%} of the budget"
-    )
+    patch_bytes = _TILES_SHARE[settings.codec] * budget_bytes * sampled / len(patches)
+    room, (low, high) = patch_bytes * len(patches), UNSURE[settings.codec]
+    progress("choosing a base", 0, 3)
+    if _bytes_at(low, patches, scales["10x"], settings) > room:
+        return "10x", f"the budget allows it a quality below {low:g}, where 20x is not better"
+    progress("choosing a base", 1, 3)
+    if _bytes_at(high, patches, scales["10x"], settings) < room:
+        return "20x", f"10x would have a quality above {high:g}, where 20x is better"
+    progress("choosing a base", 2, 3)
+    tried = patches[:_TRIED]
+    measured = {base: _psnr_within(tried, scale, settings, patch_bytes * len(tried)) for base, scale in scales.items()}
+    progress("choosing a base", 3, 3)
+    best = max(measured, key=lambda base: measured[base])
+    compared = " and ".join(f"{base} {psnr_db:.2f} dB" for base, psnr_db in measured.items())
+    return best, f"{compared} on {len(tried)} patches of tissue, at equal bytes"
 
 
 def _possible_scales(source: Source) -> dict[Magnification, int]:
@@ -121,7 +137,7 @@ def _possible_scales(source: Source) -> dict[Magnification, int]:
 
 
 def _tissue_patches(source: Source, seed: int, workers: int, progress: Progress) -> tuple[list[Image], float]:
-    """Read some of the slide's tissue; return it, and about which share of all of it that is."""
+    """Read some of the slide's tissue; return it, fullest patches first, and about which share of all of it that is."""
     grid = Grid(source.size, PATCH)
     regions = [region for i in range(grid.count) if (region := grid.region(*grid.address(i)).clipped(source.size))]
     whole = [region for region in regions if region.area == PATCH**2]
@@ -134,17 +150,18 @@ def _tissue_patches(source: Source, seed: int, workers: int, progress: Progress)
         patch = extended(source.read(region), height - region.height, width - region.width)
         return patch, int(tissue_blocks(downsample(patch, 4), BLOCK).sum())
 
-    found: list[Image] = []
-    seen = area = tissue = kept = 0
+    found: list[tuple[int, Image]] = []
+    seen = area = tissue = 0
     for region, (patch, blocks) in zip(looked_at, ordered_map(read, looked_at, workers=workers), strict=False):
         seen, area, tissue = seen + 1, area + region.area, tissue + blocks
         if blocks and len(found) < _MOST_TISSUE:
-            found.append(patch)
-            kept += blocks
+            found.append((blocks, patch))
         progress("looking for tissue", seen, len(looked_at))
         if len(found) == _MOST_TISSUE and seen >= _LEAST_READ:
             break
-    return found, kept / tissue * area / source.size.area if tissue else 0.0
+    found.sort(key=lambda each: -each[0])
+    sampled = sum(blocks for blocks, _ in found) / tissue * area / source.size.area if tissue else 0.0
+    return [patch for _, patch in found], sampled
 
 
 def _bytes_at(quality: float, patches: list[Image], scale: int, settings: EncodeSettings) -> int:
@@ -152,6 +169,38 @@ def _bytes_at(quality: float, patches: list[Image], scale: int, settings: Encode
     codec = settings.codec
     downsampler = downsampler_for(default_package(scale, codec), scale, settings.downsampling)
     bases = [shrink(patch, downsampler) for patch in patches]
-    pixels = np.concatenate([base[::4, ::4].reshape(-1, 1, 3) for base in bases])
-    coder = TileCoder.fitted(codec, pixels, speed=settings.base_speed(scale)).quick
+    coder = _fitted(bases, scale, settings).quick
     return sum(ordered_map(lambda base: len(coder.encode(base, quality)), bases, workers=settings.workers))
+
+
+def _psnr_within(patches: list[Image], scale: int, settings: EncodeSettings, budget_bytes: float) -> float:
+    """Return the mean PSNR of the patches from bases of so many bytes together, or minus infinity if none is as small.
+
+    They are coded once as they would be, near that, and the rest is reckoned.
+    """
+    codec, workers = settings.codec, settings.workers
+    generator = default_generator(scale, codec)
+    downsampler = downsampler_for(generator, scale, settings.downsampling)
+    bases = [shrink(patch, downsampler) for patch in patches]
+    own = _fitted(bases, scale, settings)
+
+    def coded(coder: TileCoder, quality: float) -> list[bytes]:
+        qualities = [tile_quality(codec, quality, index, 0) for index in range(len(bases))]
+        return list(ordered_map(lambda k: coder.encode(bases[k], qualities[k]), range(len(bases)), workers=workers))
+
+    curve = RateCurve(lambda quality: sum(map(len, coded(own.quick, quality))), codec)
+    quality = best_quality(curve, budget_bytes, codec)
+    if quality is None:
+        return -math.inf
+    tiles, values = coded(own, quality), []
+    for patch, shrunk, data in zip(patches, bases, tiles, strict=True):
+        base = own.decode(data, height=shrunk.shape[0], width=shrunk.shape[1])
+        values.append(capped_psnr(patch, reconstruct(generator, base)))
+    doublings = math.log2(budget_bytes / sum(map(len, tiles)))
+    return float(np.mean(values)) + DB_PER_DOUBLING * min(max(doublings, -_MOST_RECKONED), _MOST_RECKONED)
+
+
+def _fitted(bases: list[Image], scale: int, settings: EncodeSettings) -> TileCoder:
+    """Return the coder of these bases, fitted to their colours."""
+    pixels = np.concatenate([base[::4, ::4].reshape(-1, 1, 3) for base in bases])
+    return TileCoder.fitted(settings.codec, pixels, speed=settings.base_speed(scale))

@@ -14,7 +14,7 @@ import pytest
 from benchmarks.ratedistortion import codecs, contest, curves, history, ladder, measures, methods, tables, tiles
 from benchmarks.ratedistortion.methods import Coded, Coder, Method
 from histocodec import EncodeSettings, load_generator
-from histocodec.encoder.base_choice import FINE
+from histocodec.encoder.base_choice import UNSURE
 from histocodec.generators.catalogue import default_package
 from histocodec.generators.predict import reconstruct
 from histocodec.geometry import Image
@@ -223,7 +223,7 @@ def test_histocodec_is_charged_index_and_checksums() -> None:
 def test_the_default_command_is_among_the_methods() -> None:
     default, settings = methods.default_methods(), EncodeSettings()
     names = [default["10x"], default["20x"]]
-    assert default["fine"] == FINE[settings.codec]
+    assert default["unsure"] == UNSURE[settings.codec]
     assert all(name.startswith(f"histocodec {settings.codec} ") for name in names)
     everything, quick = methods.all_methods(), methods.quick_methods(methods.all_methods())
     assert set(names) <= {m.name for m in quick} < {m.name for m in everything}
@@ -397,11 +397,18 @@ def test_a_peer_may_spend_what_we_spend(our_cpu: float, peer: str, peer_cpu: flo
     assert [cell.our_cpu, cell.peer_cpu] == pytest.approx([our_cpu, peer_cpu])
 
 
-def test_the_default_goes_by_the_quality_of_the_10x_base_of_an_image() -> None:
+@pytest.mark.parametrize(("quality", "taken"), [(70.0, 33.0), (40.0, 30.0), (55.0, 33.0)])
+def test_the_default_goes_by_the_quality_of_the_10x_base_or_where_unsure_by_psnr(quality: float, taken: float) -> None:
+    own = [{**row, "quality": quality} for row in rows(OURS_10, {"a": 30.0}) + rows(OURS_20, {"a": 33.0})]
+    table = contest.Table(own, {"10x": OURS_10, "20x": OURS_20, "unsure": (50.0, 60.0)})
+    assert table.values(contest.DEFAULT, ["dev/monuseg"], "psnr_db", 4.0) == {("dev/monuseg", "a"): taken}
+
+
+def test_the_default_has_the_values_of_what_it_takes_for_each_image() -> None:
     own = with_cpu(rows(OURS_10, {"a": 30.0, "b": 32.0}), 0.5) + with_cpu(rows(OURS_20, {"a": 33.0, "b": 38.0}), 0.3)
     own = [{**row, "quality": 70.0 if row["image"] == "a" else 40.0} for row in own]
     own += with_cpu(rows("AVIF s6", {"a": 29.0, "b": 30.5}), 1.0)
-    table = contest.Table(own, {"10x": OURS_10, "20x": OURS_20, "fine": 55.0})
+    table = contest.Table(own, {"10x": OURS_10, "20x": OURS_20, "unsure": (50.0, 60.0)})
     cell = contest.contest(table, "dev/monuseg", 8.0, "psnr_db", ours=contest.DEFAULT)
     assert cell is not None
     assert cell.ours == contest.DEFAULT
@@ -444,7 +451,7 @@ def test_tables_show_the_contest_and_leave_out_what_is_not_reached() -> None:
     own += with_cpu(rows("AVIF s6", {"a": 29.0, "b": 30.5}, most=16.0), 1.0)
     results = {
         "rows": own,
-        "default": {"10x": OURS_10, "20x": OURS_20, "fine": 55.0},
+        "default": {"10x": OURS_10, "20x": OURS_20, "unsure": (50.0, 60.0)},
         "environment": {"libraries": {"libaom": "3.14.1"}},
     }
     text = tables.report(results)

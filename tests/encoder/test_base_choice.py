@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from histocodec.demo.synthetic import tissue, write_slide
 from histocodec.encoder import EncodeSettings, encode
-from histocodec.encoder.base_choice import FINE, PATCH, usual_base
+from histocodec.encoder.base_choice import PATCH, UNSURE, _bytes_at, _psnr_within, _tissue_patches, usual_base
 from histocodec.encoder.plan import make_plan
 from histocodec.encoder.settings import Magnification
 from histocodec.errors import BudgetError, SettingsError
@@ -43,7 +44,7 @@ def test_the_choice_is_the_better_file(slide: Path, tmp_path: Path, ratio: float
         )
     assert max(measured, key=lambda base: measured[base]) == expected
     assert report.manifest.base.scale == {"10x": 4, "20x": 2}[expected]
-    assert report.notes[0].startswith(f"base {expected}: from quality ")
+    assert report.notes[0].startswith(f"base {expected}: ")
     assert report.size_bytes <= source.size_bytes / ratio
 
 
@@ -84,15 +85,31 @@ def test_slides_smaller_than_a_patch_or_with_a_rest_are_judged_too(tmp_path: Pat
             assert plan.scale == expected, plan.notes
 
 
-def test_the_bytes_are_about_those_of_a_10x_base_of_that_quality(tmp_path: Path) -> None:
+def test_the_sample_tells_the_bytes_of_the_whole(tmp_path: Path) -> None:
     write_slide(tmp_path / "slide.tif", tissue(Size(2600, 2100), seed=12))
-    fine = EncodeSettings(base="10x", ratio=None, quality=FINE["av1"], verify="none")
+    quality = UNSURE["av1"][0]
+    settings = EncodeSettings(base="10x", ratio=None, quality=quality, verify="none")
     with open_source(tmp_path / "slide.tif") as source:
-        report = encode(source, tmp_path / "x.hc.tif", settings=fine)
-        plan = make_plan(source, None, EncodeSettings(ratio=20), tuned=False, progress=silent)
-    (note,) = plan.notes
-    foreseen = float(note.split("about ")[1].split("%")[0]) / 100 * source.size_bytes / 20
+        report = encode(source, tmp_path / "x.hc.tif", settings=settings)
+        patches, sampled = _tissue_patches(source, 0, 1, silent)
+    assert len(patches) == 4
+    foreseen = _bytes_at(quality, patches, 4, settings) / sampled
     assert abs(foreseen / report.size_bytes - 1) < 0.15
+
+
+def test_where_the_quality_leaves_it_open_both_are_tried(slide: Path) -> None:
+    with open_source(slide) as source:
+        patches, sampled = _tissue_patches(source, 0, 1, silent)
+        low, high = UNSURE["av1"]
+        settings = EncodeSettings()
+        between = _bytes_at((low + high) / 2, patches, 4, settings)
+        ratio = source.size_bytes / (between / 0.95 / sampled)
+        (note,) = make_plan(source, None, EncodeSettings(ratio=ratio), tuned=False, progress=silent).notes
+        values = {scale: _psnr_within(patches, scale, settings, between) for scale in (4, 2)}
+    assert note.endswith("on 1 patches of tissue, at equal bytes")
+    assert note.startswith(f"base {'10x' if values[4] > values[2] else '20x'}: 10x ")
+    assert min(values.values()) > 20
+    assert _psnr_within(patches, 4, settings, 10) == -math.inf
 
 
 def test_unless_told_otherwise_the_ratio_decides() -> None:
