@@ -27,6 +27,7 @@ PAGES = {
     "benchmarks/NOTES.md": "benchmarks/notes.md",
     "benchmarks/README.md": "benchmarks/index.md",
     "formats/container/v1/CHANGELOG.md": "format/changelog.md",
+    "formats/container/v1/golden/README.md": "format/golden.md",
     "formats/container/v1/rationale.md": "format/rationale.md",
     "formats/container/v1/spec.md": "format/spec.md",
     "formats/container/v1/vectors/README.md": "format/vectors.md",

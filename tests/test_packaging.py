@@ -170,6 +170,15 @@ def test_what_is_pinned_is_allowed() -> None:
     assert set(names(PROJECT["dependencies"])) <= set(pins)
 
 
+def test_an_sdist_holds_no_half_of_the_tests_and_what_the_readme_takes() -> None:
+    """setuptools takes tests/test_*.py along unless told otherwise, without the folders that they need."""
+    lines = (REPOSITORY / "MANIFEST.in").read_text().splitlines()
+    assert "prune tests" in lines
+    taken = {name for line in lines if line.startswith("include ") for name in line.split()[1:]}
+    assert set(re.findall(r"-c (\S+)", (REPOSITORY / "README.md").read_text())) <= taken
+    assert {name for name in taken if not (REPOSITORY / name).is_file()} == set()
+
+
 def test_the_image_gets_what_an_install_needs() -> None:
     kept = [line[1:] for line in (REPOSITORY / ".dockerignore").read_text().splitlines() if line.startswith("!")]
     for name in ["pyproject.toml", "constraints.txt", PROJECT["readme"], *PROJECT["license-files"]]:

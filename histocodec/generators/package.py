@@ -16,7 +16,7 @@ from safetensors.numpy import save as save_tensors
 
 from ..errors import InvalidPackage
 from ..format.entries import LICENCE, NAME
-from ..format.strict_json import MAX_WHOLE
+from ..format.strict_json import MAX_WHOLE, load_json
 from ..format.tags import MAX_PACKAGE_BYTES
 from .engines.numpy_engine import NumpyEngine
 from .integer_net import Architecture, IntegerNet, net_of, tensors_of
@@ -61,6 +61,9 @@ class PackageCard:
         return json.dumps(stated)
 
 
+_KEYS = frozenset(item.name for item in dataclasses.fields(PackageCard))
+
+
 @dataclass(frozen=True)
 class Package:
     """A package: its bytes, and what they state."""
@@ -81,12 +84,16 @@ class Package:
 
     @cached_property
     def card(self) -> PackageCard:
-        """The package's card. Raises InvalidPackage if the file does not state what it must."""
+        """The package's card; keys that are not known here are passed over, as those of a manifest.
+
+        Raises InvalidPackage if the file does not state what it must.
+        """
         try:
             length = int.from_bytes(self.data[:8], "little")
             header = json.loads(self.data[8 : 8 + length])
-            card = PackageCard(**json.loads(header["__metadata__"][METADATA_KEY]))
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            stated = load_json(header["__metadata__"][METADATA_KEY].encode(), MAX_PACKAGE_BYTES)
+            card = PackageCard(**{key: value for key, value in stated.items() if key in _KEYS})
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise InvalidPackage("not a package: no histocodec card in its safetensors header") from error
         if not isinstance(card.name, str) or not NAME.fullmatch(card.name):
             raise InvalidPackage(f"a package needs a name of letters, digits, spaces and ._+-, found {card.name!a:.80}")

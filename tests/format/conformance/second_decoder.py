@@ -38,9 +38,9 @@ class Refused(Exception):
 class SecondDecoder:
     """A file, decoded whole."""
 
-    def __init__(self, path: Path, *, enhancement: bool = True) -> None:
-        """enhancement: False stops before the enhancement layer."""
-        self.data = path.read_bytes()
+    def __init__(self, path: Path, *, enhancement: bool = True, packages: Path | None = None) -> None:
+        """enhancement: False stops before the enhancement layer. packages: a folder of generators (section 7.1)."""
+        self.data, self.packages = path.read_bytes(), packages
         chain = self._chain()
         self.manifest: dict[str, Any] = json.loads(self._frame(self._bytes(chain[0][65301])))
         if self.manifest["format"] != "histocodec" or self.manifest["version"] != 1 or self.manifest.get("requires"):
@@ -95,7 +95,9 @@ class SecondDecoder:
         tags = {}
         for at in range(offset + 8, offset + 8 + 20 * count, 20):
             tag, kind, values = struct.unpack_from("<HHQ", self.data, at)
-            code = {1: "B", 2: "B", 3: "H", 4: "I", 5: "II", 7: "B", 13: "I", 16: "Q", 18: "Q"}[kind]
+            code = {1: "B", 2: "B", 3: "H", 4: "I", 5: "II", 7: "B", 13: "I", 16: "Q", 18: "Q"}.get(kind)
+            if code is None:  # section 2.1: no tag that this document names is of another type
+                continue
             length = values * struct.calcsize("<" + code)
             place = at + 12 if length <= 8 else struct.unpack_from("<Q", self.data, at + 12)[0]
             tags[tag] = struct.unpack_from(f"<{values * len(code)}{code[0]}", self.data, place)
@@ -172,17 +174,24 @@ class SecondDecoder:
         predictions = np.frombuffer(values[1], "<u4").tolist()
         return Enhancement(values[0], pieces, predictions, stated["codec"], stated.get("colour"))
 
+    def _package(self, first: Tags, generator: dict[str, Any]) -> bytes:
+        """Section 7.1: the package of a generator, from the file or from a folder."""
+        if generator["embedded"]:
+            places = [self._frame(self._bytes(first[65302]))]
+        else:
+            paths = self.packages.glob("*.safetensors") if self.packages else ()
+            places = [path.read_bytes() for path in sorted(paths)]
+        for package in places:
+            if "sha256:" + hashlib.sha256(package).hexdigest() == generator["digest"]:
+                return package
+        raise Refused(f"no generator {generator['digest']}, or not the one that the manifest names")
+
     def _full(self, base: Pixels, size: list[int], first: Tags, layer: Enhancement | None) -> Pixels:
         """Sections 6.1 and 6.2: block by block on the canonical grid, and cropped to the slide."""
         generator, block = self.manifest["prediction"]["generator"], self.manifest["prediction"]["block"]
         network = None
-        if generator["embedded"]:
-            package = self._frame(self._bytes(first[65302]))
-            if "sha256:" + hashlib.sha256(package).hexdigest() != generator["digest"]:
-                raise Refused("not the generator that the manifest names")
-            network = network_of(package)
-        elif generator["digest"] != f"builtin:bicubic-x{self.scale}":
-            raise Refused(f"no generator {generator['digest']}")
+        if generator["digest"] != f"builtin:bicubic-x{self.scale}":
+            network = network_of(self._package(first, generator))
         rows, columns = -(-base.shape[0] // block), -(-base.shape[1] // block)
         side = block * self.scale
         full = np.empty((rows * side, columns * side, 3), np.uint8)
@@ -207,8 +216,8 @@ class SecondDecoder:
 class Original:
     """Section 11.5: the source's files."""
 
-    def __init__(self, path: Path) -> None:
-        whole = SecondDecoder(path)
+    def __init__(self, path: Path, *, packages: Path | None = None) -> None:
+        self.whole = whole = SecondDecoder(path, packages=packages)
         found = whole._layer(whole.first, "original")
         if found is None:
             raise Refused("no original")
@@ -400,7 +409,7 @@ def network_of(package: bytes) -> WholeNetwork | FloatNetwork:
     """Section 7.1: the network of an embedded package."""
     (length,) = struct.unpack_from("<Q", package)
     header = json.loads(package[8 : 8 + length])
-    card = json.loads(header.pop("__metadata__")["histocodec"])
+    card = json.loads(header.pop("__metadata__")["histocodec"], object_pairs_hook=_once)
     kinds = {"I8": "i1", "U8": "u1", "I32": "<i4", "F16": "<f2", "F32": "<f4"}
     tensors = {}
     for name, tensor in header.items():
@@ -411,6 +420,13 @@ def network_of(package: bytes) -> WholeNetwork | FloatNetwork:
     if card["architecture"] == "rrdb":
         return FloatNetwork(card, tensors)
     raise Refused(f"no architecture {card['architecture']}")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Section 4: no key twice in an object."""
+    if len(dict(pairs)) < len(pairs):
+        raise Refused("a key twice")
+    return dict(pairs)
 
 
 class WholeNetwork:
@@ -484,12 +500,13 @@ class WholeNetwork:
 
 
 def convolved(weight: Whole, bias: Whole, x: Whole) -> Whole:
-    """Section 7.1: a convolution, in whole numbers."""
+    """Section 7.1: a convolution, in whole numbers, which binary64 holds exactly (section 7.3)."""
     height, width = x.shape[1] - 2, x.shape[2] - 2
-    total = np.zeros((len(weight), height, width), np.int64) + bias[:, None, None]
+    total = np.zeros((len(weight), height, width), np.float64)
+    factors, values = weight.astype(np.float64), x.astype(np.float64)
     for i, j in np.ndindex(3, 3):
-        total += np.tensordot(weight[:, :, i, j], x[:, i : i + height, j : j + width], 1)
-    return total
+        total += np.tensordot(factors[:, :, i, j], values[:, i : i + height, j : j + width], 1)
+    return total.astype(np.int64) + bias[:, None, None]
 
 
 def rounded(n: Whole, k: Whole) -> Whole:

@@ -125,7 +125,7 @@ def put_together(directories: list[Directory]) -> bytes:
         for tag in sorted(tags):
             kind, value = tags[tag]
             inline = value.ljust(8, b"\0") if len(value) <= 8 else struct.pack("<Q", place(value))
-            body += struct.pack("<HHQ", tag, kind, len(value) // _SIZES[kind]) + inline
+            body += struct.pack("<HHQ", tag, kind, len(value) // _SIZES.get(kind, 1)) + inline
         out.extend(b"\0" * (len(out) % 2))
         at = len(out)
         out.extend(body + struct.pack("<Q", following))

@@ -76,6 +76,21 @@ def test_problem_codes() -> None:
     assert {code(name): meaning for name, meaning, _ in table(section("8"), "code")} == tags.PROBLEM_CODES
 
 
+def test_every_way_to_extend_the_format_has_its_vectors() -> None:
+    """Section 12.2: what a reader does that does not know an addition. The vectors' own tests hold readers to it."""
+    invalid = json.loads((VECTORS / "invalid/index.json").read_text("utf-8"))["files"]
+    rows = table(section("12.2"), "addition")
+    for addition, _, reader, cell in rows:
+        for name in re.findall(r"`([\w/-]+)`", cell):
+            assert (VECTORS / f"{name}.hc.tif").is_file(), addition
+            if name.startswith("valid/"):
+                assert reader == "MUST pass over it"
+            else:
+                codes = invalid[f"{name.removeprefix('invalid/')}.hc.tif"]["codes"]
+                assert codes == re.findall(r"`([a-z-]+)`", reader), addition
+    assert [row[0] for row in rows if not row[3]] == ["a problem code"]
+
+
 def test_the_reader_in_pseudocode_names_every_code_and_only_keys_that_exist() -> None:
     text = section("14")
     assert [code for code in tags.PROBLEM_CODES if code not in text] == []

@@ -24,9 +24,12 @@ from histocodec.format.descriptions import OTHER_BASE
 from histocodec.format.reader import Container
 from histocodec.format.restoration import check_restored, restore
 from histocodec.format.tags import PROBLEM_CODES
+from histocodec.format.tiers import strip
 from histocodec.geometry import Image, Region
 from histocodec.pixels.residual import Mode
 from histocodec.validation import validate
+from tests.format.conformance.make_vectors.extended import KEPT_TAGS, LATER
+from tests.format.conformance.make_vectors.recipes import LATER_REVISION
 from tests.format.conformance.make_vectors.writing import VECTORS, libraries, make
 from tests.format.conformance.second_decoder import Original, Refused, SecondDecoder
 from tests.format.conformance.surgery import MANIFEST, take_apart
@@ -194,6 +197,18 @@ class TestValid:
     def test_manifest_follows_the_schema(self, path: Path) -> None:
         with Container(path) as container:
             jsonschema.validate(json.loads(container.manifest_json), SCHEMA)
+
+
+def test_what_is_not_known_is_not_taken_along(tmp_path: Path) -> None:
+    """Section 12.2: whoever writes a file anew cannot know whether it still holds."""
+    path, out = VECTORS / "valid" / f"{LATER_REVISION}.hc.tif", tmp_path / "out.hc.tif"
+    strip(path, out)
+    first = take_apart(out.read_bytes())[0]
+    assert LATER not in zstandard.decompress(first.tags[MANIFEST][1]).decode()
+    assert len(first.subdirectories) == len(take_apart(path.read_bytes())[0].subdirectories) - 2
+    assert KEPT_TAGS.start not in first.tags
+    before, after = decoded_levels(path, enhancement=False), decoded_levels(out)
+    assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
 
 
 @pytest.mark.parametrize("path", ORIGINALS, ids=name_of)

@@ -42,6 +42,7 @@ def generator_damaged(made: HostileFiles) -> None:
         ("deep-network", '\\"pairs\\": 1', '\\"pairs\\": 999999999', "a network of 10^9 pairs"),
         ("other-architecture", '\\"plain\\"', '\\"pickle\\"', "an architecture that does not exist"),
         ("other-halo", '\\"halo\\": 4', '\\"halo\\": 2', "a card whose halo is not the network's"),
+        ("card-twice", '\\"halo\\": 4', '\\"halo\\": 2, \\"halo\\": 4', "a key twice in the card"),
     ):
         changed = _with_card(package, old, new)
         made.add("generator-damaged", name, _with_package(made, changed), how)

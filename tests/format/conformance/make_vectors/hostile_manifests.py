@@ -188,6 +188,17 @@ def later_version(made: HostileFiles) -> None:
     of_jpeg = made.valid["av1-x4-colour-bounded"]
     made.manifest("layer-colour-of-jpeg", "a layer's colour for JPEG", layer_colour(layer_numbers), source=of_jpeg)
     made.manifest("requires", "requires a feature", lambda m: m.update(requires=["wavelets"]), "later-version")
+    made.manifest(
+        "requires-codec",
+        "requires a feature, with a codec and a tier that go with it",
+        _with_a_feature,
+        "later-version",
+    )
+
+
+def _with_a_feature(manifest: dict[str, Any]) -> None:
+    manifest.update(requires=["wavelets"], tier="refined")
+    manifest["base"].update(codec="wavelets")
 
 
 def _as_version_two(manifest: dict[str, Any]) -> None:

@@ -14,6 +14,8 @@ SMALLEST = "jp2k-x4-520x16"
 """The valid file that most hostile ones are made from, and that the specification walks through."""
 OTHER_WRITER = "other-writer"
 """The same slide with all layers: those with a hostile layer are made from it."""
+LATER_REVISION = "later-revision"
+"""The file with all that readers pass over."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -52,6 +52,7 @@ from tests.format.conformance.make_vectors.editing import (
     reseal,
     sha256,
 )
+from tests.format.conformance.make_vectors.extended import by_a_later_revision
 from tests.format.conformance.make_vectors.networks import NETWORKS, network_package
 from tests.format.conformance.make_vectors.originals import ORIGINALS, Original
 from tests.format.conformance.make_vectors.painting import (
@@ -64,6 +65,7 @@ from tests.format.conformance.make_vectors.painting import (
 )
 from tests.format.conformance.make_vectors.recipes import (
     BLOCK,
+    LATER_REVISION,
     OTHER_WRITER,
     RECIPES,
     REGIONS_OF_INTEREST,
@@ -97,6 +99,11 @@ def valid_vectors() -> dict[str, tuple[bytes, str]]:
         by_another_writer(files[SMALLEST][0]),
         "by another writer: layers in another order, one of them unknown, unknown manifest keys, equal pieces stored "
         "once, LONG indexes",
+    )
+    files[LATER_REVISION] = (
+        by_a_later_revision(files["jp2k-x4-bounded"][0]),
+        "by a later revision: unknown keys in every object of the manifest and in the generator's card, a further "
+        "layer of an unknown compression, unknown tags, some of a type that does not exist",
     )
     return files
 
@@ -284,7 +291,7 @@ def _map(base: Image, blocks: Grid) -> NDArray[np.uint8]:
 
 
 def by_another_writer(data: bytes) -> bytes:
-    """Return a file with everything that a later revision may add, by another writer.
+    """Return a file that another writer could make.
 
     It stores equal pieces once, its indexes are LONG, its directories stand at the end, its layers in another order,
     and one of them, like some keys, is such as no reader of this version has heard of.
