@@ -55,6 +55,7 @@ class Decoder(Closing):
         enhancement: bool = True,
         tier: Tier | None = None,
         models: str | Path | None = None,
+        sandbox: bool = False,
         cache_bytes: int = 256 << 20,
     ) -> None:
         """Open a container; the generator is loaded when the first pixel of level 0 is asked for.
@@ -68,12 +69,15 @@ class Decoder(Closing):
         (as enhancement False), `bounded`, or `original`, the source's own pixels at level 0; None for `bounded` where
         the file has it. models: a folder of packages, which is searched for the file's generator if it is neither
         embedded nor ships, before those that the environment variable HISTOCODEC_MODELS names, and the folder `models`
-        beside the file. cache_bytes: for decoded pixels.
+        beside the file. sandbox: True for a file that is not trusted, as for Container; of a decoder its own holds.
+        cache_bytes: for decoded pixels.
         Raises FileError, ContainerError, SettingsError for a tier that the file does not reach.
         """
         enhancement = enhancement and tier != "reconstructed"
         beside = location if isinstance(location, Decoder) else None
-        self.container: Container = Container(location) if not isinstance(location, Decoder) else location.container
+        self.container: Container = (
+            location.container if isinstance(location, Decoder) else Container(location, sandbox=sandbox)
+        )
         self.path = self.container.path
         self.manifest = self.container.manifest
         self._device = device
@@ -123,6 +127,7 @@ class Decoder(Closing):
             enhancement=self._wants_enhancement,
             models=self._models,
             tier=self.tier,
+            sandbox=self.container.decoding.sandbox is not None,
             cache_bytes=self.cache_bytes,
         )
         return again, (self.container.location,)

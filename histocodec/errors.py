@@ -25,6 +25,7 @@
     │   ├── NotAContainer         not a BigTIFF with a histocodec manifest
     │   ├── UnsupportedVersion    written by a later version of the format
     │   └── CorruptContainer      its parts contradict each other, or are damaged
+    │       └── DecodingCrash     what decodes a part of it crashed, hung, or took too much memory, in its sandbox
     ├── ClusterError              a cluster that is not there, or went away while it worked
     ├── TrainingDiverged          the loss of a training run is no longer a number
     ├── TrainingPaused            the time that a call was given is over; the next call goes on
@@ -226,6 +227,10 @@ class UnsupportedVersion(ContainerError):
 
 class CorruptContainer(ContainerError):
     """The file's parts contradict each other, or are damaged."""
+
+
+class DecodingCrash(CorruptContainer):
+    """What decodes a part of the file crashed, hung, or took too much memory: in its sandbox, so without other harm."""
 
 
 class ClusterError(HistocodecError):

@@ -19,18 +19,23 @@ from .runtime.progress import StageProgress, silent
 
 
 def validate(
-    location: Location, *, deep: bool = False, models: str | Path | None = None, progress: StageProgress = silent
+    location: Location,
+    *,
+    deep: bool = False,
+    models: str | Path | None = None,
+    sandbox: bool = False,
+    progress: StageProgress = silent,
 ) -> list[Problem]:
     """Return the problems of a file; none for a good one. Their codes are those of `format.tags.PROBLEM_CODES`.
 
     Checks the structure and the manifest, every checksum, and that the generator is at hand and is the one that is
     named. deep: decodes every stored tile and image as well, to see whether the base has the pixels that it had at the
     encoder; and predicts each block that has a residual, to see whether it is what the encoder predicted. models: a
-    folder of packages, as for Decoder. A structure that cannot be followed ends the search, since nothing behind it can
-    be found.
+    folder of packages, and sandbox, as for Decoder. A structure that cannot be followed ends the search, since nothing
+    behind it can be found.
     """
     try:
-        decoder = Decoder(location, models=models)
+        decoder = Decoder(location, models=models, sandbox=sandbox)
     except ContainerError as error:
         return list(error.problems)
     with decoder:

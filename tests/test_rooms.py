@@ -98,6 +98,8 @@ TOGETHER = {
     "pixels/test_downsample.py": ("pixels/resampler",),
     "runtime/test_remote_file.py": ("runtime/transports",),
     "runtime/test_resources.py": ("runtime/progress",),
+    # What confines a process is seen from within it.
+    "runtime/test_sandbox.py": ("runtime/confinement", "runtime/sandboxed"),
     "runtime/test_scratch.py": ("runtime/closing",),
     "training/data/test_entropy.py": ("training/figures",),
     "training/test_launch.py": ("training/trainer", "training/packaging", "training/calibration"),

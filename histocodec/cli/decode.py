@@ -32,6 +32,7 @@ from .options import (
     Overwrite,
     Recursive,
     Resource,
+    Sandbox,
     Scheduler,
     SkipExisting,
     Tier,
@@ -93,6 +94,7 @@ def decode_command(
         bool, typer.Option("--associated/--no-associated", help="Keep label, macro and thumbnail of a slide.")
     ] = True,
     device: Device = "cpu",
+    sandbox: Sandbox = False,
     overwrite: Overwrite = False,
     workers: Workers = None,
     scheduler: Scheduler = None,
@@ -116,7 +118,9 @@ def decode_command(
     def decode_one(file: str | Path, output: Path, told: StageProgress) -> str:
         """Decode one file; return what is said of it."""
         area = part
-        with Decoder(file, generator=generator, device=device, tier=decoder_tier(tier), models=models) as decoder:
+        with Decoder(
+            file, generator=generator, device=device, tier=decoder_tier(tier), models=models, sandbox=sandbox
+        ) as decoder:
             if region == "bounds":
                 scanned = scanned_part(decoder.manifest.slide.properties)
                 area = None if scanned is None else Region(*scanned).clipped(decoder.levels[0])

@@ -37,6 +37,7 @@ from .options import (
     Overwrite,
     Recursive,
     Resource,
+    Sandbox,
     Scheduler,
     Seed,
     Series,
@@ -93,6 +94,7 @@ def validate_command(
     exclude: Exclude = None,
     deep: Annotated[bool, typer.Option("--deep", help="Decode every stored tile.")] = False,
     models: Models = None,
+    sandbox: Sandbox = False,
     workers: Workers = None,
     scheduler: Scheduler = None,
     resource: Resource = None,
@@ -110,7 +112,7 @@ def validate_command(
         invalid: Failures = []
 
         def check(file: str | Path, told: StageProgress = silent) -> list[Problem]:
-            return validate(file, deep=deep, models=models, progress=told)
+            return validate(file, deep=deep, models=models, sandbox=sandbox, progress=told)
 
         def done(file: str | Path, problems: list[Problem]) -> None:
             listed = [{"code": p.code, "place": p.place, "sentence": p.sentence} for p in problems]

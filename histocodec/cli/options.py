@@ -60,6 +60,14 @@ Models = Annotated[
         "the folder `models` beside the file are searched as well.",
     ),
 ]
+Sandbox = Annotated[
+    bool,
+    typer.Option(
+        "--sandbox",
+        help="The file is not trusted: decode its tiles in child processes that can open and send nothing, and whose "
+        "crash is an error of the tile.",
+    ),
+]
 Seed = Annotated[int, typer.Option(help="Seed for the random choice of sampled blocks.", min=0)]
 Series = Annotated[int | None, typer.Option(help="Which picture, where a slide's file holds several, from 0.", min=0)]
 Mpp = Annotated[float | None, typer.Option(help="Micrometres per pixel, where the slide does not state them.")]

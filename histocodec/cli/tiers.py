@@ -10,7 +10,7 @@ import typer
 from ..format.restoration import restore, verify_source
 from ..format.tiers import enhance, strip
 from ..runtime.progress import stage
-from .options import Log, Overwrite, Verbose, Workers, path_argument, say
+from .options import Log, Overwrite, Sandbox, Verbose, Workers, path_argument, say
 from .running import running
 
 
@@ -58,6 +58,7 @@ def restore_command(
             help="The slide; of one that has several files, a folder to make. Default: its own name, beside the file."
         ),
     ] = None,
+    sandbox: Sandbox = False,
     overwrite: Overwrite = False,
     workers: Workers = None,
     verbose: Verbose = False,
@@ -65,7 +66,7 @@ def restore_command(
 ) -> None:
     """Write the slide that was encoded, byte for byte."""
     with running(verbose, log, workers) as progress:
-        paths = restore(file, output, overwrite=overwrite, progress=stage(progress, "restoring"))
+        paths = restore(file, output, overwrite=overwrite, sandbox=sandbox, progress=stage(progress, "restoring"))
     size = sum(path.stat().st_size for path in paths)
     files = f"{len(paths)} files, " if len(paths) > 1 else ""
     say(f"{paths[0]}: {files}{size} bytes, the same as were encoded")

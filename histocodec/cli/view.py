@@ -31,19 +31,29 @@ def view_command(
         list[str] | None,
         typer.Option(metavar="ORIGIN", help="Pages of this origin may read the tiles: https://example.org, or *."),
     ] = None,
+    sandbox: Annotated[
+        bool | None,
+        typer.Option(
+            "--sandbox/--no-sandbox",
+            help="Decode tiles in child processes that can open and send nothing, and whose crash is an error of the "
+            "tile. Default: if --host or --allow-host lets others than this machine ask.",
+        ),
+    ] = None,
     models: Models = None,
     device: Device = "cpu",
     workers: Workers = None,
 ) -> None:
     """Show files in the browser, side by side; or serve their tiles to other pages. Ctrl-C ends it."""
     from ..viewer.app import Served, application
-    from ..viewer.server import bound, is_loopback, make_server, open_browser, url_of
+    from ..viewer.server import bound, is_loopback, make_server, open_browser, serves_others, url_of
     from ..viewer.shown import Shown
     from ..viewer.slides import Slides
 
     limit_cores(workers)
+    if sandbox is None:
+        sandbox = serves_others(host, allow_host or ())
     with bound(host, port) as taken:
-        open_one = partial(Shown, device=device, models=None if models is None else str(models))
+        open_one = partial(Shown, device=device, models=None if models is None else str(models), sandbox=sandbox)
         slides = Slides.opened(files, open_one)
         for file in slides.files.values():
             if file.shown is None:

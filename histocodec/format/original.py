@@ -10,14 +10,15 @@ import struct
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..geometry import Grid, Image, Size
 from ..pixels.jpeg_xl import to_jpeg
-from ..pixels.tile_codecs import TileError
 from .bigtiff import Directory
+from .decoding import Decoding
 from .directories import extents, sub_directory
 from .entries import OriginalCodec, OriginalLayer, OriginalTiles, SourceEntry
 from .layers import check_tags, layer_checksums
@@ -117,11 +118,18 @@ class SegmentList:
         number = int(self.header_numbers[index])
         return self.headers[number - 1] if number else b""
 
+    def recipe(self, index: int) -> bytes:
+        """Return the recipe of a segment; b"" if it has none."""
+        number = int(self.recipe_numbers[index])
+        return self.recipes[number - 1] if number else b""
+
+    def whole_length(self, index: int) -> int:
+        """Return the bytes of a segment with its header."""
+        return int(self.lengths[index]) + len(self.header(index))
+
     def jpeg(self, index: int, stored: bytes) -> bytes:
         """Return the JPEG stream, with its header, that a segment in JPEG XL holds. Raises TileError."""
-        number = int(self.recipe_numbers[index])
-        data = self.recipes[number - 1] if number else b""
-        return to_jpeg(stored, int(self.lengths[index]) + len(self.header(index)), data)
+        return to_jpeg(stored, self.whole_length(index), self.recipe(index))
 
 
 def _shared_bytes(runs: tuple[bytes, ...]) -> bytes:
@@ -208,6 +216,7 @@ class StoredOriginal:
     """Segments that are the tiles of the source's finest level, row by row."""
     files: tuple[int, ...]
     """The number of segments of each of the source's files."""
+    decoding: Decoding
 
     @property
     def count(self) -> int:
@@ -233,13 +242,15 @@ class StoredOriginal:
             data = self.pieces.data(index)
             match Kind(int(segments.kinds[index])):
                 case Kind.ZSTD:
-                    data = decompressed(data, length)
+                    data = self.decoding.data(length, partial(decompressed, data, length))
                 case Kind.JPEG_XL:
-                    data = without_header(segments.jpeg(index, data), header)
+                    whole = segments.whole_length(index)
+                    jpeg = self.decoding.data(whole, partial(to_jpeg, data, whole, segments.recipe(index)))
+                    data = without_header(jpeg, header)
                 case Kind.VERBATIM:
                     pass
-        except (Damaged, TileError) as error:
-            raise Damaged(f"segment {index} of {self.count}: {error}") from error
+        except Damaged as error:
+            raise error.within(f"segment {index} of {self.count}") from error
         if len(data) != length:
             raise Damaged(f"segment {index} of {self.count}: expected {length} bytes, found {len(data)}")
         return data
@@ -253,9 +264,9 @@ class StoredOriginal:
         if tiles.codec == "jpeg":
             data = with_header(data, self.segments.header(number))
         try:
-            return decoded_tile(data, tiles)
-        except TileError as error:
-            raise Damaged(f"tile {index}, segment {number} of {self.count}: {error}") from error
+            return self.decoding.image(Size(tiles.side, tiles.side), partial(decoded_tile, data, tiles))
+        except Damaged as error:
+            raise error.within(f"tile {index}, segment {number} of {self.count}") from error
 
 
 def with_header(jpeg: bytes, header: bytes) -> bytes:
@@ -277,6 +288,7 @@ def read_original(
     first: Directory,
     read_at: ReadAt,
     size_bytes: int,
+    decoding: Decoding,
 ) -> StoredOriginal:
     """Read all of the layer but its segments. Raises Damaged for what contradicts itself."""
     directory = sub_directory(first, layer.subifd, read_at)
@@ -297,7 +309,8 @@ def read_original(
     if zlib.crc32(numbers.astype("<u4").tobytes()) != table[count + 1]:
         raise Damaged("its tiles are not in the order in which they were written")
     pieces = StoredPieces(read_at, places, table[:count])
-    return StoredOriginal(layer, grid, segments, frame, pieces, numbers, _segments_of_files(segments, source))
+    files = _segments_of_files(segments, source)
+    return StoredOriginal(layer, grid, segments, frame, pieces, numbers, files, decoding)
 
 
 def _start(directory: Directory, size_bytes: int, total: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,10 @@ class Damaged(ValueError):
 
     Stays within this room: whoever opens a file turns it into a Problem with a code and a place.
     """
+
+    def within(self, place: str) -> Self:
+        """Return the same error with a place before its sentence."""
+        return type(self)(f"{place}: {self}")
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,15 +9,17 @@ import contextlib
 import dataclasses
 import hashlib
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from ..errors import CorruptContainer, FileError, Problem, RoiError, file_error
+from ..errors import CorruptContainer, DecodingCrash, FileError, Problem, RoiError, file_error
 from ..geometry import Image, Size
 from ..pixels.residual import Mode
-from ..pixels.tile_codecs import TileError, decode_tile
+from ..pixels.tile_codecs import decode_tile
 from ..runtime.byte_source import LocalFile, Location, byte_source
 from ..runtime.closing import Closing
+from .decoding import Crashed, Decoding
 from .original import StoredOriginal, read_original
 from .parts import read_parts
 from .pieces import Damaged, image_crc32
@@ -39,9 +41,11 @@ class Container(Closing):
     read.
     """
 
-    def __init__(self, location: Location) -> None:
+    def __init__(self, location: Location, *, sandbox: bool = False) -> None:
         """Open a path, a URL, or what a binary file has, which stays open.
 
+        sandbox: True if the file is not trusted: its tiles, pictures and segments are then decoded in child processes,
+        which may crash or hang without harm to this one, and can open and send nothing.
         Raises FileError, NotAContainer, UnsupportedVersion or CorruptContainer.
         """
         self._source = byte_source(location)
@@ -58,6 +62,8 @@ class Container(Closing):
                 raise file_error(self.path, error) from error
             raise
         self._parts = parts
+        self.decoding = Decoding(sandbox=sandbox)
+        """What decodes its bytes."""
         self.manifest = parts.manifest
         self.manifest_json = parts.manifest_json
         """The manifest's text in UTF-8, as it is stored."""
@@ -84,12 +90,12 @@ class Container(Closing):
         """Where another process can open it: the path from the root, or the URL. Raises TypeError for a file object."""
         return self._source.location
 
-    def __reduce__(self) -> tuple[type[Container], tuple[Path | str]]:
-        return Container, (self.location,)
+    def __reduce__(self) -> tuple[Callable[..., Container], tuple[Path | str]]:
+        return partial(Container, sandbox=self.decoding.sandbox is not None), (self.location,)
 
     def __del__(self) -> None:
-        if hasattr(self, "_source"):
-            self._source.close()  # without a word, as OpenSlide does it
+        if hasattr(self, "decoding"):  # it was opened
+            self.close()  # without a word, as OpenSlide does it
 
     def tile(self, level: int, index: int) -> bytes:
         """Return the stored codestream of a tile. Raises CorruptContainer if it is not the one that was written."""
@@ -103,7 +109,8 @@ class Container(Closing):
         """
         data, side, coder = self.tile(level, index), self.manifest.base.tile, self._parts.levels[level].coder
         place = f"level {level} tile {index}"
-        tile = self._sound("tile-damaged", place, lambda: coder.decode(data, height=side, width=side))
+        decode = partial(coder.decode, data, height=side, width=side)
+        tile = self._sound("tile-damaged", place, lambda: self.decoding.image(Size(side, side), decode))
         if level == 0 and image_crc32(tile) != self.base_sums[index]:
             self._differing.add(index)
         return tile
@@ -150,8 +157,11 @@ class Container(Closing):
         """Return a tile of the enhancement layer that is present, as (tile, tile, 3) uint8. Raises CorruptContainer."""
         data, layer = self.enhancement_tile(index), self.enhancement
         assert layer is not None
-        mode, side = Mode(int(layer.modes[index])), layer.grid.side
-        return self._sound("tile-damaged", f"enhancement tile {index}", lambda: layer.coder.decode(data, mode, side))
+        side = layer.grid.side
+        decode = partial(layer.coder.decode, data, Mode(int(layer.modes[index])), side)
+        return self._sound(
+            "tile-damaged", f"enhancement tile {index}", lambda: self.decoding.image(Size(side, side), decode)
+        )
 
     @property
     def original(self) -> StoredOriginal | None:
@@ -168,7 +178,8 @@ class Container(Closing):
         assert layer is not None
         assert source is not None
         size = Size(*self.manifest.slide.size)
-        return read_original(layer, source, size, self._parts.first, self._source.read_at, self.size_bytes)
+        first, read_at = self._parts.first, self._source.read_at
+        return read_original(layer, source, size, first, read_at, self.size_bytes, self.decoding)
 
     def original_segment(self, index: int) -> bytes:
         """Return the bytes of the source that a segment of the original stands for. Raises CorruptContainer."""
@@ -211,8 +222,9 @@ class Container(Closing):
 
     def associated_image(self, name: str) -> Image:
         """Return an associated image as (height, width, 3) uint8 RGB. Raises KeyError, CorruptContainer."""
-        data, (width, height) = self.associated_jpeg(name), self.associated_size(name)
-        return self._sound("associated-damaged", name, lambda: decode_tile(data, "jpeg", height=height, width=width))
+        data, size = self.associated_jpeg(name), self.associated_size(name)
+        decode = partial(decode_tile, data, "jpeg", height=size.height, width=size.width)
+        return self._sound("associated-damaged", name, lambda: self.decoding.image(size, decode))
 
     def package(self) -> bytes | None:
         """Return the embedded generator's package, or None.
@@ -233,8 +245,9 @@ class Container(Closing):
         """Return what is read. Raises CorruptContainer, with this code and place, for what is damaged."""
         try:
             return read()
-        except (Damaged, RoiError, TileError) as error:
-            raise CorruptContainer(self.path, [Problem(code, place, str(error))]) from error
+        except (Damaged, RoiError) as error:
+            kind = DecodingCrash if isinstance(error, Crashed) else CorruptContainer
+            raise kind(self.path, [Problem(code, place, str(error))]) from error
 
     @property
     def is_closed(self) -> bool:
@@ -244,3 +257,4 @@ class Container(Closing):
     def close(self) -> None:
         """Release the file; reading afterwards raises ValueError."""
         self._source.close()
+        self.decoding.close()

@@ -25,6 +25,7 @@ def restore(
     output: str | Path | None = None,
     *,
     overwrite: bool = False,
+    sandbox: bool = False,
     progress: StageProgress = silent,
 ) -> tuple[Path, ...]:
     """Write the files that a container was made of, atomically; return their paths, the one to open first.
@@ -32,11 +33,11 @@ def restore(
     output: of a source of one file, the file, or a folder that is there; of several files, a folder that this makes,
     since all of them appear at once. None: by its own name, or that of its first file, beside the container. Each file
     gets the time of change that it had. Nothing gets its name before all bytes are compared with the SHA-256 that was
-    recorded when the source was encoded.
+    recorded when the source was encoded. sandbox: as for Container.
     Raises SettingsError for a container that keeps no original, CorruptContainer for a damaged one, OutputError.
     """
     path = Path(path)
-    with Container(path) as container:
+    with Container(path, sandbox=sandbox) as container:
         source = _kept_source(container)
         target = _target(path, source, None if output is None else Path(output))
         if len(source.files) == 1:

@@ -144,7 +144,7 @@ def _decoded(data: bytes, codec: TileCodec, height: int, width: int) -> NDArray[
             case "av1":
                 image = av1.decode(data)
             case "jpeg":
-                image = imagecodecs.jpeg_decode(data)
+                image = imagecodecs.jpeg8_decode(data)
     except Exception as error:  # imagecodecs raises one class per library, without a common root
         reason = " ".join(str(error).split())
         raise TileError(f"damaged {codec} codestream: {reason}") from error

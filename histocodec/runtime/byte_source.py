@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import threading
@@ -134,6 +135,7 @@ class FileObject(Closing):
         self._file = file
         self._lock = threading.Lock()
         self._is_closed = False
+        self._on_disk = isinstance(file, io.BufferedReader) and isinstance(file.raw, io.FileIO)
         named = getattr(file, "name", None) or getattr(file, "path", None)
         self.name = f"<{named if isinstance(named, str) and not is_url(named) else type(file).__name__}>"
         try:
@@ -158,6 +160,8 @@ class FileObject(Closing):
         length = min(length, self.size_bytes - offset)
         if length <= 0:
             return b""
+        if self._on_disk and hasattr(os, "pread"):
+            return os.pread(self._file.fileno(), length, offset)
         with self._lock:
             self._file.seek(offset)
             data = self._file.read(length)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from ..geometry import Address, Grid, Image, Region
+from .by_process import ByProcess
 from .tiled_image import MakeTile, Piece, TileCache, TiledImage, joined
 
 CELL = 256
@@ -58,7 +59,7 @@ class DividedImage:
         self._half = (blocks.side // cell) ** 2 // 2
         self._seen: OrderedDict[Address, int] = OrderedDict()
         """Pixels of the last blocks that windows had."""
-        self._counting = threading.Lock()
+        self._counting = ByProcess(threading.Lock)  # a fork might find it held by a thread that it does not have
 
     def read(self, region: Region, *, keep: bool = True) -> Image:
         """Return a region within the image, (height, width, 3) uint8 RGB.
@@ -83,7 +84,7 @@ class DividedImage:
 
     def forget(self) -> None:
         """Forget what was read, as the cache has."""
-        with self._counting:
+        with self._counting():
             self._seen.clear()
 
     def _of_block(self, address: Address, region: Region) -> list[Piece]:
@@ -114,7 +115,7 @@ class DividedImage:
         if not keep or window.is_kept:
             return True
         block_pixels = self.grid.side**2
-        with self._counting:
+        with self._counting():
             if any(2 * self._seen.get(block, 0) >= block_pixels for block in blocks):
                 return False
             for block in blocks:

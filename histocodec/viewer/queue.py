@@ -1,15 +1,20 @@
-"""A queue of tiles to be made: the newest first, each once, and none that nobody waits for any more."""
+"""A queue of tiles to be made: the newest first, each once, none that nobody waits for any more, none for ever."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from ..runtime.parallel import become_worker
+
+PATIENCE_S = 2.0
+"""Seconds after which a tile that waits goes before newer ones. Among more users than the cores can serve, each would
+else push back the others' tiles, some of them for ever."""
 
 
 class Busy(Exception):
@@ -22,19 +27,23 @@ class _Job:
     done: asyncio.Future[bytes]
     waiting: int = 0
     """Number of requests that want it."""
+    asked: float = field(default_factory=time.monotonic)
+    """The time at which it was first asked for."""
 
 
 class TileQueue:
     """Makes tiles on a few threads. Used from one event loop.
 
-    What is asked for last is made first: it is what the user looks at now. A tile that is asked for twice is made once,
-    and one whose last request is cancelled before its turn is not made.
+    What is asked for last is made first: it is what the user looks at now. But when tiles have lost their patience,
+    the one that waits longest is made first. A tile that is asked for twice is made once, and one whose last request is
+    cancelled before its turn is not made.
     """
 
-    def __init__(self, workers: int, limit: int = 512) -> None:
+    def __init__(self, workers: int, limit: int = 512, patience_s: float = PATIENCE_S) -> None:
         """Begin with an empty queue. workers: threads that make tiles. limit: tiles that may wait for their turn."""
-        self._limit, self._free = limit, workers
+        self._limit, self._patience_s, self._free = limit, patience_s, workers
         self._jobs: dict[Hashable, _Job] = {}
+        """All jobs, the one that was first asked for in front; at most as many as there are workers have begun."""
         self._turns: OrderedDict[Hashable, _Job] = OrderedDict()
         """The jobs that have not begun, the one that is next at the end."""
         self._pool = ThreadPoolExecutor(workers, "histocodec-tile", initializer=become_worker)
@@ -68,10 +77,17 @@ class TileQueue:
         self._turns.clear()
         self._pool.shutdown(cancel_futures=True)
 
+    def _next(self) -> Hashable:
+        """Return the tile whose turn it is."""
+        longest = next(key for key in self._jobs if key in self._turns)
+        has_patience = time.monotonic() - self._jobs[longest].asked <= self._patience_s
+        return next(reversed(self._turns)) if has_patience else longest
+
     def _begin(self) -> None:
         """Put the newest jobs on threads that are free; refuse the oldest of too many."""
         while self._turns and self._free:
-            key, job = self._turns.popitem()
+            key = self._next()
+            job = self._turns.pop(key)
             self._free -= 1
             work = asyncio.get_running_loop().run_in_executor(self._pool, job.make)
             work.add_done_callback(partial(self._end, key, job))

@@ -59,6 +59,16 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def serves_others(host: str, names: Sequence[str]) -> bool:
+    """Return whether others than this machine can ask a server. names: that it goes by, as behind another server.
+
+    Examples:
+        >>> serves_others("127.0.0.1", ()), serves_others("::", ()), serves_others("127.0.0.1", ["slides.example.org"])
+        (False, True, True)
+    """
+    return bool(names) or not is_loopback(host)
+
+
 def url_of(taken: socket.socket) -> str:
     """Return the address of the page as a browser on this machine takes it."""
     host, port = taken.getsockname()[:2]

@@ -36,12 +36,14 @@ class Shown(Closing):
     neighbouring tiles: level 0 is read in cells on one grid. Coarser than the base, all ways are the stored levels.
     """
 
-    def __init__(self, location: Location, *, device: str = "cpu", models: str | None = None) -> None:
+    def __init__(
+        self, location: Location, *, device: str = "cpu", models: str | None = None, sandbox: bool = False
+    ) -> None:
         """Open a container, and find out in which ways it can be shown; the generator is loaded for it.
 
-        Raises FileError, ContainerError.
+        device, models, sandbox: as for Decoder. Raises FileError, ContainerError.
         """
-        self._plain = Decoder(location, tier="reconstructed", device=device, models=models)
+        self._plain = Decoder(location, tier="reconstructed", device=device, models=models, sandbox=sandbox)
         self.container, self.manifest = self._plain.container, self._plain.manifest
         self.zoom = DeepZoom(self._plain.levels[0])
         self._digest = hashlib.sha256(self.container.manifest_json + self.container.base_sums.tobytes()).hexdigest()

@@ -215,18 +215,27 @@ def open_slide(
     enhancement: bool = True,
     models: str | Path | None = None,
     tier: Tier | None = None,
+    sandbox: bool = False,
 ) -> openslide.AbstractSlide:
     """Open a slide in place of `openslide.open_slide(path)`: a container as ReconstructedSlide, others as there.
 
     So one call opens a mixed cohort: slides of OpenSlide's formats come as OrdinarySlide, other images as
     `openslide.ImageSlide`. path: text, bytes or a path; of a container also a URL, or a binary file that is open.
-    generator, device, enhancement, models, tier: as for Decoder, for containers.
+    generator, device, enhancement, models, tier, sandbox: as for Decoder, for containers.
     Raises SettingsError for a tier that a container does not reach, OSError (such as FileNotFoundError) for a file that
     cannot be read, ContainerError for a damaged container, UnsupportedSlide for a file that nobody knows, and what
     OpenSlide raises for a damaged slide.
     """
     try:
-        decoder = Decoder(path, generator=generator, device=device, enhancement=enhancement, models=models, tier=tier)
+        decoder = Decoder(
+            path,
+            generator=generator,
+            device=device,
+            enhancement=enhancement,
+            models=models,
+            tier=tier,
+            sandbox=sandbox,
+        )
         return ReconstructedSlide(decoder)
     except NotAContainer as error:
         foreign = error

@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
+import psutil
 import pytest
 
 from tests.places import REPOSITORY
@@ -61,6 +62,15 @@ def test_it_serves_until_ctrl_c(container_path: Path, tmp_path: Path) -> None:
         said = process.stderr.read()
         assert re.search(r"^histocodec: .*cut\.hc\.tif: ", said, re.MULTILINE)
         assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(("options", "count"), [((), 0), (("--allow-host", "slides.example.org"), 1)])
+def test_tiles_for_others_are_decoded_in_a_sandbox(container_path: Path, options: tuple[str, ...], count: int) -> None:
+    with viewing(container_path, *options) as (process, url):
+        with urlopen(f"{url}slide/slide_files/0/0_0.jpeg") as tile:
+            assert tile.status == 200
+        children = psutil.Process(process.pid).children()
+        assert sum("histocodec.runtime.sandboxed" in child.cmdline() for child in children) == count
 
 
 def test_a_port_that_is_taken_is_an_error_in_one_line(container_path: Path) -> None:

@@ -97,6 +97,17 @@ def test_threads_share_the_position_of_an_open_file() -> None:
     assert wrong == []
 
 
+@pytest.mark.skipif(not hasattr(os, "pread"), reason="this system reads at a position alone")
+def test_the_position_of_an_open_file_on_a_disk_is_left_alone(path: Path) -> None:
+    # Forked processes share it, and would move it under each other's hands.
+    with path.open("rb") as file:
+        source = byte_source(file)
+        assert file.seek(7) == 7
+        assert source.read_at(20, 5) == DATA[20:25]
+        assert source.read_at(190, 50) == DATA[190:]
+        assert (os.lseek(file.fileno(), 0, os.SEEK_CUR), file.tell()) == (7, 7)
+
+
 def test_a_file_of_text_or_a_stream_is_refused(path: Path) -> None:
     with path.open(encoding="latin-1") as text, pytest.raises(SettingsError, match="found one of text"):
         byte_source(text)  # type: ignore[arg-type]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -147,3 +150,19 @@ def test_a_block_of_which_cells_are_there_is_made_of_its_other_cells() -> None:
     assert made.parts == [Region(x, y, 256, 256) for y in (512, 768) for x in (512, 768)]
     assert np.array_equal(made.image.block(3, 2), crop(Region(1536, 1024, 512, 512)))  # reaches beyond the image
     assert made.blocks == [(3, 2)]
+
+
+def _read_in_a_fork(image: DividedImage, region: Region) -> None:
+    raise SystemExit(0 if np.array_equal(image.read(region), crop(region)) else 3)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+def test_a_fork_does_not_wait_for_a_thread_that_it_lacks() -> None:
+    made, region = Made(), Region(300, 300, 250, 250)
+    with made.image._counting():  # as a thread holds it that reads a window
+        child = multiprocessing.get_context("fork").Process(target=_read_in_a_fork, args=(made.image, region))
+        child.start()
+        child.join(30)
+        child.kill()
+    child.join()
+    assert child.exitcode == 0

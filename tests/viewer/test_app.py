@@ -8,7 +8,9 @@ import re
 import socket
 import threading
 import time
+import zlib
 from collections.abc import Iterator
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -21,9 +23,11 @@ from starlette.testclient import TestClient
 from histocodec.decoder import Decoder
 from histocodec.errors import FileError
 from histocodec.geometry import Region
+from histocodec.runtime.sandbox import Sandbox
 from histocodec.viewer.app import Served, application
 from histocodec.viewer.shown import Shown
-from histocodec.viewer.slides import Slides
+from histocodec.viewer.slides import Named, Slides
+from tests.runtime import hostile
 from tests.viewer.inputs import damaged, running
 
 
@@ -179,3 +183,18 @@ def test_a_request_that_is_given_up_costs_nothing(all_tiers: Path, monkeypatch: 
             connection.close()
         time.sleep(0.3)
     assert made == [0, 2]
+
+
+def test_a_tile_that_kills_its_decoder_is_a_sentence_and_the_others_are_shown(container_path: Path) -> None:
+    with Shown(str(container_path), sandbox=True) as shown:
+        checksum = zlib.crc32(shown.container.tile(0, 0))
+        shown.container.decoding.sandbox = Sandbox(partial(hostile.poisoned, checksum, hostile.segfault))
+        slides = Slides([Named("slide", "slide", shown)])
+        with TestClient(application(Served(slides))) as client:
+            finest = shown.zoom.finest
+            hit = client.get(f"/slide/slide/base_files/{finest}/0_0.jpeg")
+            assert (hit.status_code, "failed in its sandbox: its process was ended by SIGSEGV" in hit.text) == (
+                500,
+                True,
+            )
+            assert client.get(f"/slide/slide/base_files/{finest}/4_0.jpeg").status_code == 200

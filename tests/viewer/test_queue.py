@@ -50,6 +50,20 @@ def test_what_is_asked_for_last_is_made_first() -> None:
     asyncio.run(main())
 
 
+def test_a_tile_that_waited_too_long_goes_before_newer_ones() -> None:
+    async def main() -> None:
+        queue, work = TileQueue(1, patience_s=0.2), Work()
+        tasks = await waiting(queue, work, "abcd")
+        await asyncio.sleep(0.3)
+        tasks += await waiting(queue, work, "efb")  # the last one was first asked for long ago
+        work.go.set()
+        await asyncio.gather(*tasks)
+        assert work.begun == ["a", "b", "c", "d", "f", "e"]
+        queue.close()
+
+    asyncio.run(main())
+
+
 def test_a_tile_that_nobody_waits_for_is_not_made() -> None:
     async def main() -> None:
         queue, work = TileQueue(1), Work()

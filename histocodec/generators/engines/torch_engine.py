@@ -178,7 +178,7 @@ class _Queue:
             return taken
 
 
-_setting_threads = threading.Lock()
+_setting_threads = ByProcess(threading.Lock)
 
 
 def _take_one_core() -> None:
@@ -187,7 +187,7 @@ def _take_one_core() -> None:
     The setting is the calling thread's, and the default of threads to come; the latter is put back, by a thread that
     ends at once.
     """
-    with _setting_threads:
+    with _setting_threads():
         default = torch.get_num_threads()
         torch.set_num_threads(1)
         restoring = threading.Thread(target=torch.set_num_threads, args=(default,))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,9 @@ def write(levels: Levels, folder: Path) -> None:
     )
     beside = add_associated(store, {image.name: image.size for image in levels.associated})
     for image in levels.associated:
-        pixels = decode_tile(image.jpeg, "jpeg", height=image.size.height, width=image.size.width)
+        size = image.size
+        decode = partial(decode_tile, image.jpeg, "jpeg", height=size.height, width=size.width)
+        pixels = levels.decoder.container.decoding.image(size, decode)
         beside[image.name][:] = np.moveaxis(pixels, 2, 0)
     add_profile(store, levels.icc_profile)
 
