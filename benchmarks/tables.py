@@ -41,15 +41,9 @@ JUDGED = (
     ("Architecture, glands, vessels, stroma", "kept", "kept", "kept", "kept"),
     ("Nuclei: where they are, about how many", "kept", "kept", "kept", "mostly"),
     ("Nuclei: outline and size", "kept", "kept", "softened", "blurred"),
-    ("Chromatin, nucleoli", "softened", "softened", "**lost**", "**lost**"),
+    ("Chromatin, nucleoli", "kept", "softened", "**lost**", "**lost**"),
     ("Mitoses", "seen, not certain", "seen, not certain", "**not to be counted**", "**not to be counted**"),
-    (
-        "Fine fibres, granules",
-        "thinned or invented",
-        "thinned or invented",
-        "**lost or invented**",
-        "**lost or invented**",
-    ),
+    ("Fine fibres, granules", "softened", "thinned", "**lost or invented**", "**lost or invented**"),
     ("Warm colours (orange, saffron)", "paler", "paler", "**pinker**", "**pink**"),
 )
 """What a person saw on the pictures of docs/what-16x-keeps.md, at the ratios of `fields.SETTINGS`."""

@@ -65,7 +65,8 @@ class Table:
         quality, (low, high) = self._value(named[0], image, "quality", ratio), default["unsure"]
         if quality is None or not low <= quality <= high:
             return named[quality is not None and quality > high]
-        return max(named, key=lambda method: self._value(method, image, "psnr_db", ratio) or 0.0)
+        coarse, fine = (self._value(method, image, "psnr_db", ratio) or 0.0 for method in named)
+        return named[fine >= coarse + default["worth_db"]]
 
 
 def by_source(values: Mapping[Image, float]) -> dict[str, list[float]]:

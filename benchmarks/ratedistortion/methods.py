@@ -19,7 +19,7 @@ from PIL import _avif, features
 
 import histocodec
 from histocodec import EncodeSettings, load_generator
-from histocodec.encoder.base_choice import UNSURE
+from histocodec.encoder.base_choice import UNSURE, WORTH_DB
 from histocodec.generators.catalogue import default_package, downsampler_for, find_package, load_downsampler
 from histocodec.generators.package import Package
 from histocodec.generators.predict import reconstruct
@@ -193,11 +193,12 @@ def all_methods(candidates: Sequence[Candidate] = ()) -> list[Method]:
 def default_methods() -> dict[str, Any]:
     """Return what `histocodec encode` takes when it is asked for a ratio alone.
 
-    The names of two methods by their base, and `unsure`: the qualities of the 10x base between which it tries both.
+    The names of two methods by their base; `unsure`, the qualities of the 10x base between which it tries both; and
+    `worth_db`, the gain from which it takes the 20x base then.
     """
     codec = EncodeSettings().codec
     named = {base: _histocodec(default_package(scale, codec), codec)[-1].name for scale, base in BY_SCALE.items()}
-    return {**named, "unsure": UNSURE[codec]}
+    return {**named, "unsure": UNSURE[codec], "worth_db": WORTH_DB}
 
 
 QUICK = (

@@ -11,16 +11,17 @@ import math
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import UnsupportedResolution
 from ..generators.catalogue import default_generator, default_package, downsampler_for
 from ..generators.predict import reconstruct
 from ..geometry import Grid, Image, Region
 from ..pixels.downsample import BLOCK, BOX, downsample, extended, shrink
-from ..pixels.rate import DB_PER_DOUBLING, RateCurve, best_quality, tile_quality
+from ..pixels.rate import DB_PER_DOUBLING, RUNGS, RateCurve, best_quality, rung_of
 from ..pixels.score import capped_psnr
 from ..pixels.tile_codecs import TileCodec
-from ..pixels.tile_coder import TileCoder
+from ..pixels.tile_coder import TileCoder, code_image, decode_image
 from ..pixels.tissue import tissue_blocks
 from ..runtime.parallel import ordered_map
 from ..runtime.progress import Progress
@@ -28,20 +29,24 @@ from ..runtime.sampling import spread_sample
 from ..source import Source
 from .settings import BASE_MPP, EncodeSettings, Magnification
 
-PATCH = 1024
-"""Full pixels a side of a patch that is looked at."""
+PATCH = 2048
+"""Full pixels a side of a patch that is looked at: a tile of a 10x base in AV1. In smaller tiles that base would lose
+more than the other."""
 
 UNSURE: dict[TileCodec, tuple[float, float]] = {"av1": (50.0, 62.0), "jp2k": (29.0, 36.0), "jpeg": (65.0, 82.0)}
 """Qualities of a 10x base between which either base may be closer to the slide at equal bytes: below, a 10x base is,
 above, a 20x one. In AV1 they are level there on 24 tiles of 29, of many organs and five sources (benchmarks/NOTES.md).
 """
 
+WORTH_DB = 0.1
+"""The gain from which a 20x base is taken where both are tried: it has four times the pixels to code, send and show."""
+
 _UNIT = 4 * BLOCK
 """Full pixels to a multiple of which patches of a small slide are extended, as in a base."""
 
-_LEAST_READ, _MOST_READ, _MOST_TISSUE, _TRIED = 32, 192, 12, 6
-"""Patches that are looked at, at least and at most; those of tissue whose bytes count, and those that are coded as both
-bases, those with the most of it: on glass either base is close to the slide."""
+_MOST_READ, _MOST_TISSUE, _TRIED = 48, 6, 3
+"""Patches that are looked at, at most, which tell the share of tissue; those of tissue whose bytes count; and how many
+whole ones, or their area, are coded as both bases. They are those with the most tissue."""
 
 _MOST_RECKONED = 0.2
 """Doublings of the bytes up to which DB_PER_DOUBLING holds: beyond the best quality, more bytes gain nothing."""
@@ -106,8 +111,7 @@ def _choose_base(
     patches, sampled = _tissue_patches(source, settings.seed, settings.workers, progress)
     if not patches:
         return first, "no tissue to try one on"
-    patch_bytes = _TILES_SHARE[settings.codec] * budget_bytes * sampled / len(patches)
-    room, (low, high) = patch_bytes * len(patches), UNSURE[settings.codec]
+    room, (low, high) = _TILES_SHARE[settings.codec] * budget_bytes * sampled, UNSURE[settings.codec]
     progress("choosing a base", 0, 3)
     if _bytes_at(low, patches, scales["10x"], settings) > room:
         return "10x", f"the budget allows it a quality below {low:g}, where 20x is not better"
@@ -115,10 +119,11 @@ def _choose_base(
     if _bytes_at(high, patches, scales["10x"], settings) < room:
         return "20x", f"10x would have a quality above {high:g}, where 20x is better"
     progress("choosing a base", 2, 3)
-    tried = patches[:_TRIED]
-    measured = {base: _psnr_within(tried, scale, settings, patch_bytes * len(tried)) for base, scale in scales.items()}
+    tried = _first(patches, _TRIED * PATCH**2)
+    share = sum(map(_area, tried)) / sum(map(_area, patches))
+    measured = {base: _psnr_within(tried, scale, settings, room * share) for base, scale in scales.items()}
     progress("choosing a base", 3, 3)
-    best = max(measured, key=lambda base: measured[base])
+    best: Magnification = "20x" if measured["20x"] >= measured["10x"] + WORTH_DB else "10x"
     compared = " and ".join(f"{base} {psnr_db:.2f} dB" for base, psnr_db in measured.items())
     return best, f"{compared} on {len(tried)} patches of tissue, at equal bytes"
 
@@ -140,41 +145,47 @@ def _tissue_patches(source: Source, seed: int, workers: int, progress: Progress)
     """Read some of the slide's tissue; return it, fullest patches first, and about which share of all of it that is."""
     grid = Grid(source.size, PATCH)
     regions = [region for i in range(grid.count) if (region := grid.region(*grid.address(i)).clipped(source.size))]
-    whole = [region for region in regions if region.area == PATCH**2]
     # Spread over the slide, then in random order, so that the first ones stand for all.
-    looked_at = spread_sample(whole or regions, _MOST_READ, seed)
+    looked_at = spread_sample(regions, _MOST_READ, seed)
     looked_at = [looked_at[k] for k in np.random.default_rng(seed).permutation(len(looked_at))]
 
     def read(region: Region) -> tuple[Image, int]:
         height, width = (-(-length // _UNIT) * _UNIT for length in (region.height, region.width))
         patch = extended(source.read(region), height - region.height, width - region.width)
-        return patch, int(tissue_blocks(downsample(patch, 4), BLOCK).sum())
+        return patch, int(_tissue(patch).sum())
 
     found: list[tuple[int, Image]] = []
-    seen = area = tissue = 0
-    for region, (patch, blocks) in zip(looked_at, ordered_map(read, looked_at, workers=workers), strict=False):
-        seen, area, tissue = seen + 1, area + region.area, tissue + blocks
+    tissue = 0
+    for seen, (patch, blocks) in enumerate(ordered_map(read, looked_at, workers=workers), 1):
+        tissue += blocks
         if blocks and len(found) < _MOST_TISSUE:
             found.append((blocks, patch))
         progress("looking for tissue", seen, len(looked_at))
-        if len(found) == _MOST_TISSUE and seen >= _LEAST_READ:
-            break
+    area = sum(region.area for region in looked_at)
     found.sort(key=lambda each: -each[0])
     sampled = sum(blocks for blocks, _ in found) / tissue * area / source.size.area if tissue else 0.0
     return [patch for _, patch in found], sampled
 
 
+def _first(patches: list[Image], area: int) -> list[Image]:
+    """Return the first patches, until they have so many pixels."""
+    before = np.cumsum([0, *map(_area, patches)])
+    return [patch for patch, pixels in zip(patches, before, strict=False) if pixels < area]
+
+
+def _area(image: Image) -> int:
+    return int(image[..., 0].size)
+
+
 def _bytes_at(quality: float, patches: list[Image], scale: int, settings: EncodeSettings) -> int:
     """Return the bytes of the tiles of a base of the patches."""
-    codec = settings.codec
-    downsampler = downsampler_for(default_package(scale, codec), scale, settings.downsampling)
+    downsampler = downsampler_for(default_package(scale, settings.codec), scale, settings.downsampling)
     bases = [shrink(patch, downsampler) for patch in patches]
-    coder = _fitted(bases, scale, settings).quick
-    return sum(ordered_map(lambda base: len(coder.encode(base, quality)), bases, workers=settings.workers))
+    return _bytes_of(_coded(bases, _fitted(bases, scale, settings).quick, quality, settings.workers))
 
 
 def _psnr_within(patches: list[Image], scale: int, settings: EncodeSettings, budget_bytes: float) -> float:
-    """Return the mean PSNR of the patches from bases of so many bytes together, or minus infinity if none is as small.
+    """Return the mean PSNR of the tissue from bases of so many bytes together, or minus infinity if none is as small.
 
     They are coded once as they would be, near that, and the rest is reckoned.
     """
@@ -183,21 +194,40 @@ def _psnr_within(patches: list[Image], scale: int, settings: EncodeSettings, bud
     downsampler = downsampler_for(generator, scale, settings.downsampling)
     bases = [shrink(patch, downsampler) for patch in patches]
     own = _fitted(bases, scale, settings)
-
-    def coded(coder: TileCoder, quality: float) -> list[bytes]:
-        qualities = [tile_quality(codec, quality, index, 0) for index in range(len(bases))]
-        return list(ordered_map(lambda k: coder.encode(bases[k], qualities[k]), range(len(bases)), workers=workers))
-
-    curve = RateCurve(lambda quality: sum(map(len, coded(own.quick, quality))), codec)
+    curve = RateCurve(lambda quality: _bytes_of(_coded(bases, own.quick, quality, workers)), codec)
     quality = best_quality(curve, budget_bytes, codec)
     if quality is None:
         return -math.inf
-    tiles, values = coded(own, quality), []
-    for patch, shrunk, data in zip(patches, bases, tiles, strict=True):
-        base = own.decode(data, height=shrunk.shape[0], width=shrunk.shape[1])
-        values.append(capped_psnr(patch, reconstruct(generator, base)))
-    doublings = math.log2(budget_bytes / sum(map(len, tiles)))
+    coded = _coded(bases, own, RUNGS[codec][rung_of(codec, quality, 1.0)], workers)
+    values: list[float] = []
+    for patch, base, tiles in zip(patches, bases, coded, strict=True):
+        decoded = decode_image(tiles, own, height=base.shape[0], width=base.shape[1])
+        values += _tissue_psnr(patch, reconstruct(generator, decoded))
+    doublings = math.log2(budget_bytes / _bytes_of(coded))
     return float(np.mean(values)) + DB_PER_DOUBLING * min(max(doublings, -_MOST_RECKONED), _MOST_RECKONED)
+
+
+def _tissue_psnr(patch: Image, made: Image) -> list[float]:
+    """Return the PSNR of each square of _UNIT px that holds tissue, as blocks are measured when a file is verified."""
+    found = []
+    for y, x in (np.argwhere(_tissue(patch)) * _UNIT).tolist():
+        square = slice(y, y + _UNIT), slice(x, x + _UNIT)
+        found.append(capped_psnr(patch[square], made[square]))
+    return found
+
+
+def _tissue(patch: Image) -> NDArray[np.uint8]:
+    """Tell which squares of _UNIT px hold tissue."""
+    return tissue_blocks(downsample(patch, 4), BLOCK)
+
+
+def _coded(bases: list[Image], coder: TileCoder, quality: float, workers: int) -> list[list[bytes]]:
+    """Return the tiles of each base."""
+    return list(ordered_map(lambda base: code_image(base, coder, quality), bases, workers=workers))
+
+
+def _bytes_of(coded: list[list[bytes]]) -> int:
+    return sum(len(tile) for tiles in coded for tile in tiles)
 
 
 def _fitted(bases: list[Image], scale: int, settings: EncodeSettings) -> TileCoder:

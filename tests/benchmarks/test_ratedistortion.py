@@ -400,7 +400,7 @@ def test_a_peer_may_spend_what_we_spend(our_cpu: float, peer: str, peer_cpu: flo
 @pytest.mark.parametrize(("quality", "taken"), [(70.0, 33.0), (40.0, 30.0), (55.0, 33.0)])
 def test_the_default_goes_by_the_quality_of_the_10x_base_or_where_unsure_by_psnr(quality: float, taken: float) -> None:
     own = [{**row, "quality": quality} for row in rows(OURS_10, {"a": 30.0}) + rows(OURS_20, {"a": 33.0})]
-    table = contest.Table(own, {"10x": OURS_10, "20x": OURS_20, "unsure": (50.0, 60.0)})
+    table = contest.Table(own, {"10x": OURS_10, "20x": OURS_20, "unsure": (50.0, 60.0), "worth_db": 0.1})
     assert table.values(contest.DEFAULT, ["dev/monuseg"], "psnr_db", 4.0) == {("dev/monuseg", "a"): taken}
 
 
@@ -408,7 +408,7 @@ def test_the_default_has_the_values_of_what_it_takes_for_each_image() -> None:
     own = with_cpu(rows(OURS_10, {"a": 30.0, "b": 32.0}), 0.5) + with_cpu(rows(OURS_20, {"a": 33.0, "b": 38.0}), 0.3)
     own = [{**row, "quality": 70.0 if row["image"] == "a" else 40.0} for row in own]
     own += with_cpu(rows("AVIF s6", {"a": 29.0, "b": 30.5}), 1.0)
-    table = contest.Table(own, {"10x": OURS_10, "20x": OURS_20, "unsure": (50.0, 60.0)})
+    table = contest.Table(own, {"10x": OURS_10, "20x": OURS_20, "unsure": (50.0, 60.0), "worth_db": 0.1})
     cell = contest.contest(table, "dev/monuseg", 8.0, "psnr_db", ours=contest.DEFAULT)
     assert cell is not None
     assert cell.ours == contest.DEFAULT
@@ -451,7 +451,7 @@ def test_tables_show_the_contest_and_leave_out_what_is_not_reached() -> None:
     own += with_cpu(rows("AVIF s6", {"a": 29.0, "b": 30.5}, most=16.0), 1.0)
     results = {
         "rows": own,
-        "default": {"10x": OURS_10, "20x": OURS_20, "unsure": (50.0, 60.0)},
+        "default": {"10x": OURS_10, "20x": OURS_20, "unsure": (50.0, 60.0), "worth_db": 0.1},
         "environment": {"libraries": {"libaom": "3.14.1"}},
     }
     text = tables.report(results)
