@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -14,6 +15,7 @@ from ..errors import FileError, MissingFile, OutputError
 from ..runtime.closing import Closing
 from ..runtime.far_folder import FarFile, FarFolder
 from .choices import Choices
+from .database import Database
 from .records import Outcome
 from .schema import MIGRATIONS, migrate, version_of
 
@@ -33,7 +35,7 @@ _CLEARED = (
 class Catalogue(Closing):
     """An open catalogue."""
 
-    def __init__(self, database: sqlite3.Connection, folder: Path) -> None:
+    def __init__(self, database: Database, folder: Path) -> None:
         """Take a database whose schema is this version's. folder: the archive's."""
         database.row_factory = sqlite3.Row
         self.database, self.folder = database, folder
@@ -45,32 +47,35 @@ class Catalogue(Closing):
     @classmethod
     def create(cls, folder: Path) -> Catalogue:
         """Open the catalogue of a folder for writing; make it if there is none. Raises OutputError, FileError."""
-        path = folder / NAME
-        try:
-            database = sqlite3.connect(path, timeout=30, isolation_level=None)
-            _check(database, path)
+        with ExitStack() as stack:
+            database = stack.enter_context(closing(Database.at(folder / NAME)))
+            _check(database)
             # Readers are not kept waiting, and a process that is killed leaves whole transactions.
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA synchronous = NORMAL")
             migrate(database)
-        except sqlite3.Error as error:
-            raise OutputError(path, f"the catalogue cannot be written: {error}") from error
-        return cls(database, folder)
+            found = cls(database, folder)
+            stack.pop_all()
+        return found
 
     @classmethod
     def open(cls, folder: Path) -> Catalogue:
-        """Open the catalogue of a folder. Raises MissingFile if there is none, FileError."""
+        """Open the catalogue of a folder; a copy where nothing can be written. Raises MissingFile if there is none.
+
+        Raises FileError, OutputError.
+        """
         path = folder / NAME
         if not path.is_file():
             raise MissingFile(folder, f"expected an archive, found no catalogue {NAME}")
-        return cls.create(folder)
+        if os.access(folder, os.W_OK) and os.access(path, os.W_OK):
+            return cls.create(folder)
+        return cls(_copied(path), folder)
 
     @classmethod
     def rehearsal(cls, folder: Path) -> Catalogue:
         """Return a copy of a folder's catalogue, or an empty one, that vanishes: whatever is tried with it."""
-        path = folder / NAME
-        copy = sqlite3.connect("", isolation_level=None)
-        if path.is_file():
+        copy = Database.vanishing()
+        if (folder / NAME).is_file():
             with cls.open(folder) as there:
                 there.database.backup(copy)
         migrate(copy)
@@ -80,16 +85,9 @@ class Catalogue(Closing):
         """Release the file."""
         self.database.close()
 
-    @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
+    def writing(self) -> AbstractContextManager[Database]:
         """Write whole or not at all while the block runs."""
-        self.database.execute("BEGIN IMMEDIATE")
-        try:
-            yield self.database
-        except BaseException:
-            self.database.execute("ROLLBACK")
-            raise
-        self.database.execute("COMMIT")
+        return self.database.writing()
 
     def rows(self, where: str = "1", values: tuple[object, ...] = (), order: str = "id") -> Iterator[Row]:
         """Yield slides, one after the other from the disk. where, order: SQL of this package."""
@@ -190,16 +188,24 @@ class Catalogue(Closing):
             )
 
 
-def _check(database: sqlite3.Connection, path: Path) -> None:
+def _copied(path: Path) -> Database:
+    """Return a copy, which vanishes, of a catalogue that can only be read."""
+    copy = Database.vanishing()
+    with closing(Database.reading(path)) as there:
+        _check(there)
+        there.backup(copy)
+    migrate(copy)
+    return copy
+
+
+def _check(database: Database) -> None:
     """Raise FileError for what is no catalogue, or one of a later version."""
-    try:
-        version = version_of(database)
-        tables = {row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    except sqlite3.DatabaseError as error:
-        raise FileError(path, f"expected the catalogue of an archive: {error}") from error
+    version = version_of(database)
+    tables = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
     if version > len(MIGRATIONS):
         raise FileError(
-            path, f"a catalogue of version {version}, this histocodec knows up to {len(MIGRATIONS)}: use a later one"
+            database.path,
+            f"a catalogue of version {version}, this histocodec knows up to {len(MIGRATIONS)}: use a later one",
         )
     if not version and tables:
-        raise FileError(path, "expected the catalogue of an archive, found another database")
+        raise FileError(database.path, "expected the catalogue of an archive, found another database")

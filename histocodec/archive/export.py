@@ -13,6 +13,7 @@ from ..format.reader import Container
 from ..format.tiers import strip, stripped
 from ..runtime.digest import sha256_of
 from ..runtime.far_folder import FarFolder
+from ..runtime.files import writing_errors
 from .catalogue import Catalogue, Row
 from .checksums import Line, written
 from .selecting import chosen
@@ -42,23 +43,25 @@ def export(
     """
     far = FarFolder(to)
     with tempfile.TemporaryDirectory(prefix="histocodec-export-", dir=folder) as temporary:
-        sums = Path(temporary) / str(SUMS)
-        with sums.open("w", encoding="utf-8", newline="\n") as lines:
-            for row in chosen(catalogue, names):
-                place = PurePosixPath(row["output"])
-                try:
-                    with at_hand(catalogue.output(row)) as whole:
-                        file = _at_tier(row, whole, tier, Path(temporary) / "file.hc.tif")
-                        digest, size = sha256_of(file), file.stat().st_size
-                        was_there = far.sha256(place) == digest
-                        if not was_there:
-                            far.send(file, place)
-                            if far.sha256(place) != digest:
-                                raise OutputError(far.where(place), "other bytes arrived than were sent, by SHA-256")
-                    lines.write(written(Line(digest, str(place))) + "\n")
-                    yield Sent(row, was_there, size)
-                except (HistocodecError, OSError) as error:
-                    yield Sent(row, error=str(error))
+        sums, lines = Path(temporary) / str(SUMS), []
+        for row in chosen(catalogue, names):
+            place = PurePosixPath(row["output"])
+            try:
+                with at_hand(catalogue.output(row)) as whole:
+                    file = _at_tier(row, whole, tier, Path(temporary) / "file.hc.tif")
+                    digest, size = sha256_of(file), file.stat().st_size
+                    was_there = far.sha256(place) == digest
+                    if not was_there:
+                        far.send(file, place)
+                        if far.sha256(place) != digest:
+                            raise OutputError(far.where(place), "other bytes arrived than were sent, by SHA-256")
+            except (HistocodecError, OSError) as error:
+                yield Sent(row, error=str(error))
+            else:
+                lines.append(written(Line(digest, str(place))) + "\n")
+                yield Sent(row, was_there, size)
+        with writing_errors(sums):
+            sums.write_bytes("".join(lines).encode())
         far.send(sums, SUMS)
 
 

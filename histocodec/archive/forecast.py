@@ -12,7 +12,7 @@ from ..errors import OutputError
 from ..runtime.files import check_space
 from .catalogue import Catalogue, Row
 from .executor import Executor
-from .records import Outcome, Task
+from .records import ESTIMATE, Outcome, Task
 from .run import Limits
 
 SAMPLE = 3
@@ -116,6 +116,12 @@ def forecast(catalogue: Catalogue, pool: Executor, limits: Limits, folder: Path,
         ratio=round(source_bytes / max(output_bytes, 1), 2),
         failed=failed,
     )
+
+
+def discard_estimates(folder: Path) -> None:
+    """Take away what estimates left in an archive whose processes were killed; the archive must be locked."""
+    for left in folder.glob(f"{ESTIMATE}*"):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def _sample(catalogue: Catalogue, slides: int, count: int) -> Iterator[Row]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,4 +40,5 @@ class Journal(Closing):
     def close(self) -> None:
         """Release the file."""
         if self._file is not None:
-            self._file.close()
+            with contextlib.suppress(OSError):  # of a line that `note` could not write, and said so
+                self._file.close()

@@ -6,8 +6,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePath, PurePosixPath
 
 from ..errors import HistocodecError, SettingsError
+from ..format.entries import SourceEntry
 from ..format.reader import Container
 from ..format.restoration import restore
+from ..runtime.digest import sha256_of
 from ..runtime.progress import StageProgress, silent
 from .catalogue import Catalogue, Row
 from .discovery import bare_name
@@ -29,7 +31,8 @@ def restore_originals(
 ) -> Iterator[Restored]:
     """Write the sources of slides into a folder, with the tree of the archive; one that fails stops no other.
 
-    names: as `chosen` takes them; none for all. Slides without an original are said to have none.
+    names: as `chosen` takes them; none for all. Slides without an original are said to have none. What is there
+    already, and the same by SHA-256, is not written again.
     """
     for row in chosen(catalogue, names):
         try:
@@ -55,7 +58,16 @@ def _restored(
             raise SettingsError(f"{file} keeps no original: archive --keep-original does")
     make_folder(into)
     # Of a set the names are within; its own folder keeps those of another set apart.
-    if len(source.files) > 1:
-        return restore(file, into / bare_name(place), progress=progress)
-    name = source.files[0].name or PurePath(row["source"]).name
-    return restore(file, into / name, overwrite=overwrite, progress=progress)
+    is_set = len(source.files) > 1
+    target = into / (bare_name(place) if is_set else source.files[0].name or PurePath(row["source"]).name)
+    there = tuple(target / (one.name or "") for one in source.files) if is_set else (target,)
+    if _are_there(there, source):
+        return there
+    return restore(file, target, overwrite=overwrite and not is_set, progress=progress)
+
+
+def _are_there(paths: tuple[Path, ...], source: SourceEntry) -> bool:
+    """Tell whether files were restored before, by a call that did not come to its end."""
+    pairs = list(zip(paths, source.files, strict=True))
+    as_long = all(path.is_file() and path.stat().st_size == file.bytes for path, file in pairs)
+    return as_long and all(sha256_of(path) == file.sha256 for path, file in pairs)

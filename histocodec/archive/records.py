@@ -9,6 +9,9 @@ import msgspec
 
 from .choices import Choices
 
+ESTIMATE = ".histocodec-estimate-"
+"""Beginning of the names of folders in which estimates are made."""
+
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
     """What a finished encode reached; the fields are columns of the catalogue."""

@@ -26,7 +26,7 @@ from ..source import OnDamage, files_together, open_source
 from ..validation import validate
 from .checksums import combined
 from .choices import Choices
-from .records import Estimate, Measured, Outcome, Task, timestamp
+from .records import ESTIMATE, Estimate, Measured, Outcome, Task, timestamp
 from .staging import at_hand, sent, sha256_at
 
 _COMPARED = 64
@@ -112,7 +112,7 @@ def _estimated(task: Task, progress: Progress) -> Estimate:
     with (
         at_hand(task.source) as path,
         open_source(path, mpp=choices.mpp, on_damage=choices.on_damage) as source,
-        tempfile.TemporaryDirectory(prefix=".histocodec-estimate-", dir=task.output or None) as folder,
+        tempfile.TemporaryDirectory(prefix=ESTIMATE, dir=task.output or None) as folder,
     ):
         if settings.ratio is None or settings.has_floor or choices.keep_original:
             began = time.monotonic()

@@ -19,7 +19,7 @@ from ..archive.choices import Choices
 from ..archive.cluster import LOCAL, Cluster
 from ..archive.discovery import find
 from ..archive.executor import Executor
-from ..archive.forecast import SAMPLE, check_room, forecast
+from ..archive.forecast import SAMPLE, check_room, discard_estimates, forecast
 from ..archive.journal import Journal
 from ..archive.lock import ArchiveLock
 from ..archive.pool import Pool
@@ -268,6 +268,7 @@ def working(
     with ExitStack() as stack:
         stack.enter_context(stoppable("the catalogue is right, and the same command goes on"))
         lock = stack.enter_context(ArchiveLock(dest))
+        discard_estimates(dest)
         catalogue = stack.enter_context(Catalogue.create(dest))
         journal = stack.enter_context(Journal(log))
         pool = stack.enter_context(executor(limits, scheduler, resources, [lock.descriptor]))

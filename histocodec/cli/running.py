@@ -100,10 +100,36 @@ def _log_file(path: Path) -> logging.Handler:
                 begins = file.read(16)
             if begins and not _OWN_LOG.match(begins):
                 raise OutputError(path, "exists already and is no log of histocodec; nothing was changed")
-        handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
+        handler = _LogFile(path, encoding="utf-8", errors="backslashreplace")
     handler.setFormatter(_OneLine("%(asctime)s %(message)s", "%Y-%m-%dT%H:%M:%S%z"))
     handler.setLevel(_TRACE)
     return handler
+
+
+class _LogFile(logging.FileHandler):
+    """Writes a log; where that can be done no longer, says so once, and the work goes on without."""
+
+    is_lost = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if not self.is_lost:
+            super().emit(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        self._lose(sys.exc_info()[1])
+
+    def close(self) -> None:
+        try:
+            super().close()
+        except OSError as error:  # what is still buffered has no room either
+            self._lose(error)
+
+    def _lose(self, error: BaseException | None) -> None:
+        if not self.is_lost:
+            reason = getattr(error, "strerror", None) or error
+            said = f"histocodec: {self.baseFilename}: the log cannot be written, what follows is not in it: {reason}"
+            print(printable(said), file=sys.stderr, flush=True)
+        self.is_lost = True
 
 
 class _OneLine(logging.Formatter):

@@ -8,6 +8,7 @@ from typing import Self
 
 from ..decoder import Decoder
 from ..geometry import Image, Region
+from ..runtime.file_state import FileState
 
 
 class KeptSource:
@@ -17,7 +18,7 @@ class KeptSource:
         """Open a container. Raises SettingsError if it keeps no original that can be read as pixels, and as Decoder."""
         self._decoder = Decoder(path, tier="original")
         slide = self._decoder.manifest.slide
-        self.path, self.files = Path(self._decoder.path), tuple[Path, ...]()
+        self.path, self.files, self.states = Path(self._decoder.path), tuple[Path, ...](), tuple[FileState, ...]()
         self.size, self.mpp, self.objective_power = self._decoder.levels[0], slide.mpp, slide.objective_power
         self.vendor, self.background, self.icc_profile = (
             slide.vendor,

@@ -17,7 +17,7 @@ from ..format.original_pixels import decoded_tile
 from ..format.reader import Container
 from ..format.tags import MAX_SEGMENTS, MAX_SHARED, MAX_SHARED_BYTES
 from ..format.zstd import compressed, decompressed
-from ..geometry import Grid
+from ..geometry import Grid, Size
 from ..pixels.jpeg_xl import as_file, to_jpeg_xl
 from ..pixels.tile_codecs import TileError
 from ..runtime.closing import Closing
@@ -63,7 +63,7 @@ class KeptOriginal(Closing):
         """Sentences for the user."""
         self._spool = PieceSpool(job.resources.folder)
         try:
-            files = [cut(path, source.vendor if not k else "", source.size) for k, path in enumerate(source.files)]
+            files = [_cut(path, source.vendor if not k else "", source.size) for k, path in enumerate(source.files)]
             self._store(job, files)
         except BaseException:
             self._spool.close()
@@ -170,6 +170,13 @@ class KeptOriginal(Closing):
                     pass
         except ContainerError as error:
             raise OutputError(path, f"the original does not come back from it: {error.problems[0]}") from error
+
+
+def _cut(path: Path, vendor: str, size: Size) -> CutFile:
+    try:
+        return cut(path, vendor, size)
+    except OSError as error:
+        raise SourceReadError(path, f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
 
 def _sharing(stored: _Stored, recipes: dict[bytes, int]) -> _Stored:

@@ -79,7 +79,7 @@ def encode(
             coded = with_source_colours(coded)  # last of all: coding the tiles again would take it back
             measured = measure_prediction(coded.job, coded.base)
         original = stack.enter_context(KeptOriginal(coded.job)) if settings.keep_original else None
-        return _write(path, coded, measured, (*plan.notes, *tie.notes), original, overwrite=overwrite)
+        return _write(path, coded, measured, plan.notes, original, tie, overwrite=overwrite)
 
 
 @contextmanager
@@ -124,12 +124,13 @@ def _write(
     measured: Measured | None,
     notes: tuple[str, ...],
     original: KeptOriginal | None,
+    tie: SourceTie,
     *,
     overwrite: bool,
 ) -> EncodeReport:
-    """Write the file, and prove that an original comes back from it before it gets its name.
+    """Write the file; prove that an original comes back, and that the slide is as it was, before it gets its name.
 
-    Raises BudgetError if it comes out larger than its budget, OutputError.
+    Raises BudgetError if it comes out larger than its budget, OutputError, SourceReadError.
     """
     job, base, enhancement = coded.job, coded.base, coded.enhancement
     base_sums = base.decoded_sums(job.resources)
@@ -149,5 +150,6 @@ def _write(
         if original is not None:
             out.flush()
             original.check_written(out.name, path, job.resources)
-    notes = (*notes, *coded.notes, *notes_on(job, manifest, path), *(original.notes if original else ()))
+        tie.check()
+    notes = (*notes, *tie.notes, *coded.notes, *notes_on(job, manifest, path), *(original.notes if original else ()))
     return EncodeReport(path, size_bytes, base.total_bytes, manifest, notes, size_bytes - counted)

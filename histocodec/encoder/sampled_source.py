@@ -11,6 +11,7 @@ from typing import Self
 import numpy as np
 
 from ..geometry import Grid, Image, Region, Size
+from ..runtime.file_state import FileState
 from ..source import Source
 
 
@@ -24,6 +25,7 @@ class PartialSource:
         self.vendor, self.background, self.icc_profile = whole.vendor, whole.background, whole.icc_profile
         self.properties, self.associated = whole.properties, whole.associated
         self.files: tuple[Path, ...] = ()
+        self.states: tuple[FileState, ...] = ()
         self.lossy_methods, self.size_bytes, self.notes = whole.lossy_methods, whole.size_bytes, whole.notes
 
     @property

@@ -6,7 +6,6 @@ Nothing here has to be right for the original to come back: what does not transc
 from __future__ import annotations
 
 import contextlib
-import mmap
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import tifffile
 from ..format.entries import OriginalCodec, OriginalTiles
 from ..format.tags import MAX_SEGMENT_BYTES, MAX_SHARED, MAX_SHARED_BYTES, MAX_TILE_SIDE
 from ..geometry import Size
+from ..runtime.searched_file import SearchedFile
 
 CHUNK_BYTES = 1 << 20
 """Length of the segments into which the rest of a file is cut."""
@@ -95,37 +95,35 @@ def cut(path: Path, vendor: str, size: Size) -> CutFile:
 
 def scanned(path: Path) -> Iterator[Range]:
     """Yield the JPEG streams that a file of whatever format holds, as far as their markers can be followed."""
-    with path.open("rb") as file:
-        if not file.seek(0, 2):
-            return
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            at = data.find(_SOI)
-            while at >= 0:
-                end = _end_of_jpeg(data, at)
-                if end - at >= _SHORTEST_JPEG:
-                    yield Range(at, end - at, is_jpeg=True)
-                at = data.find(_SOI, end if end > at else at + 2)
+    with SearchedFile(path) as data:
+        at = data.find(_SOI, 0)
+        while at >= 0:
+            end = _end_of_jpeg(data, at)
+            if end - at >= _SHORTEST_JPEG:
+                yield Range(at, end - at, is_jpeg=True)
+            at = data.find(_SOI, end if end > at else at + 2)
 
 
-def _end_of_jpeg(data: mmap.mmap, start: int) -> int:
+def _end_of_jpeg(data: SearchedFile, start: int) -> int:
     """Return the offset behind a JPEG stream; `start` if its markers lead nowhere or too far."""
     at, limit = start + 2, min(len(data), start + MAX_SEGMENT_BYTES)
     while at + 4 <= limit:
-        if data[at] != 0xFF:
+        head = data.read(at, 4)
+        if len(head) < 4 or head[0] != 0xFF:
             return start
-        marker = data[at + 1]
+        marker = head[1]
         if marker == 0xFF:  # a fill byte
             at += 1
             continue
-        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        at += 2 + int.from_bytes(head[2:], "big")
         if marker < 0xC0 or 0xD0 <= marker <= _EOI:
             return start
         if marker == _SOS:
-            found = _MARKER.search(data, at, limit)
+            found = data.search(_MARKER, 2, at, limit)
             if found is None:
                 return start
-            at = found.start()
-            if data[at + 1] == _EOI:
+            at = found
+            if data.read(at, 2)[1] == _EOI:
                 return at + 2
     return start
 

@@ -14,6 +14,8 @@ from ..errors import SourceReadError
 from ..format.entries import FILE_NAME, SourceEntry, SourceFile
 from ..format.strict_json import MAX_ITEMS
 from ..runtime.closing import Closing
+from ..runtime.digest import sha256_of
+from ..runtime.file_state import FileState
 from ..source import Source
 
 _CHUNK_BYTES = 1 << 20
@@ -25,7 +27,7 @@ class SourceTie(Closing):
     def __init__(self, source: Source, *, deidentify: bool) -> None:
         """Begin. deidentify: leave out what names the files, and when they were written."""
         self._paths, self._deidentify, self._stopped = source.files, deidentify, threading.Event()
-        self._size_bytes = source.size_bytes
+        self._opened = source.states
         self.notes: tuple[str, ...] = ()
         """Sentences for the user."""
         if len(self._paths) > MAX_ITEMS:
@@ -39,9 +41,23 @@ class SourceTie(Closing):
     def result(self) -> SourceEntry | None:
         """Wait for the tie; None for a source that is not on disk. Raises SourceReadError."""
         files = self._files.result()
-        if files and sum(file.bytes for file in files) != self._size_bytes:
-            raise SourceReadError(self._paths[0], "changed while it was read")
+        self.check()
         return SourceEntry(self._encoded, files) if files else None
+
+    def check(self) -> None:
+        """Raise SourceReadError if a file is not as it was when it was opened: the tie is not that of its pixels.
+
+        Slides are read by their names, by several libraries and more than once. Whoever read all of one, and finds it
+        as it was, has read what the tie is of.
+        """
+        for path, file, opened in zip(self._paths, self._files.result(), self._opened, strict=False):
+            try:
+                now = FileState.of(path)
+            except OSError as error:
+                raise SourceReadError(path, f"vanished while it was read: {error.strerror or error}") from error
+            # Other rights, or a link more, are no other bytes.
+            if now != opened and (now.is_written_over(opened) or sha256_of(path) != file.sha256):
+                raise SourceReadError(path, "changed while it was read: nothing was written")
 
     def close(self) -> None:
         """Stop reading."""
@@ -68,10 +84,11 @@ def tie_as_long(source: Source, *, deidentify: bool) -> SourceEntry | None:
     """Return what takes as many bytes in a manifest as the tie of a source, without reading its files."""
     paths = source.files if len(source.files) <= MAX_ITEMS else ()
     files = []
-    for path, name in zip(paths, [None] * len(paths) if deidentify else names_of(paths), strict=True):
-        status = path.stat()
+    names = [None] * len(paths) if deidentify else names_of(paths)
+    for path, name, state in zip(paths, names, source.states, strict=False):
         digest = hashlib.sha256(str(path).encode()).hexdigest()  # as random as the real one
-        files.append(SourceFile(status.st_size, digest, name, None if deidentify else _text_of(status.st_mtime)))
+        modified = None if deidentify else _text_of(state.modified_ns / 1e9)
+        files.append(SourceFile(state.size_bytes, digest, name, modified))
     return SourceEntry(_text_of(_now()) or "", tuple(files)) if files else None
 
 
@@ -97,6 +114,6 @@ def _now() -> float:
 def _text_of(seconds: float) -> str | None:
     """Return a moment as the manifest has it; None for one that has no year of four digits."""
     try:
-        return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return datetime.fromtimestamp(int(seconds), UTC).isoformat().replace("+00:00", "Z")
     except (OverflowError, ValueError, OSError):
         return None

@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from ..errors import FileError, MissingFile, OutputError
 from .byte_source import is_url
-from .files import atomic_output
+from .files import atomic_output, writing_errors
 from .transports import CREDENTIALS, file_system_of
 
 _CHUNK_BYTES = 1 << 20
@@ -79,13 +79,18 @@ class FarFolder:
             yield _far_file(PurePosixPath(name.removeprefix(root).lstrip("/")), facts)
 
     def fetch(self, place: PurePosixPath, target: Path) -> None:
-        """Copy a file to a disk, with its time of change where that is known. Raises FileError."""
+        """Copy a file to a disk, with its time of change where that is known. Raises FileError, OutputError."""
         stated = self.file(place)
         if stated is None:
             raise MissingFile(self.where(place), "No such file or directory")
         try:
             with self._open(place) as read, target.open("wb") as out:
-                shutil.copyfileobj(read, out, _CHUNK_BYTES)
+                while data := read.read(_CHUNK_BYTES):
+                    with writing_errors(target):
+                        out.write(data)
+                        out.flush()
+        except OutputError:
+            raise
         except Exception as error:  # as above
             raise FileError(self.where(place), f"cannot be fetched: {_words(error)}") from None
         if target.stat().st_size != stated.size_bytes:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from ..errors import HistocodecError, NoSpace, OutputBusy, OutputError, OutputExists
+from .exchange import exchange
 
 try:
     import fcntl
@@ -95,12 +96,12 @@ def atomic_output(path: Path, *, overwrite: bool) -> Iterator[IO[bytes]]:
             if fcntl is None:
                 file.close()  # Windows does not rename an open file
             partial.replace(path)
-            _sync_folder(path.parent)
         except BaseException:
             if fcntl is None:
                 file.close()
             partial.unlink(missing_ok=True)
             raise
+        _sync_folder(path.parent)  # what has its name is no longer ours to take away
 
 
 @contextmanager
@@ -111,7 +112,8 @@ def atomic_folder(
 
     There must be nothing under that name, or an empty folder; with `overwrite`, a folder of which `is_ours` holds is
     replaced. As with `atomic_output`, a process that is killed leaves the sibling `.NAME.partial` behind, and the next
-    writer of the same name takes its place.
+    writer of the same name takes its place. At every moment the folder is there that was there before, or the new one;
+    where the system cannot let two folders change places, the next writer puts the former one back.
     Raises OutputExists, OutputBusy, NoSpace or OutputError.
     """
     check_folder(path, is_ours=is_ours, overwrite=overwrite)
@@ -119,6 +121,7 @@ def atomic_folder(
     with writing_errors(path), partial.with_name(f"{partial.name}.lock").open("wb") as lock:
         _lock(lock, Path(lock.name), path)
         try:
+            _put_back(path)
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir()
             yield partial
@@ -156,19 +159,32 @@ def check_folder(path: Path, *, is_ours: Callable[[Path], bool] | None = None, o
 
 
 def _replace_folder(path: Path, whole: Path) -> None:
-    """Give a whole folder its name; what had it is moved aside, and deleted once the name is given."""
-    former = whole.with_name(f"{whole.name}.former")
-    shutil.rmtree(former, ignore_errors=True)
-    if path.is_dir():
-        path.rename(former)
-    try:
-        whole.rename(path)
-    except OSError:
-        if former.is_dir():
-            former.rename(path)
-        raise
+    """Give a whole folder its name; what had it changes places with it, and is deleted."""
+    former = whole if path.is_dir() and exchange(whole, path) else None
+    if former is None:
+        former = _former(path)
+        shutil.rmtree(former, ignore_errors=True)
+        if path.is_dir():
+            path.rename(former)
+        try:
+            whole.rename(path)
+        except OSError:
+            _put_back(path)
+            raise
     _sync_folder(path.parent)
     shutil.rmtree(former, ignore_errors=True)
+
+
+def _former(path: Path) -> Path:
+    partial = _partial(path)
+    return partial.with_name(f"{partial.name}.former")
+
+
+def _put_back(path: Path) -> None:
+    """Give a folder its name again that was moved aside for another one, which did not come to take its place."""
+    former = _former(path)
+    if former.is_dir() and not path.exists():
+        former.rename(path)
 
 
 def discard_partial(path: Path) -> None:
@@ -180,13 +196,6 @@ def discard_partial(path: Path) -> None:
             partial.unlink(missing_ok=True)
     except (OSError, OutputBusy):
         return
-
-
-def replace_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` make a file beside `path`, and put it there when it is whole: for scratch that one process owns."""
-    beside = path.with_suffix(".partial")
-    write(beside)
-    beside.replace(path)
 
 
 def _partial(path: Path) -> Path:

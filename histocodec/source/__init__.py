@@ -15,6 +15,7 @@ from typing import Protocol, Self
 
 from ..errors import MissingSource, SettingsError, UnreadableSource
 from ..geometry import Image, Region, Size
+from ..runtime.file_state import FileState
 from ._properties import bounded
 from ._reader import OnDamage
 from ._resolution import checked_mpp
@@ -49,6 +50,8 @@ class Source(Protocol):
     """The files that make up the slide, `path` first; none of a source that is not on disk."""
     size_bytes: int
     """Bytes on disk, of all these files."""
+    states: tuple[FileState, ...]
+    """The states of these files when they were opened."""
     notes: tuple[str, ...]
     """Corrections and omissions on opening, each a sentence for the user."""
 
@@ -98,10 +101,13 @@ def open_source(
     mpp = checked_mpp(mpp)
     if on_damage not in ("refuse", "fill"):
         raise SettingsError(f"on_damage must be refuse or fill, found {on_damage}")
-    _check_file(path)
+    opened = _checked_file(path)
     from ._opening import open_reader  # imports OpenSlide, which reading a container does without
 
     reader = open_reader(path, mpp, series, on_damage)
+    if reader.states[0] != opened:
+        reader.close()
+        raise UnreadableSource(path, "changed while it was opened")
     # A flat image is decoded from its beginning: that is left to the first read.
     if on_damage == "refuse" and reader.cell is not None:
         try:
@@ -114,8 +120,8 @@ def open_source(
     return reader
 
 
-def _check_file(path: Path) -> None:
-    """Raise UnreadableSource if `path` is no readable file with content."""
+def _checked_file(path: Path) -> FileState:
+    """Return the state of a file. Raises UnreadableSource if it is no readable file with content."""
     try:
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
@@ -125,6 +131,7 @@ def _check_file(path: Path) -> None:
         with path.open("rb") as file:
             if not file.read(1):
                 raise UnreadableSource(path, "an empty file")
+        return FileState.of(path)
     except FileNotFoundError as error:
         raise MissingSource(path, "no such file") from error
     except OSError as error:

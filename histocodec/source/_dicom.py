@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import openslide
 import PIL.Image
 
 from ..errors import UnreadableSource
+from ..runtime.searched_file import SearchedFile
 from ._codestream import read_jpeg_2000_header, read_jpeg_header
 from ._files import dicom_element, dicom_head, dicom_series
 from .as_stored import AsStored
@@ -140,15 +140,16 @@ def _verdict(file: Path, syntax: str, stated: str) -> _Verdict:
 
 def _frames(file: Path) -> Iterator[bytes]:
     """Yield the beginnings of the first fragments of encapsulated pixels; a frame's first fragment has its header."""
-    with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        start = data.find(_PIXEL_DATA + _ITEM)
+    with SearchedFile(file) as data:
+        start = data.find(_PIXEL_DATA + _ITEM, 0)
         position = start + len(_PIXEL_DATA) if start >= 0 else len(data)
         for number in range(_FRAMES + 1):
-            if data[position : position + 4] != _ITEM or position + 8 > len(data):
+            head = data.read(position, 8)
+            if head[:4] != _ITEM or len(head) < 8:
                 return
-            (length,) = struct.unpack_from("<I", data, position + 4)
+            (length,) = struct.unpack_from("<I", head, 4)
             if number:  # the first item is the table of offsets
-                yield data[position + 8 : position + 8 + min(length, _HEADER_BYTES)]
+                yield data.read(position + 8, min(length, _HEADER_BYTES))
             position += 8 + length
 
 

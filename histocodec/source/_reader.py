@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ..errors import RegionError, SourceReadError, UnreadableSource
 from ..geometry import Image, Region, Size
 from ..runtime.closing import Closing
+from ..runtime.file_state import FileState
 from ._segments import cells_of
 
 WHITE = (255, 255, 255)
@@ -44,6 +45,7 @@ class Reader(Closing):
     lossy_methods: tuple[str, ...]
     files: tuple[Path, ...]
     size_bytes: int = field(init=False)
+    states: tuple[FileState, ...] = field(init=False, repr=False)
     notes: tuple[str, ...] = ()
     on_damage: OnDamage = "refuse"
     cell: Size | None
@@ -53,7 +55,8 @@ class Reader(Closing):
     _closed: bool = field(default=False, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self.size_bytes = sum(file.stat().st_size for file in self.files)
+        self.states = tuple(FileState.of(file) for file in self.files)
+        self.size_bytes = sum(state.size_bytes for state in self.states)
 
     @abstractmethod
     def _pixels(self, region: Region) -> Image:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -9,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 
 from ..errors import SettingsError
-from ..runtime.files import replace_whole
+from ..runtime.files import atomic_output
 from .config import TrainConfig, as_tables
 
 _SAID = {"licence", "generation", "purpose"}
@@ -40,10 +41,13 @@ class Standing(NamedTuple):
 
 
 def save_checkpoint(path: Path, config: TrainConfig, standing: Standing, parts: Mapping[str, Stateful]) -> None:
-    """Write the state of every part, with the configuration that it belongs to, atomically."""
+    """Write the state of every part, with the configuration that it belongs to, atomically. Raises OutputError."""
     state: dict[str, Any] = {name: part.state_dict() for name, part in parts.items()}
     state |= {"config": as_tables(config), "standing": standing._asdict()}
-    replace_whole(path, lambda beside: torch.save(state, beside))
+    coded = io.BytesIO()  # torch does not say why it could not write to a disk
+    torch.save(state, coded)
+    with atomic_output(path, overwrite=True) as file:
+        file.write(coded.getbuffer())
 
 
 def load_checkpoint(path: Path, config: TrainConfig, parts: Mapping[str, Stateful], device: torch.device) -> Standing:

@@ -10,12 +10,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 from torch.nn import functional
 
 from ..errors import SettingsError
-from ..runtime.files import replace_whole
+from ..runtime.files import atomic_output
 from .av1_surrogate import BITS, DCT_SIDE, SLOPES, STEPS, Av1Surrogate, interpolated
 from .checkpoint import Stateful
 from .config import DownsamplerConfig
@@ -90,6 +90,7 @@ class DownsamplerTraining:
         }
 
     def save(self, path: Path) -> None:
-        """Write the averaged weights, for those who make bases with them, atomically."""
+        """Write the averaged weights, for those who make bases with them, atomically. Raises OutputError."""
         weights = {name: value.detach().cpu().contiguous() for name, value in self.averaged.state_dict().items()}
-        replace_whole(path, lambda beside: save_file(weights, beside))
+        with atomic_output(path, overwrite=True) as file:
+            file.write(save(weights))

@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..runtime.files import atomic_output, writing_errors
+
 Row = dict[str, float]
 """Numbers of one step by name; `step` is among them."""
 
@@ -17,8 +19,8 @@ class MetricsLog:
     path: Path
 
     def append(self, row: Row) -> None:
-        """Write one row behind the others."""
-        with self.path.open("a", encoding="utf-8") as file:
+        """Write one row behind the others. Raises OutputError."""
+        with writing_errors(self.path), self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
 
     def rows(self) -> list[Row]:
@@ -29,7 +31,11 @@ class MetricsLog:
         return [json.loads(line) for line in lines if line.endswith("}\n")]
 
     def drop_after(self, step: int) -> None:
-        """Remove rows of later steps: what was logged after a checkpoint is about to be logged again."""
+        """Remove rows of later steps: what was logged after a checkpoint is about to be logged again.
+
+        Raises OutputError.
+        """
         if self.path.exists():
             kept = [row for row in self.rows() if row["step"] <= step]
-            self.path.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
+            with atomic_output(self.path, overwrite=True) as file:
+                file.write("".join(json.dumps(row) + "\n" for row in kept).encode())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from pathlib import Path
@@ -162,3 +163,19 @@ def test_a_hundred_thousand_rows_are_summed_up_in_a_second(sources: Path, tmp_pa
         assert time.process_time() - began < 1
         assert total.states["done"] == total.slides == 100_000
         assert total.output_bytes == 400_000
+
+
+def test_one_that_can_only_be_read(sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is noted of it is gone with the process. tests/crash/refusals.py has it on a disk that is read-only."""
+    catalogue, _ = catalogued(tmp_path / "archive", sources)
+    with catalogue:
+        finish(catalogue)
+    before = (tmp_path / "archive" / NAME).read_bytes()
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with Catalogue.open(tmp_path / "archive") as reading:
+        assert reading.count("done") == 3
+        reading.again(1)
+        assert reading.count("done") == 2
+    with Catalogue.rehearsal(tmp_path / "archive") as copy:
+        assert copy.count("done") == 3
+    assert (tmp_path / "archive" / NAME).read_bytes() == before

@@ -76,8 +76,22 @@ def test_originals_come_back(catalogue: Catalogue, tmp_path: Path) -> None:
         assert path.read_bytes() == source.read_bytes()
     assert "keeps no original" in (found[3][1] or "")
     assert not (tmp_path / "c").exists()
-    again = [error for _, _, error in restore_originals(catalogue, ["a/*"], tmp_path)]
-    assert "exists" in (again[0] or "")
+
+
+def test_restoring_goes_on_where_it_was_stopped(catalogue: Catalogue, tmp_path: Path) -> None:
+    """What is there already, and the same, is left alone; another file of that name is not replaced."""
+    (_, (path,), _), *_ = list(restore_originals(catalogue, [], tmp_path))
+    before = path.stat().st_ino
+    found = {row["id"]: (paths, error) for row, paths, error in restore_originals(catalogue, [], tmp_path)}
+    assert found[1] == ((path,), None)
+    assert path.stat().st_ino == before
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    other = path.read_bytes()
+    ((_, paths, error),) = restore_originals(catalogue, ["a/*"], tmp_path)
+    assert not paths
+    assert "exists already" in (error or "")
+    assert path.read_bytes() == other
+    assert [error for *_, error in restore_originals(catalogue, ["a/*"], tmp_path, overwrite=True)] == [None]
 
 
 @pytest.mark.parametrize("where", ["disk", "memory"])

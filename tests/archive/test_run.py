@@ -14,9 +14,10 @@ import pytest
 
 from histocodec.archive.catalogue import Catalogue
 from histocodec.archive.choices import Choices
-from histocodec.archive.forecast import check_room, forecast
+from histocodec.archive.forecast import check_room, discard_estimates, forecast
 from histocodec.archive.lock import ArchiveLock
 from histocodec.archive.pool import Pool
+from histocodec.archive.records import ESTIMATE
 from histocodec.archive.run import EXPECTED_BYTES, Begun, Ended, Event, Limits, Repeated, run
 from histocodec.archive.verification import verify
 from histocodec.errors import MissingFile, NoSpace, OutputBusy, OutputError
@@ -152,6 +153,9 @@ def test_room_and_a_sample_before_it_begins(tmp_path: Path, monkeypatch: pytest.
         check_room(catalogue, tmp_path)
         with Pool(command=STAND_IN) as pool:
             found = forecast(catalogue, pool, Limits(), tmp_path)
+        write_files(tmp_path, f"{ESTIMATE}killed/estimate.hc.tif")
+        discard_estimates(tmp_path)
+        assert not list(tmp_path.glob(f"{ESTIMATE}*"))
         assert (found.slides, found.sampled, found.source_bytes) == (10, 3, 50)
         assert (found.output_bytes, found.hours, found.psnr_mean_db) == (1000, 0.1, 30.0)
         assert set(states(catalogue).values()) == {"waiting"}

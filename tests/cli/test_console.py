@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import os
 import re
@@ -241,6 +243,23 @@ def test_a_log_replaces_no_other_file(here: InProcess, slide_path: Path, tmp_pat
     assert code == 1
     assert "is no log of histocodec; nothing was changed" in err
     assert slide.read_bytes() == slide_path.read_bytes()
+
+
+def test_a_log_without_room_stops_no_work(
+    here: InProcess, slide_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        flush = close = lambda self: self.write("")
+
+    monkeypatch.setattr(running_module._LogFile, "_open", lambda self: Full())
+    code, _, err = here("encode", slide_path, "-o", "new.hc.tif", *PLAIN, "--log", "log.txt")
+    assert code == 0
+    assert (tmp_path / "new.hc.tif").exists()
+    assert err.count("log.txt: the log cannot be written, what follows is not in it: No space left on device") == 1
+    assert "Traceback" not in err
 
 
 def test_an_error_that_nobody_foresaw_leaves_its_traceback_in_the_log(tmp_path: Path) -> None:

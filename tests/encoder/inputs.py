@@ -16,6 +16,7 @@ from histocodec.format.regions import RegionsOfInterest
 from histocodec.generators.bicubic import BicubicGenerator
 from histocodec.geometry import Grid, Image, Region, Size
 from histocodec.pixels.metrics import psnr
+from histocodec.runtime.file_state import FileState
 from histocodec.source import open_source
 
 BICUBIC = BicubicGenerator(4)
@@ -39,6 +40,7 @@ class ArraySource:
     icc_profile: bytes | None = None
     properties: dict[str, str] = field(default_factory=dict)
     lossy_methods: tuple[str, ...] = ("ISO_10918_1",)
+    states: tuple[FileState, ...] = ()
     notes: tuple[str, ...] = ()
     damaged: tuple[Region, ...] = ()
 

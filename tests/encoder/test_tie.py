@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import numpy as np
 import pytest
 
 from histocodec.encoder import EncodeSettings, encode
-from histocodec.encoder.tie import SourceTie, names_of, tie_as_long
+from histocodec.encoder.tie import SourceTie, _text_of, names_of, tie_as_long
 from histocodec.errors import SourceReadError
 from histocodec.format.reader import Container
 from histocodec.generators.bicubic import BicubicGenerator
@@ -123,3 +125,58 @@ def test_a_source_that_grows_meanwhile_is_refused(slide_path: Path, tmp_path: Pa
             file.write(b"more")
         with SourceTie(slide, deidentify=False) as tie, pytest.raises(SourceReadError, match="changed while"):
             tie.result()
+
+
+def test_a_time_of_four_digits() -> None:
+    assert _text_of(-60_000_000_000.0) == "0068-09-03T13:20:00Z"
+    assert _text_of(-100_000_000_000.0) is None
+
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "cut off": lambda path: os.truncate(path, 1000),
+    "written over": lambda path: path.write_bytes(path.read_bytes()[::-1]),
+    "replaced": lambda path: path.replace(path.with_name("away")) and path.write_bytes(b"another slide"),
+    "deleted": lambda path: path.unlink(),
+}
+
+
+@pytest.mark.parametrize("stage", ["reading", "coding", "measuring"])
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_source_that_changes_is_never_tied_to_pixels_of_another(
+    slide_path: Path, tmp_path: Path, stage: str, change: str
+) -> None:
+    path, out = tmp_path / "slide.tif", tmp_path / "out.hc.tif"
+    shutil.copy(slide_path, path)
+    changed: list[object] = []
+
+    def meddle(now: str, done: int, total: int) -> None:
+        if now == stage and not changed:
+            changed.append(CHANGES[change](path))
+
+    with open_source(path) as slide, pytest.raises(SourceReadError, match=r"slide\.tif: (changed|vanished|cannot)"):
+        encode(slide, out, BicubicGenerator(4), EncodeSettings(codec="jp2k"), progress=meddle)
+    assert changed
+    assert not list(tmp_path.glob("*out*"))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links and rights of POSIX")
+def test_a_link_or_other_rights_are_no_change(slide_path: Path, tmp_path: Path) -> None:
+    path = tmp_path / "slide.tif"
+    shutil.copy(slide_path, path)
+    with open_source(path) as slide, SourceTie(slide, deidentify=False) as tie:
+        (tmp_path / "link").hardlink_to(path)
+        path.chmod(0o600)
+        assert tie.result() is not None
+
+
+@pytest.mark.skipif(os.name != "posix", reason="times that nobody can set")
+def test_other_bytes_under_the_same_time(slide_path: Path, tmp_path: Path) -> None:
+    path = tmp_path / "slide.tif"
+    shutil.copy(slide_path, path)
+    before = path.stat()
+    with open_source(path) as slide, SourceTie(slide, deidentify=False) as tie:
+        assert tie.result() is not None
+        path.write_bytes(path.read_bytes()[::-1])
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+        with pytest.raises(SourceReadError, match="changed while it was read"):
+            tie.check()

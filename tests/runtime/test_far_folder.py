@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 import fsspec
 import pytest
 
-from histocodec.errors import FileError, OutputError
+from histocodec.errors import FileError, NoSpace, OutputError
 from histocodec.runtime.far_folder import FarFolder
 
 PLACE = PurePosixPath("inner/file.bin")
@@ -54,3 +54,17 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
 def test_no_such_file_system() -> None:
     with pytest.raises(FileError, match="no file system is known"):
         FarFolder("nonsense://bucket")
+
+
+def test_a_disk_that_fills_up_while_a_file_is_fetched(far: FarFolder, tmp_path: Path) -> None:
+    """The disk is to blame, and not the server."""
+    resource = pytest.importorskip("resource")
+    (tmp_path / "file").write_bytes(bytes(300_000))
+    far.send(tmp_path / "file", PLACE)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(NoSpace, match="fetched: the file system"):
+            far.fetch(PLACE, tmp_path / "fetched")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from histocodec.errors import NoSpace, OutputBusy, OutputError, OutputExists
+from histocodec.runtime import files
 from histocodec.runtime.files import atomic_folder, atomic_output, check_output, check_space, writing_errors
 
 fcntl = pytest.importorskip("fcntl", reason="locks and kills as POSIX has them")
@@ -324,6 +325,7 @@ def test_a_folder_of_ours_is_replaced_as_a_whole(tmp_path: Path) -> None:
     assert names(tmp_path) == {"out"}
 
 
+@pytest.mark.usefixtures("without_exchange")
 def test_a_folder_that_cannot_get_its_name_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(tmp_path / "out", "old")
     rename = Path.rename
@@ -348,3 +350,70 @@ def test_a_folder_is_replaced_only_if_it_is_ours_and_that_is_wanted(tmp_path: Pa
     with pytest.raises(OutputError, match="holds other things"):
         fill(tmp_path / "out", "new")
     assert names(tmp_path / "out" / "deep") == {"old"}
+
+
+def test_a_folder_is_there_at_every_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two renames would leave a moment between them in which a killed process leaves nothing under the name."""
+    fill(tmp_path / "out", "old")
+    seen, real = [], shutil.rmtree
+
+    def looking(folder: Path, *, ignore_errors: bool) -> None:
+        seen.append((tmp_path / "out" / "ours").read_text())
+        real(folder, ignore_errors=ignore_errors)
+
+    monkeypatch.setattr(shutil, "rmtree", looking)
+    monkeypatch.setattr(Path, "rename", lambda *names: pytest.fail("a rename"))
+    fill(tmp_path / "out", "new")
+    assert seen == ["old", "new"]
+
+
+def test_folders_that_cannot_change_places_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(tmp_path / "out", "old")
+
+    def failing(one: Path, other: Path) -> bool:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(files, "exchange", failing)
+    with pytest.raises(OutputError, match="Input/output error"):
+        fill(tmp_path / "out", "new")
+    assert (tmp_path / "out" / "ours").read_text() == "old"
+    assert names(tmp_path) == {"out"}
+
+
+@pytest.fixture
+def without_exchange(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A system that cannot let two folders change places."""
+    monkeypatch.setattr(files, "exchange", lambda one, other: False)
+
+
+@pytest.mark.usefixtures("without_exchange")
+def test_a_former_folder_comes_back_when_its_successor_did_not(tmp_path: Path) -> None:
+    """What a process leaves that is killed between two renames; the next one fails as well, later."""
+    fill(tmp_path / "out", "old")
+    (tmp_path / "out").rename(tmp_path / ".out.partial.former")
+
+    def fail() -> None:
+        with atomic_folder(tmp_path / "out", is_ours=lambda folder: True, overwrite=True):
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert (tmp_path / "out" / "ours").read_text() == "old"
+    assert names(tmp_path) == {"out"}
+    fill(tmp_path / "out", "new")
+    assert (tmp_path / "out" / "ours").read_text() == "new"
+    assert names(tmp_path) == {"out"}
+
+
+def test_a_file_that_has_its_name_stays_whatever_comes_then(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C behind the rename must not take away what another writer of the name has begun."""
+
+    def interrupted(folder: Path) -> None:
+        partial_of(path).write_bytes(OLD)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(files, "_sync_folder", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write(path)
+    assert path.read_bytes() == NEW
+    assert partial_of(path).read_bytes() == OLD

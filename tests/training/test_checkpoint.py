@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from histocodec.errors import SettingsError
+from histocodec.errors import NoSpace, SettingsError
 from histocodec.training.checkpoint import Standing, load_checkpoint, save_checkpoint
 from tests.training.inputs import config
 
@@ -34,3 +34,18 @@ def test_what_does_not_belong_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"something else")
     with pytest.raises(SettingsError, match="not a checkpoint"):
         load_checkpoint(path, config(), {"network": network}, CPU)
+
+
+def test_a_disk_that_is_full_leaves_the_checkpoint_before(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    path, network = tmp_path / "checkpoint.pt", torch.nn.Linear(300, 200)
+    save_checkpoint(path, config(), Standing(7, 1.5), {"network": network})
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
+    try:
+        with pytest.raises(NoSpace):
+            save_checkpoint(path, config(), Standing(8, 2.5), {"network": network})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+    assert load_checkpoint(path, config(), {"network": network}, CPU).step == 7
