@@ -102,7 +102,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
     with Decoder(asked.file, sandbox=True) as decoder:
-        sandbox, codec = decoder.container.decoding.sandbox, decoder.manifest.base.codec
+        sandbox, codec = decoder.container._decoding.sandbox, decoder.manifest.base.codec
         assert sandbox is not None
         barriers = sorted(sandbox.barriers)
     start = statistics.median(cpu_s(started, asked.file, True) - cpu_s(started, asked.file, False) for _ in range(5))

@@ -110,7 +110,7 @@ def test_a_process_that_cannot_get_ready_is_said() -> None:
 
 def test_a_process_that_cannot_be_started_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.executable", "/nowhere/python")
-    with Sandbox(hostile.prepare) as sandbox, pytest.raises(Killed, match="no process can be started: .*/nowhere"):
+    with Sandbox(hostile.prepare) as sandbox, pytest.raises(Killed, match=r"no process can be started: .*/nowhere"):
         sandbox.run(hostile.process, 100)
 
 
