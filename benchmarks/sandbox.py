@@ -2,9 +2,10 @@
 
     python -m benchmarks.sandbox FILE.hc.tif [--runs 3] [--out benchmarks/results/sandbox.json]
 
-Three ways of reading a file: the stored base alone, which is all codec; the full resolution, block by block, as an
-export does it; and the tiles of 256 px that come into view while somebody pans over the middle of the slide, coded as
-the viewer sends them. Runs with and without a sandbox take turns. The start of the child processes is counted.
+Three ways of reading a file: the stored base alone, which is all codec; the full resolution, block by block as an
+export does it, of at most 2048 px a side; and the tiles of 256 px that come into view while somebody pans over the
+middle of the slide, coded as the viewer sends them. Runs with and without a sandbox take turns. The start of a child
+process is stated by itself: there is one for each core, once.
 """
 
 from __future__ import annotations
@@ -16,39 +17,51 @@ import platform
 import resource
 import statistics
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from histocodec.decoder import Decoder
-from histocodec.geometry import Grid, Region
+import psutil
+
+from histocodec.format.reader import Container
+from histocodec.geometry import Grid, Region, Size
 from histocodec.runtime.parallel import core_count, ordered_map
 from histocodec.viewer.shown import Shown
 
+LARGEST = 2048
+"""Pixels a side of what is decoded at full resolution."""
 PANNED = (5, 30)
 """Rows and columns of tiles that come into view."""
 
 
-def base(file: Path, sandbox: bool) -> None:
+Work = Callable[[Shown], None]
+
+
+def base(shown: Shown) -> None:
     """Decode every tile of the base."""
-    with Decoder(file, sandbox=sandbox) as decoder:
-        _every(lambda region: decoder.read(region, 1), Grid(decoder.levels[1], 1024))
+    decoder = shown.decoders["base"]
+    _every(lambda region: decoder.read(region, 1), Grid(decoder.levels[1], 1024))
 
 
-def full(file: Path, sandbox: bool) -> None:
-    """Decode the full resolution."""
-    with Decoder(file, sandbox=sandbox) as decoder:
-        _every(lambda region: decoder.read(region, keep=False), Grid(decoder.levels[0], decoder.block_size))
+def full(shown: Shown) -> None:
+    """Decode the full resolution of the slide, or of its middle."""
+    decoder = shown.decoders[shown.best]
+    side, (width, height) = decoder.block_size, decoder.levels[0]
+    left, top = (max(length - LARGEST, 0) // 2 // side * side for length in (width, height))
+    part = Grid(Size(min(width, LARGEST), min(height, LARGEST)), side)
+    blocks = (part.covered(*part.address(index)) for index in range(part.count))
+    moved = [Region(left + block.x, top + block.y, block.width, block.height) for block in blocks]
+    _all(lambda block: decoder.read(block, keep=False), moved)
 
 
-def pan(file: Path, sandbox: bool) -> None:
+def pan(shown: Shown) -> None:
     """Make the tiles that come into view, on all cores."""
-    with Shown(str(file), sandbox=sandbox) as shown:
-        zoom, (rows, columns) = shown.zoom, PANNED
-        grid = Grid(zoom.size, 256).shape
-        left, top = max((grid.width - columns) // 2, 0), max((grid.height - rows) // 2, 0)
-        places = [(left + column, top + row) for column in range(columns) for row in range(rows)]
-        tiles = [tile for place in places if (tile := zoom.tile(zoom.finest, *place)) is not None]
-        _all(lambda tile: shown.coded(shown.best, zoom.finest, tile, "jpeg", 92), tiles)
+    zoom, (rows, columns) = shown.zoom, PANNED
+    grid = Grid(zoom.size, 256).shape
+    left, top = max((grid.width - columns) // 2, 0), max((grid.height - rows) // 2, 0)
+    places = [(left + column, top + row) for column in range(columns) for row in range(rows)]
+    tiles = [tile for place in places if (tile := zoom.tile(zoom.finest, *place)) is not None]
+    _all(lambda tile: shown.coded(shown.best, zoom.finest, tile, "jpeg", 92), tiles)
 
 
 def _every(read: Callable[[Region], object], grid: Grid) -> None:
@@ -60,24 +73,40 @@ def _all(read: Callable[[Region], object], regions: list[Region]) -> None:
         pass
 
 
-def cpu_s(work: Callable[[Path, bool], None], file: Path, sandbox: bool) -> float:
-    """Return the CPU seconds of a piece of work, those of processes that have ended with it included."""
-
-    def used() -> float:
-        found = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-        return sum(usage.ru_utime + usage.ru_stime for usage in found)
-
-    before = used()
-    work(file, sandbox)
-    return used() - before
+def used_s() -> float:
+    """Return the CPU seconds of this process and its children so far."""
+    own = resource.getrusage(resource.RUSAGE_SELF)
+    children = psutil.Process().children()
+    return own.ru_utime + own.ru_stime + sum(sum(child.cpu_times()[:2]) for child in children)
 
 
-def compared(work: Callable[[Path, bool], None], file: Path, runs: int) -> dict[str, Any]:
-    """Do a piece of work in turns; return medians and their ratio."""
-    work(file, False)  # what is loaded once
-    times = [(cpu_s(work, file, False), cpu_s(work, file, True)) for _ in range(runs)]
-    plain, apart = (statistics.median(column) for column in zip(*times, strict=True))
-    return {"cpu_s": round(plain, 3), "sandbox_cpu_s": round(apart, 3), "ratio": round(apart / plain, 3)}
+def cpu_s(work: Work, file: Path, *, sandbox: bool) -> tuple[float, float]:
+    """Return the CPU seconds of a piece of work, and of what came before it: opening, and the start of processes."""
+    first = used_s()
+    with Shown(str(file), sandbox=sandbox) as shown:
+        overview = len(shown.container.grids) - 1
+        with ThreadPoolExecutor(core_count()) as pool:  # at once, so that each has a process of its own
+            list(pool.map(lambda _: shown.container.decoded_tile(overview, 0), range(core_count())))
+        began = used_s()
+        work(shown)
+        return used_s() - began, began - first
+
+
+def compared(work: Work, file: Path, runs: int) -> dict[str, Any]:
+    """Do a piece of work in turns; return medians, and their ratio."""
+    cpu_s(work, file, sandbox=False)  # what is loaded once
+    plain, apart = zip(
+        *((cpu_s(work, file, sandbox=False), cpu_s(work, file, sandbox=True)) for _ in range(runs)), strict=True
+    )
+    (without, opening), (within, starting) = (
+        [statistics.median(part) for part in zip(*each, strict=True)] for each in (plain, apart)
+    )
+    return {
+        "cpu_s": round(without, 3),
+        "sandbox_cpu_s": round(within, 3),
+        "ratio": round(within / without, 3),
+        "start_cpu_s": round((starting - opening) / core_count(), 3),
+    }
 
 
 def main() -> None:
@@ -87,8 +116,8 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
-    with Decoder(asked.file, sandbox=True) as decoder:
-        sandbox, codec = decoder.container.decoding.sandbox, decoder.manifest.base.codec
+    with Container(asked.file, sandbox=True) as container:
+        sandbox, codec = container._decoding.sandbox, container.manifest.base.codec
         assert sandbox is not None
         barriers = sorted(sandbox.barriers)
     found = {

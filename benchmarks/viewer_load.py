@@ -210,17 +210,25 @@ def summary(users: list[Client], seconds: float) -> dict[str, Any]:
 
 
 def _memory(course: list[dict[str, float]]) -> dict[str, Any]:
-    """Return the memory at the start, once the caches are full, in the middle and at the end: medians of a tenth."""
+    """Return the memory before, at the start (after a fifth), in the middle and at the end, medians of a tenth each.
+
+    Caches fill for as long as clients find tiles that nobody had; so growth is what the second half tells, by a line
+    through its samples.
+    """
     tenth, count = max(len(course) // 10, 1), len(course)
 
     def around(share: float) -> float:
         at = min(max(round(share * count) - tenth // 2, 0), count - tenth)
         return statistics.median(sample["memory_mb"] for sample in course[at : at + tenth])
 
+    second = course[count // 2 :]
+    minutes, taken = [sample["seconds"] / 60 for sample in second], [sample["memory_mb"] for sample in second]
+    slope = statistics.linear_regression(minutes, taken).slope if len(second) > 1 else 0.0
     return {
         "memory_mb": {
             "before": course[0]["memory_mb"],
             **{name: around(share) for name, share in (("start", 0.2), ("middle", 0.5), ("end", 1.0))},
+            "growth_a_minute_in_second_half": round(slope, 2),
         }
     }
 

@@ -127,7 +127,7 @@ class Decoder(Closing):
             enhancement=self._wants_enhancement,
             models=self._models,
             tier=self.tier,
-            sandbox=self.container.decoding.sandbox is not None,
+            sandbox=self.container.is_sandboxed,
             cache_bytes=self.cache_bytes,
         )
         return again, (self.container.location,)

@@ -62,8 +62,7 @@ class Container(Closing):
                 raise file_error(self.path, error) from error
             raise
         self._parts = parts
-        self.decoding = Decoding(sandbox=sandbox)
-        """What decodes its bytes."""
+        self._decoding = Decoding(sandbox=sandbox)
         self.manifest = parts.manifest
         self.manifest_json = parts.manifest_json
         """The manifest's text in UTF-8, as it is stored."""
@@ -91,10 +90,10 @@ class Container(Closing):
         return self._source.location
 
     def __reduce__(self) -> tuple[Callable[..., Container], tuple[Path | str]]:
-        return partial(Container, sandbox=self.decoding.sandbox is not None), (self.location,)
+        return partial(Container, sandbox=self.is_sandboxed), (self.location,)
 
     def __del__(self) -> None:
-        if hasattr(self, "decoding"):  # it was opened
+        if hasattr(self, "_decoding"):  # it was opened
             self.close()  # without a word, as OpenSlide does it
 
     def tile(self, level: int, index: int) -> bytes:
@@ -110,7 +109,7 @@ class Container(Closing):
         data, side, coder = self.tile(level, index), self.manifest.base.tile, self._parts.levels[level].coder
         place = f"level {level} tile {index}"
         decode = partial(coder.decode, data, height=side, width=side)
-        tile = self._sound("tile-damaged", place, lambda: self.decoding.image(Size(side, side), decode))
+        tile = self._sound("tile-damaged", place, lambda: self._decoding.image(Size(side, side), decode))
         if level == 0 and image_crc32(tile) != self.base_sums[index]:
             self._differing.add(index)
         return tile
@@ -160,7 +159,7 @@ class Container(Closing):
         side = layer.grid.side
         decode = partial(layer.coder.decode, data, Mode(int(layer.modes[index])), side)
         return self._sound(
-            "tile-damaged", f"enhancement tile {index}", lambda: self.decoding.image(Size(side, side), decode)
+            "tile-damaged", f"enhancement tile {index}", lambda: self._decoding.image(Size(side, side), decode)
         )
 
     @property
@@ -179,7 +178,7 @@ class Container(Closing):
         assert source is not None
         size = Size(*self.manifest.slide.size)
         first, read_at = self._parts.first, self._source.read_at
-        return read_original(layer, source, size, first, read_at, self.size_bytes, self.decoding)
+        return read_original(layer, source, size, first, read_at, self.size_bytes, self._decoding)
 
     def original_segment(self, index: int) -> bytes:
         """Return the bytes of the source that a segment of the original stands for. Raises CorruptContainer."""
@@ -222,9 +221,12 @@ class Container(Closing):
 
     def associated_image(self, name: str) -> Image:
         """Return an associated image as (height, width, 3) uint8 RGB. Raises KeyError, CorruptContainer."""
-        data, size = self.associated_jpeg(name), self.associated_size(name)
-        decode = partial(decode_tile, data, "jpeg", height=size.height, width=size.width)
-        return self._sound("associated-damaged", name, lambda: self.decoding.image(size, decode))
+        return self.decoded_associated(name, self.associated_jpeg(name), self.associated_size(name))
+
+    def decoded_associated(self, name: str, jpeg: bytes, size: Size) -> Image:
+        """Return the JPEG of an associated image, or what takes its place, as pixels. Raises CorruptContainer."""
+        decode = partial(decode_tile, jpeg, "jpeg", height=size.height, width=size.width)
+        return self._sound("associated-damaged", name, lambda: self._decoding.image(size, decode))
 
     def package(self) -> bytes | None:
         """Return the embedded generator's package, or None.
@@ -250,6 +252,11 @@ class Container(Closing):
             raise kind(self.path, [Problem(code, place, str(error))]) from error
 
     @property
+    def is_sandboxed(self) -> bool:
+        """True if the file is not trusted: child processes decode what is compressed in it."""
+        return self._decoding.sandbox is not None
+
+    @property
     def is_closed(self) -> bool:
         """True if the file was released."""
         return self._source.is_closed
@@ -257,4 +264,4 @@ class Container(Closing):
     def close(self) -> None:
         """Release the file; reading afterwards raises ValueError."""
         self._source.close()
-        self.decoding.close()
+        self._decoding.close()

@@ -22,7 +22,7 @@ class Limits:
     """Address space of the process, its libraries included."""
     cpu_s: float = 10.0
     """Seconds of computing."""
-    wall_s: float = 60.0
+    wall_s: float = 120.0
     """Seconds until it is over, however little of them it computes."""
 
 

@@ -76,7 +76,7 @@ def poisoned(file: Path, harm: str, limits: Limits | None = None) -> Decoder:
     decoder = Decoder(file, sandbox=True)
     checksum = zlib.crc32(decoder.container.tile(0, 0))
     prepare = partial(hostile.poisoned, checksum, getattr(hostile, harm))
-    decoder.container.decoding.sandbox = Sandbox(prepare, limits)
+    decoder.container._decoding.sandbox = Sandbox(prepare, limits)
     return decoder
 
 
@@ -127,9 +127,9 @@ def test_closing_and_pickling_keep_to_it(container_path: Path) -> None:
         slide.read_region((0, 0), 1, (10, 10))
         assert len(psutil.Process().children()) == 1
         with pickle.loads(pickle.dumps(slide)) as again:
-            assert again.decoder.container.decoding.sandbox is not None
+            assert again.decoder.container.is_sandboxed
         with Decoder(slide.decoder, generator="bicubic") as beside:  # type: ignore[attr-defined]
-            assert beside.container.decoding.sandbox is not None
+            assert beside.container.is_sandboxed
     assert psutil.Process().children() == []
 
 
@@ -141,10 +141,10 @@ def test_a_source_is_restored_through_a_sandbox(tmp_path: Path) -> None:
 
 def test_pixels_of_another_number_are_refused(container_path: Path) -> None:
     with Container(container_path, sandbox=True) as container:
-        container.decoding.sandbox = Sandbox(hostile.prepare)
+        container._decoding.sandbox = Sandbox(hostile.prepare)
         short = partial(hostile.answer, bytes(11))
         with pytest.raises(ValueError, match="expected 12 samples from its sandbox, found 11"):
-            container.decoding.image(Size(2, 2), short)  # type: ignore[arg-type]
+            container._decoding.image(Size(2, 2), short)  # type: ignore[arg-type]
 
 
 def test_a_crash_is_damage_to_whoever_does_not_tell_them_apart() -> None:

@@ -188,7 +188,7 @@ def test_a_request_that_is_given_up_costs_nothing(all_tiers: Path, monkeypatch: 
 def test_a_tile_that_kills_its_decoder_is_a_sentence_and_the_others_are_shown(container_path: Path) -> None:
     with Shown(str(container_path), sandbox=True) as shown:
         checksum = zlib.crc32(shown.container.tile(0, 0))
-        shown.container.decoding.sandbox = Sandbox(partial(hostile.poisoned, checksum, hostile.segfault))
+        shown.container._decoding.sandbox = Sandbox(partial(hostile.poisoned, checksum, hostile.segfault))
         slides = Slides([Named("slide", "slide", shown)])
         with TestClient(application(Served(slides))) as client:
             finest = shown.zoom.finest

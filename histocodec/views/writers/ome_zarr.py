@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,6 @@ from zarr.codecs import BloscCodec, BloscShuffle
 from zarr.storage import LocalStore
 
 from ...geometry import Image
-from ...pixels.tile_codecs import decode_tile
 from ..level_tiles import LevelTiles, Place
 from ..levels import TILE, Levels
 from ..ngff import add_associated, add_profile, make_hierarchy
@@ -30,9 +28,7 @@ def write(levels: Levels, folder: Path) -> None:
     )
     beside = add_associated(store, {image.name: image.size for image in levels.associated})
     for image in levels.associated:
-        size = image.size
-        decode = partial(decode_tile, image.jpeg, "jpeg", height=size.height, width=size.width)
-        pixels = levels.decoder.container.decoding.image(size, decode)
+        pixels = levels.decoder.container.decoded_associated(image.name, image.jpeg, image.size)
         beside[image.name][:] = np.moveaxis(pixels, 2, 0)
     add_profile(store, levels.icc_profile)
 

@@ -96,7 +96,7 @@ def test_the_teams_of_other_threads_stay_as_they_are() -> None:
     try:
         TorchEngine(NET)(inputs(NET, 4, 4, 5))
         assert torch.get_num_threads() == 3
-        with ThreadPoolExecutor(1) as pool, _setting_threads:  # no thread of the engine is just being started
+        with ThreadPoolExecutor(1) as pool, _setting_threads():  # no thread of the engine is just being started
             assert pool.submit(torch.get_num_threads).result() == 3
     finally:
         torch.set_num_threads(before)
