@@ -171,7 +171,7 @@ def test_what_is_pinned_is_allowed() -> None:
 
 
 def test_an_sdist_holds_no_half_of_the_tests_and_what_the_readme_takes() -> None:
-    """Unless told otherwise setuptools takes tests/test_*.py along, without the folders that they need."""
+    """Setuptools takes tests/test_*.py along unless told otherwise, without the folders that they need."""
     lines = (REPOSITORY / "MANIFEST.in").read_text().splitlines()
     assert "prune tests" in lines
     taken = {name for line in lines if line.startswith("include ") for name in line.split()[1:]}

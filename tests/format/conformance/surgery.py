@@ -64,7 +64,7 @@ def entries(data: bytes, offset: int) -> dict[int, tuple[int, int, int]]:
     for number in range(count):
         at = offset + 8 + 20 * number
         tag, kind, values = struct.unpack_from("<HHQ", data, at)
-        size = values * _SIZES[kind]
+        size = values * _SIZES.get(kind, 1)  # a type that does not exist has no length
         found[tag] = kind, at + 12 if size <= 8 else struct.unpack_from("<Q", data, at + 12)[0], size
     return found
 
