@@ -59,7 +59,7 @@ def licence_of(package: Distribution) -> str:
     if "License-Expression" in said:
         return str(said["License-Expression"])
     kinds = [line.rpartition(" :: ")[2] for line in said.get_all("Classifier") or [] if line.startswith("License ::")]
-    stated = (said.get_all("License") or [""])[0]
+    stated = str((said.get_all("License") or [""])[0])
     short = stated.replace("BSD 2-Clause License", "BSD-2-Clause")
     if short in EXPECTED:  # more exact than a classifier
         return short
