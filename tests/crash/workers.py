@@ -92,4 +92,4 @@ class _Subprocess:
 def stand_in_for_subprocess(fault: Fault | None) -> None:
     """Fork in this process what an archive would start. fault: what happens there."""
     ForkedProcess.fault = fault
-    pool.subprocess = _Subprocess  # type: ignore[assignment]
+    pool.subprocess = _Subprocess  # type: ignore[attr-defined, assignment]
