@@ -20,6 +20,7 @@ import json
 import multiprocessing
 import platform
 import random
+import sys
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -68,6 +69,7 @@ def opened(file: Path, count: int, *, sandbox: bool, level_0_every: int = 50) ->
                     slide.associated_images[name].load()
         if number % (count // 10) == 0:
             course.append({"opens": number, **held(), "cpu_s": round(time.process_time() - began, 1)})
+            print(course[-1], file=sys.stderr)
     return course
 
 
@@ -138,23 +140,26 @@ def main() -> None:
     """Measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", type=Path)
-    parser.add_argument("--opens", type=int, default=10_000)
+    parser.add_argument("--opens", type=int, default=10_000, help="0: only read")
     parser.add_argument("--threads", type=int, default=32)
     parser.add_argument("--forks", type=int, default=8)
-    parser.add_argument("--regions", type=int, default=60)
+    parser.add_argument("--regions", type=int, default=60, help="that each reads; 0: only open")
     parser.add_argument("--sandbox", action="store_true")
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
-    found = {
+    found: dict[str, Any] = {
         "file_bytes": asked.file.stat().st_size,
         "sandbox": asked.sandbox,
         "cores": core_count(),
         "processor": platform.processor() or platform.machine(),
-        "reading": shared(
-            asked.file, asked.threads, asked.forks, asked.regions, sandbox=asked.sandbox, cache_bytes=32 << 20
-        ),
-        "opening": opened(asked.file, asked.opens, sandbox=asked.sandbox),
     }
+    if asked.regions:
+        found["reading"] = shared(
+            asked.file, asked.threads, asked.forks, asked.regions, sandbox=asked.sandbox, cache_bytes=32 << 20
+        )
+        print(found["reading"], file=sys.stderr)
+    if asked.opens:
+        found["opening"] = opened(asked.file, asked.opens, sandbox=asked.sandbox)
     text = json.dumps(found, indent=1) + "\n"
     if asked.out is not None:
         asked.out.write_text(text)
