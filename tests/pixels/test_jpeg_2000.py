@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 import imagecodecs
 import numpy as np
@@ -101,6 +102,7 @@ def test_headers_that_are_not_of_part_1_are_refused(sound: bytes) -> None:
 
 
 def test_ordinary_tiles_pass() -> None:
-    for options in ({"level": 40}, {"level": 0, "reversible": True}, {"level": 35, "resolutions": 1}):
+    ways: list[dict[str, Any]] = [{"level": 40}, {"level": 0, "reversible": True}, {"level": 35, "resolutions": 1}]
+    for options in ways:
         data = bytes(imagecodecs.jpeg2k_encode(smooth(96, 96), codecformat="j2k", **options))
         assert parts(data).too_many is None
