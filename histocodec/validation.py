@@ -13,7 +13,6 @@ from .errors import ContainerError, CorruptContainer, GeneratorError, Problem, U
 from .format.original import StoredOriginal
 from .format.reader import Container
 from .format.restoration import check_restored
-from .geometry import Region
 from .pixels.residual import Mode
 from .runtime.byte_source import Location
 from .runtime.parallel import ordered_map
@@ -117,12 +116,7 @@ def _restoring(container: Container, workers: int) -> Sequence[Problem]:
 
 
 def _showing(container: Container, original: StoredOriginal, workers: int) -> Sequence[Problem]:
-    """Decode the tiles of an original, each that is stored once, but for places where the source itself was damaged."""
-    grid = original.grid
-    if grid is None:
-        return ()
-    damaged = [Region(*place) for place in container.manifest.slide.damaged or ()]
-    spared = {grid.index(*tile) for place in damaged for tile in grid.touching(place)}
+    """Decode the tiles of an original, if they can be shown; each that is stored once."""
     _, firsts = np.unique(original.tile_numbers, return_index=True)
 
     def check(index: int) -> Sequence[Problem]:
@@ -132,8 +126,7 @@ def _showing(container: Container, original: StoredOriginal, workers: int) -> Se
             return error.problems
         return ()
 
-    indices = (index for index in firsts.tolist() if index not in spared)
-    return [problem for found in ordered_map(check, indices, workers=workers) for problem in found]
+    return [problem for found in ordered_map(check, firsts.tolist(), workers=workers) for problem in found]
 
 
 def _check_enhancement(decoder: Decoder, index: int, *, deep: bool) -> None:
