@@ -59,6 +59,12 @@ def vectors(session: nox.Session) -> None:
 
 
 @nox.session
+def fuzz(session: nox.Session) -> None:
+    """Give every reader inputs that nobody would write, for a minute; `nox -s fuzz -- --seconds 28800` for a night."""
+    session.run("python", "-m", "tests.fuzz", *session.posargs)
+
+
+@nox.session
 def hosts(session: nox.Session) -> None:
     """Test programs that read slides, and plug-ins, in an environment of 1 GB: .nox/hosts, made if it is not there."""
     folder = Path(".nox/hosts").absolute()

@@ -10,6 +10,7 @@ import numpy as np
 
 from .decoder import Decoder
 from .errors import ContainerError, CorruptContainer, GeneratorError, Problem, UnknownGenerator
+from .format.original import StoredOriginal
 from .format.reader import Container
 from .format.restoration import check_restored
 from .pixels.residual import Mode
@@ -30,9 +31,9 @@ def validate(
 
     Checks the structure and the manifest, every checksum, and that the generator is at hand and is the one that is
     named. deep: decodes every stored tile and image as well, to see whether the base has the pixels that it had at the
-    encoder; and predicts each block that has a residual, to see whether it is what the encoder predicted. models: a
-    folder of packages, and sandbox, as for Decoder. A structure that cannot be followed ends the search, since nothing
-    behind it can be found.
+    encoder; predicts each block that has a residual, to see whether it is what the encoder predicted; restores the
+    original, and decodes its tiles. models: a folder of packages, and sandbox, as for Decoder. A structure that cannot
+    be followed ends the search, since nothing behind it can be found.
     """
     try:
         decoder = Decoder(location, models=models, sandbox=sandbox)
@@ -90,7 +91,7 @@ def validate(
             problems += found
             progress(done + 1, total)
         if deep and original is not None and not any(problem.code == "original-damaged" for problem in problems):
-            problems += _restoring(container, decoder.threads)
+            problems += _restoring(container, decoder.threads) or _showing(container, original, decoder.threads)
         try:
             container.regions()
         except CorruptContainer as error:
@@ -112,6 +113,20 @@ def _restoring(container: Container, workers: int) -> Sequence[Problem]:
     except CorruptContainer as error:
         return error.problems
     return ()
+
+
+def _showing(container: Container, original: StoredOriginal, workers: int) -> Sequence[Problem]:
+    """Decode the tiles of an original, if they can be shown; each that is stored once."""
+    _, firsts = np.unique(original.tile_numbers, return_index=True)
+
+    def check(index: int) -> Sequence[Problem]:
+        try:
+            container.original_tile(index)
+        except CorruptContainer as error:
+            return error.problems
+        return ()
+
+    return [problem for found in ordered_map(check, firsts.tolist(), workers=workers) for problem in found]
 
 
 def _check_enhancement(decoder: Decoder, index: int, *, deep: bool) -> None:

@@ -135,5 +135,5 @@ def test_what_stands_elsewhere_is_there() -> None:
 
 def test_tests_stand_in_rooms_that_exist() -> None:
     rooms = {path.parent.relative_to(TESTS) for path in TESTS.rglob("test_*.py")}
-    beside = {Path("benchmarks"), Path("crash"), Path("format/conformance"), Path("golden")}
+    beside = {Path("benchmarks"), Path("crash"), Path("format/conformance"), Path("fuzz"), Path("golden")}
     assert [room for room in rooms - beside if not (PACKAGE / room).is_dir()] == []

@@ -152,6 +152,7 @@ def _states(description: bytes, key: str, value: float) -> bool:
     fields = description.rstrip(b"\0").split(b"|")
     found = [text for name, _, text in (field.partition(b"=") for field in fields[1:]) if name.strip() == key.encode()]
     try:
-        return description.startswith(b"Aperio") and abs(float(found[0]) / value - 1) < TOLERANCE and len(found) == 1
+        near = abs(float(found[0]) - value) < TOLERANCE * value
+        return description.startswith(b"Aperio") and near and len(found) == 1
     except (IndexError, ValueError):
         return False

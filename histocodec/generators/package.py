@@ -111,6 +111,8 @@ class Package:
             raise InvalidPackage(
                 f"package {card.name}: generation is a whole number from 1 on, found {card.generation!a:.80}"
             )
+        if not all(isinstance(value, dict) for value in (card.hyperparameters, card.training, card.measured)):
+            raise InvalidPackage(f"package {card.name}: hyperparameters, training and measured are objects")
         return card
 
     @cached_property

@@ -24,6 +24,8 @@ bytes."""
 
 _TEMPORAL_DELIMITER, _SEQUENCE_HEADER = b"\x12\x00", 0x0A
 """AV1 specification, 5.3.2: types 2 and 1, each with a size, without extension."""
+_OF_FRAMES = (0x1A, 0x22, 0x32)
+"""Types 3, 4 and 6, likewise: frame headers, groups of tiles, and frames of both."""
 
 
 def encode(planes: Planes, quality: int, speed: int = SPEED) -> bytes:
@@ -70,7 +72,8 @@ def read_header(data: bytes) -> Header | None:
     """Read the header of a picture (AV1 specification, 5.5); None unless it is a still picture as `encode` makes it.
 
     That is: a temporal delimiter, then a reduced still picture header of profile 1 with three planes of 8 or 10 bits,
-    none subsampled, the identity as matrix.
+    none subsampled, the identity as matrix; then units of frames alone, whose size is that of the header. Behind a
+    second header a decoder would find a picture of any other size, and libavif scales it.
     """
     if data[:2] != _TEMPORAL_DELIMITER or len(data) < 4 or data[2] != _SEQUENCE_HEADER or not 6 <= data[3] <= 32:
         return None
@@ -93,9 +96,23 @@ def read_header(data: bytes) -> Header | None:
     described = take(1)
     matrix = (take(8), take(8), take(8))[2] if described else 2  # after colour primaries and transfer
     full_range = take(1)
-    if matrix != 0 or not full_range or at > len(bits):
+    if matrix != 0 or not full_range or at > len(bits) or not _is_of_frames(data, 4 + data[3]):
         return None
     return Header(height, width, 10 if ten else 8, level)
+
+
+def _is_of_frames(data: bytes, at: int) -> bool:
+    """Tell whether there are units of frames from a place to the end, and nothing else (AV1 specification, 5.3)."""
+    while at < len(data) and data[at] in _OF_FRAMES:
+        length, shift, more = 0, 0, True
+        while more and shift < 56:  # leb128 (4.10.5)
+            at += 1
+            if at >= len(data):
+                return False
+            length |= (data[at] & 0x7F) << shift
+            shift, more = shift + 7, data[at] > 0x7F
+        at += 1 + length
+    return at == len(data)
 
 
 def _boxes(header: Header, length: int) -> bytes:

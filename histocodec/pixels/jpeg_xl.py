@@ -6,7 +6,7 @@ import struct
 
 import imagecodecs
 
-from .tile_codecs import TileError
+from .tile_codecs import MAX_SCANS, TileError
 
 MAX_JPEG_PIXELS = 1 << 24
 """Pixels of a JPEG that is transcoded: libraries hold all of its coefficients in memory."""
@@ -16,6 +16,8 @@ _FTYP = b"\0\0\0\x14ftypjxl \0\0\0\0jxl "
 _PARTED = {b"jxlp", b"jxlc", b"jbrd"}
 """Boxes that a codestream and its recipe are put back into."""
 _BARE = b"\xff\x0a"
+_MARKER_BYTES = 512
+"""Bytes of a recipe in which its markers must be named: some 680 of them."""
 _RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 """Width to height, by the number less one that stands for them."""
 
@@ -44,6 +46,8 @@ def to_jpeg(coded: bytes, length: int, recipe: bytes = b"") -> bytes:
     width, height = stated_size(coded)
     if width * height > MAX_JPEG_PIXELS:
         raise TileError(f"expected a JPEG XL codestream of at most {MAX_JPEG_PIXELS} px, found {width} x {height}")
+    if _most_scans(coded) > MAX_SCANS:
+        raise TileError(f"expected the recipe of a JPEG of at most {MAX_SCANS} scans, found more")
     try:
         jpeg = bytes(imagecodecs.jpegxl_decode_jpeg(coded, numthreads=1, out=length))
     except Exception as error:  # imagecodecs raises ValueError as well as its own
@@ -104,6 +108,24 @@ def _parted(file: bytes) -> tuple[bytes, bytes]:
         found[kind] += file[at + (12 if kind == b"jxlp" else 8) : at + length]  # a part has its number in front
         at += length
     return found[b"jxlp"] + found[b"jxlc"], found[b"jbrd"]
+
+
+def _most_scans(coded: bytes) -> int:
+    """Return the scans that the recipes in a JPEG XL file state; more than MAX_SCANS if they do not come to an end.
+
+    A recipe begins with a bit, and then the second byte of each marker of the JPEG, less 0xC0, in six bits
+    (ISO/IEC 18181-2, A.2). Whoever writes the JPEG goes over all of its pixels for each scan.
+    """
+    most, at = 0, coded.find(b"jbrd")
+    while at >= 0:
+        bits, place, scans = int.from_bytes(coded[at + 4 : at + 4 + _MARKER_BYTES], "little") >> 1, 0, 0
+        while (marker := bits >> 6 * place & 63) != 0x19:  # EOI
+            scans += marker == 0x1A  # SOS
+            place += 1
+            if 6 * place > 8 * _MARKER_BYTES:
+                return MAX_SCANS + 1
+        most, at = max(most, scans), coded.find(b"jbrd", at + 4)
+    return most
 
 
 def _codestream_head(coded: bytes) -> bytes:

@@ -22,12 +22,19 @@ from numpy.typing import NDArray
 
 from ..errors import SettingsError
 from ..geometry import Image
-from . import av1
+from . import av1, jpeg_2000
 
 TileCodec = Literal["jp2k", "av1", "jpeg"]
 TILE_CODECS: tuple[TileCodec, ...] = get_args(TileCodec)
 
 Chroma = Literal["420", "444"]
+
+MAX_SCANS = 100
+"""Scans of a JPEG that is decoded: a progressive one has about ten."""
+
+_START_OF_SCAN = b"\xff\xda"
+_BEFORE_FRAME = {0xFFC4, 0xFFDB, 0xFFDD, *range(0xFFE0, 0xFFF0), 0xFFFE}
+"""DHT, DQT, DRI, APP and COM: the markers that may stand before a frame's header, all of them with a length."""
 
 
 class TileError(ValueError):
@@ -137,6 +144,7 @@ def _decoded(data: bytes, codec: TileCodec, height: int, width: int) -> NDArray[
     if stated != (height, width):
         found = "none" if stated is None else f"{stated[1]} x {stated[0]}"
         raise TileError(f"expected a {codec} codestream of {width} x {height} px, found {found}")
+    check_work(data, codec)
     try:
         match codec:
             case "jp2k":
@@ -158,12 +166,7 @@ def stated_size(data: bytes, codec: TileCodec) -> tuple[int, int] | None:
     try:
         match codec:
             case "jp2k":
-                # SOC, then SIZ: marker, length, capabilities, Xsiz, Ysiz, XOsiz, YOsiz (ISO/IEC 15444-1, A.5.1)
-                if data[:4] != b"\xff\x4f\xff\x51":
-                    return None
-                right, bottom, left, top = struct.unpack_from(">4I", data, 8)
-                # Three components of 8 bits, none subsampled: a codestream may state 16384.
-                return (bottom - top, right - left) if data[40:51] == b"\0\3\7\1\1\7\1\1\7\1\1" else None
+                return jpeg_2000.stated_size(data)
             case "av1":
                 header = av1.read_header(data)
                 return None if header is None else (header.height, header.width)
@@ -173,16 +176,36 @@ def stated_size(data: bytes, codec: TileCodec) -> tuple[int, int] | None:
         return None
 
 
+def check_work(data: bytes, codec: TileCodec) -> None:
+    """Raise TileError for a codestream whose structure costs out of all proportion to its pixels.
+
+    A JPEG of many scans takes a pass over all of its pixels for each; parts of JPEG 2000 take memory, however empty.
+    """
+    match codec:
+        case "jp2k":
+            parts = jpeg_2000.parts_of(data)
+            if parts is None:
+                raise TileError("expected a codestream of JPEG 2000 Part 1, found damaged headers")
+            if parts.too_many:
+                raise TileError(f"expected a jp2k codestream of {parts.too_many}")
+        case "jpeg" if data.count(_START_OF_SCAN) > MAX_SCANS:
+            raise TileError(f"expected a JPEG of at most {MAX_SCANS} scans, found more")
+
+
 def _jpeg_size(data: bytes) -> tuple[int, int] | None:
-    """Walk the marker segments to the frame header (ISO/IEC 10918-1, B.2.2)."""
+    """Walk the marker segments to the frame header (ISO/IEC 10918-1, B.2.2).
+
+    Markers that have no length end the walk, as do frames of other kinds: a decoder would go on elsewhere, and find
+    another size.
+    """
     if data[:2] != b"\xff\xd8":
         return None
     at = 2
     while True:
         marker, length = struct.unpack_from(">HH", data, at)
         if marker in (0xFFC0, 0xFFC1, 0xFFC2):
-            height, width = struct.unpack_from(">HH", data, at + 5)
-            return height, width
-        if not 0xFFC0 <= marker <= 0xFFFE or marker == 0xFFDA:
+            bits, height, width, components = struct.unpack_from(">BHHB", data, at + 4)
+            return (height, width) if (bits, components) == (8, 3) else None
+        if marker not in _BEFORE_FRAME:
             return None
         at += 2 + length

@@ -1,4 +1,4 @@
-"""Reads from the header of a JPEG or JPEG 2000 codestream which colours it holds, whatever the file around it claims.
+"""Reads from the header of a codestream which size and colours it holds, whatever the file around it claims.
 
 `pixels.tile_codecs` reads such headers too, for another purpose: it refuses whatever is not exactly a tile of a
 container. Here files of any origin are read, and what cannot be made out is no error.
@@ -10,13 +10,51 @@ import struct
 from dataclasses import dataclass
 from typing import Literal
 
+from ..pixels import jpeg_xl
+
 Colours = Literal["rgb", "ycbcr"]
 
+_JPEG_START, _PNG_START, _JXL_STARTS = b"\xff\xd8", b"\x89PNG\r\n\x1a\n", (b"\xff\x0a", b"\0\0\0\x0cJXL ")
+_JP2_START = b"\0\0\0\x0cjP  "
 JPEG_2000_START = b"\xff\x4f\xff\x51"
 
 _START_OF_FRAME = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _STANDALONE = {0x01, *range(0xD0, 0xD9)}
 _START_OF_SCAN, _END = 0xDA, 0xD9
+
+
+def stated_area(data: bytes) -> int:
+    """Return the pixels that a JPEG, JPEG 2000, PNG or JPEG XL states in its head; 0 where none can be made out."""
+    try:
+        if data.startswith(_JPEG_START):
+            return _jpeg_area(data)
+        if data.startswith((JPEG_2000_START, _JP2_START)):
+            right, bottom, left, top = struct.unpack_from(">4I", data, data.index(JPEG_2000_START) + 8)
+            return int(max(0, right - left) * max(0, bottom - top))
+        if data.startswith(_PNG_START):
+            width, height = struct.unpack_from(">2I", data, 16)
+            return int(width * height)
+        if data.startswith(_JXL_STARTS):
+            width, height = jpeg_xl.stated_size(data)
+            return width * height
+    except (struct.error, ValueError, IndexError):
+        pass
+    return 0
+
+
+def _jpeg_area(data: bytes) -> int:
+    """Return the most pixels that a frame of a JPEG states before its first scan. Raises struct.error at its end."""
+    position, area = 2, 0
+    while data[position] == 0xFF and (marker := data[position + 1]) not in (_START_OF_SCAN, _END):
+        if marker == 0xFF or marker in _STANDALONE:
+            position += 1 if marker == 0xFF else 2
+            continue
+        (length,) = struct.unpack_from(">H", data, position + 2)
+        if marker in _START_OF_FRAME:
+            height, width = struct.unpack_from(">HH", data, position + 5)
+            area = max(area, height * width)
+        position += 2 + length
+    return area
 
 
 @dataclass(frozen=True, slots=True)

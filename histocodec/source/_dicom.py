@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ _ITEM = b"\xfe\xff\x00\xe0"
 _JP2_SIGNATURE = b"\0\0\0\x0cjP  "
 _HEADER_BYTES = 1 << 16
 """Bytes of a frame in which its header must be found."""
+_TABLE_BYTES = 1 << 16
+"""Bytes that are read at a time of a table of offsets."""
 _FRAMES = 8
 """Most frames that are searched for a header: the first ones may be damaged."""
 
@@ -65,7 +68,8 @@ def check_dicom(path: Path, slide: openslide.OpenSlide) -> DicomCorrections:
     """Compare the header of a slide with its first frame.
 
     Raises UnreadableSource if they contradict each other and nobody can be certain, or OpenSlide cannot be put right;
-    and for several optical paths, of which OpenSlide would give the first without a word.
+    for several optical paths, of which OpenSlide would give the first without a word; and for frames that are not one
+    behind the other, from whose table of offsets libdicom computes lengths below zero, and crashes.
     """
     properties = slide.properties
     if "dicom.OpticalPathSequence[1].OpticalPathIdentifier" in properties:
@@ -79,6 +83,8 @@ def check_dicom(path: Path, slide: openslide.OpenSlide) -> DicomCorrections:
     left_out, notes = list[str](), list[str]()
     verdict: _Verdict = "as the header says"
     for file in dicom_series(path, properties.get("dicom.SeriesInstanceUID", "")):
+        if not _offsets_ascend(file):
+            raise UnreadableSource(path, f"damaged: the table of offsets of {file.name} is not in ascending order")
         head = dicom_head(file)
         if instance in head:
             verdict = _verdict(file, syntax, stated)
@@ -141,16 +147,34 @@ def _verdict(file: Path, syntax: str, stated: str) -> _Verdict:
 def _frames(file: Path) -> Iterator[bytes]:
     """Yield the beginnings of the first fragments of encapsulated pixels; a frame's first fragment has its header."""
     with SearchedFile(file) as data:
-        start = data.find(_PIXEL_DATA + _ITEM, 0)
-        position = start + len(_PIXEL_DATA) if start >= 0 else len(data)
-        for number in range(_FRAMES + 1):
-            head = data.read(position, 8)
-            if head[:4] != _ITEM or len(head) < 8:
-                return
-            (length,) = struct.unpack_from("<I", head, 4)
-            if number:  # the first item is the table of offsets
-                yield data.read(position + 8, min(length, _HEADER_BYTES))
-            position += 8 + length
+        for place, length in itertools.islice(_items(data), 1, _FRAMES + 1):  # the first item is the table of offsets
+            yield data.read(place, min(length, _HEADER_BYTES))
+
+
+def _offsets_ascend(file: Path) -> bool:
+    """Tell whether each frame begins behind the one before, as far as a file has a table of offsets."""
+    last = -1
+    with SearchedFile(file) as data:
+        place, length = next(_items(data), (0, 0))
+        for start in range(place, place + length, _TABLE_BYTES):
+            table = data.read(start, min(_TABLE_BYTES, place + length - start))
+            offsets = np.frombuffer(table[: len(table) // 4 * 4], "<u4").astype(np.int64)
+            if not (np.diff(offsets, prepend=last) > 0).all():
+                return False
+            if offsets.size < _TABLE_BYTES // 4:  # of the table, or of the file, whatever length it states
+                return True
+            last = int(offsets[-1])
+    return True
+
+
+def _items(data: SearchedFile) -> Iterator[tuple[int, int]]:
+    """Yield place and length of the items of encapsulated pixels, the table of offsets first."""
+    start = data.find(_PIXEL_DATA + _ITEM, 0)
+    position = start + len(_PIXEL_DATA) if start >= 0 else len(data)
+    while (head := data.read(position, 8))[:4] == _ITEM and len(head) == 8:
+        (length,) = struct.unpack_from("<I", head, 4)
+        yield position + 8, length
+        position += 8 + length
 
 
 def _role(head: bytes) -> str | None:

@@ -26,6 +26,10 @@ says so when it is too late."""
 _LONGEST_SEGMENT_BYTES = 40 << 20
 """Most stored bytes of a tile or strip; libvips allows libtiff 50 MiB in all."""
 
+_PX_PER_BYTE = 1000
+"""Most pixels that a byte of a file can stand for. Deflate gives 1032 bytes for one, so PNG a third of that in pixels,
+and JPEG needs a bit for each of six blocks of 16 x 16 px."""
+
 _LOSSY_METHODS = {
     "jpegload_source": "ISO_10918_1",
     "jp2k": "ISO_15444_1",
@@ -71,6 +75,7 @@ def open_flat(
         raise UnreadableSource(
             path, f"expected 8-bit RGB, found {image.bands} x {image.format} per pixel ({image.interpretation})"
         )
+    _check_proportion(path, Size(image.width, image.height))
     image = image.autorot()  # cameras note how they were held
     loader = image.get("vips-loader")
     lossy = _LOSSY_METHODS.get(loader)
@@ -112,6 +117,16 @@ def _loaded(path: Path, page_number: int | None, series: int | None) -> Any:
         return page({"page": series}) if series else image
     except pyvips.Error:
         return None
+
+
+def _check_proportion(path: Path, size: Size) -> None:
+    """Raise UnreadableSource if a large image cannot be in so small a file: libvips would spool it all the same."""
+    size_bytes = path.stat().st_size
+    if size.area > max(LONGEST_SEGMENT_PX, _PX_PER_BYTE * size_bytes):
+        raise UnreadableSource(
+            path,
+            f"cut off or damaged: its header states {size.width} x {size.height} px, its {size_bytes} bytes hold less",
+        )
 
 
 def reads_tiff(tiff: TiffMetadata) -> bool:

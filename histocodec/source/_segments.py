@@ -11,10 +11,13 @@ import tifffile
 from numpy.typing import NDArray
 
 from ..geometry import Region, Size
+from ._codestream import stated_area
 
 LONGEST_SEGMENT_PX = 1 << 26
 """Most pixels of a tile or strip; above this, reading one pixel would cost more memory than any sensible region."""
 
+_ALWAYS_PX = 1 << 22
+"""Pixels that a codestream may state whatever its directory says: it is not decoded for memory's sake alone."""
 _CACHE_BYTES = 64 << 20
 """Bytes of decoded tiles that are kept."""
 _CACHED_ROWS = 2304
@@ -109,6 +112,8 @@ class Segments:
         if count == 0:
             return None
         data = self._bytes(page.dataoffsets[index], count)
+        if (area := stated_area(data)) > max(self.cell.area, _ALWAYS_PX):
+            raise ValueError(f"tile or strip {index} states {area} px, its directory {self.cell.area}")
         pixels = _decode(page, data, index)
         samples = 1 if page.planarconfig == _SEPARATE else page.samplesperpixel
         if pixels is None or pixels.dtype != np.uint8 or pixels.shape[0] != 1 or pixels.shape[3] != samples:

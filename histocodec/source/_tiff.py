@@ -289,6 +289,10 @@ def _check_extent(path: Path, tiff: tifffile.TiffFile, page: tifffile.TiffPage, 
     """Raise UnreadableSource if tiles of the page lie beyond the file's end, or are too large to be read one by one."""
     if tiff.is_ndpi:  # tifffile derives NDPI's tiles from restart markers; their ends are estimates
         return
+    if not all((page.imagewidth, page.imagelength, *segment_size(page))):
+        raise UnreadableSource(
+            path, f"damaged: a picture of {page.imagewidth} x {page.imagelength} px, or tiles of none"
+        )
     if page.is_tiled and page.tilewidth * page.tilelength > LONGEST_SEGMENT_PX:
         raise UnreadableSource(
             path,

@@ -161,7 +161,8 @@ def _size(container: Container) -> str:
     with contextlib.suppress(CorruptContainer):  # what else the file has is shown all the same
         if container.original is not None:
             size, kept = size - container.original.total_bytes, ", and its original"
-    return f"{_bytes(size)}, 1/{source / size:.1f} of the source{kept}"
+    share = f", 1/{source / size:.1f} of the source" if size > 0 else ""  # segments can lie over all the rest
+    return f"{_bytes(size)}{share}{kept}"
 
 
 def _reconstruction(manifest: Manifest) -> Rows:

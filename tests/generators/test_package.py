@@ -94,6 +94,8 @@ def test_the_checksum_is_that_of_the_test_block_by_definition() -> None:
         (packed(hyperparameters={"scale": 2, "channels": 5, "pairs": 1}), r"head.weight: expected \(5, 3, 3, 3\)"),
         (packed(hyperparameters={"scale": 2, "channels": 4}), "hyperparameters are whole numbers"),
         (packed(hyperparameters={"scale": 2, "channels": 1 << 40, "pairs": 1}), "no such network"),
+        (packed(hyperparameters=["scale", "channels", "pairs"]), "hyperparameters, training and measured are objects"),
+        (packed(training=[]), "hyperparameters, training and measured are objects"),
         (packed(halo=1), "states scale 2 and halo 1, its network has 2 and 4"),
         (packed(scale=4), "states scale 4"),
         (packed(test_block_crc32=None), "states no test_block_crc32"),

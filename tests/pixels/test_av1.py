@@ -102,3 +102,19 @@ def test_other_colours_than_planes_as_they_are_have_no_header() -> None:
     """YCbCr would become RGB by some library's rounding."""
     file = imagecodecs.avif_encode(planes(64, 64, ten_bits=False), level=50, pixelformat="444", numthreads=1)
     assert av1.read_header(bytes(file[file.index(b"mdat") + 4 :])) is None
+
+
+def test_a_frame_alone_follows_the_header() -> None:
+    """Behind a second header a decoder finds a picture of another size, and a library scales it."""
+    whole, small = av1.encode(planes(128, 128, ten_bits=True), 50), av1.encode(planes(64, 64, ten_bits=True), 50)
+    head = whole[: 4 + whole[3]]
+    assert av1.read_header(head + small[2:]) is None
+    assert av1.read_header(whole + small) is None
+    for unit in (
+        b"\x2a\x01\x00",
+        b"\x7a\x00",
+        b"\x0a\x80\x80\x80\x80\x80\x80\x80\x80\x80",
+    ):  # metadata, padding, no end
+        assert av1.read_header(head + unit + whole[len(head) :]) is None
+    assert av1.read_header(whole[:-1]) is None
+    assert av1.read_header(whole) is not None

@@ -9,7 +9,7 @@ import pytest
 from histocodec.demo.synthetic import tissue
 from histocodec.geometry import Size
 from histocodec.pixels.jpeg_xl import MAX_JPEG_PIXELS, as_file, stated_size, to_jpeg, to_jpeg_xl
-from histocodec.pixels.tile_codecs import TileError
+from histocodec.pixels.tile_codecs import MAX_SCANS, TileError
 
 
 def jpeg(width: int, height: int, **options: object) -> bytes:
@@ -81,3 +81,17 @@ def test_lies_are_refused() -> None:
             to_jpeg(broken, len(data))
     with pytest.raises(TileError, match="damaged JPEG XL"):
         to_jpeg(bytes(imagecodecs.jpegxl_encode(np.zeros((8, 8, 3), np.uint8))), 100)
+
+
+def test_a_recipe_of_more_scans_than_any_jpeg_has_is_refused_before_it_is_followed() -> None:
+    data = jpeg(64, 64)
+    coded, recipe = to_jpeg_xl(data) or (b"", b"")
+    bits = int.from_bytes(recipe, "little")
+    assert bits & 1 == 0
+    assert bits >> 1 & 63 == 0x20  # APP0: the markers begin behind the first bit
+    for scans, said in ((MAX_SCANS, "damaged"), (MAX_SCANS + 1, "at most 100 scans")):
+        markers = sum(marker << 1 + 6 * place for place, marker in enumerate([*[0x1A] * scans, 0x19]))
+        with pytest.raises(TileError, match=said):
+            to_jpeg(coded, len(data), markers.to_bytes(200, "little"))
+    with pytest.raises(TileError, match="at most 100 scans"):  # markers without an end
+        to_jpeg(coded, len(data), bytes(600))

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from histocodec.errors import SettingsError
 from histocodec.pixels.metrics import psnr
 from histocodec.pixels.tile_codecs import (
+    MAX_SCANS,
     QUALITY_SCALES,
     TILE_CODECS,
     TileCodec,
@@ -20,6 +21,7 @@ from histocodec.pixels.tile_codecs import (
     encode_tile,
     stated_size,
 )
+from tests.format.conformance.make_vectors.hostile_codestreams import many_scans
 from tests.pixels.images import smooth
 
 
@@ -87,3 +89,27 @@ def test_huffman_tables_of_its_own_make_a_jpeg_smaller_and_no_other() -> None:
     assert len(own) < len(common) < 1.3 * len(own)
     own_pixels, pixels = (decode_tile(data, "jpeg", height=256, width=256) for data in (own, common))
     assert np.array_equal(own_pixels, pixels)
+
+
+def test_a_jpeg_is_read_where_its_decoder_reads_it() -> None:
+    """Markers without a length, and frames of other kinds, stand nowhere before the frame that counts."""
+    data = encode_tile(smooth(64, 64), "jpeg", 50)
+    frame = data.index(b"\xff\xc0")
+    assert stated_size(data, "jpeg") == (64, 64)
+    for marker in (b"\xff\xd0\0\2", b"\xff\x01\0\2", b"\xff\xd8\0\2", b"\xff\xff", data[frame : frame + 19]):
+        other = data[:2] + marker.replace(b"\xff\xc0", b"\xff\xc3") + data[2:]
+        assert stated_size(other, "jpeg") is None
+    twelve = data[: frame + 4] + b"\x0c" + data[frame + 5 :]
+    assert stated_size(twelve, "jpeg") is None
+    grey = encode_tile(smooth(64, 64), "jpeg", 50).replace(data[frame : frame + 10], data[frame : frame + 9] + b"\1")
+    assert stated_size(grey, "jpeg") is None
+
+
+def test_a_jpeg_of_more_scans_than_any_has_is_refused() -> None:
+    for count in (MAX_SCANS, MAX_SCANS + 1):
+        data = many_scans(count)
+        if count > MAX_SCANS:
+            with pytest.raises(TileError, match="at most 100 scans"):
+                decode_tile(data, "jpeg", height=128, width=128)
+        else:
+            assert decode_tile(data, "jpeg", height=128, width=128).shape == (128, 128, 3)

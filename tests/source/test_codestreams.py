@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import tifffile
 
 from histocodec.geometry import Image, Region, Size
 from histocodec.source import open_source
+from histocodec.source._codestream import stated_area
 from tests.source.inputs import APERIO, CM_025, TILED, pixels_of, reads, refused, write
 
 
@@ -134,6 +136,43 @@ def test_flat_images_of_other_kinds(tmp_path: Path, slide: Image) -> None:
     struct.pack_into("<ii", header, 18, 30000, 30000)
     (tmp_path / "huge.bmp").write_bytes(header)
     refused(tmp_path / "huge.bmp", "too large for an image that has to be decoded as a whole")
+
+
+@pytest.mark.parametrize("compression", ["jpeg", "jpeg2000", "png", "jpegxl"])
+def test_a_tile_that_states_more_than_its_directory_is_not_decoded(
+    compression: str, tmp_path: Path, slide: Image
+) -> None:
+    """Its library would take 12 GiB for it."""
+    path = write(tmp_path / "a.tif", (slide, TILED), compression=compression)
+    with tifffile.TiffFile(path) as tiff:
+        places = list(zip(tiff.pages[0].dataoffsets, tiff.pages[0].databytecounts, strict=True))
+    data = bytearray(path.read_bytes())
+    huge = bytes(imagecodecs.jpegxl_encode(np.zeros((2100, 2100, 3), np.uint8)))[:24]
+    for offset, count in places:
+        tile = bytes(data[offset : offset + count])
+        if compression == "jpeg":
+            struct.pack_into(">2H", data, offset + tile.index(b"\xff\xc0") + 5, 65500, 65500)
+        elif compression == "jpeg2000":
+            struct.pack_into(">2I", data, offset + tile.index(b"\xff\x4f\xff\x51") + 8, 65500, 65500)
+        elif compression == "png":
+            struct.pack_into(">2I", data, offset + 16, 65500, 65500)
+        else:
+            data[offset : offset + len(huge)] = huge
+    path.write_bytes(data)
+    refused(path, r"tile or strip \d+ states \d+ px, its directory 4096|expected 64x64, got 65500x65500")
+    assert stated_area(b"\xff\xd8\xff\xd0\xff\xff\xc0\0\x11\x08\0\2\0\3") == 0  # cut off before its first scan
+    assert stated_area(b"\xff\xd8\xff\xd0\xff\xff\xc0\0\7\x08\0\2\0\3\xff\xda") == 6
+
+
+def test_a_picture_that_its_bytes_cannot_hold(tmp_path: Path, slide: Image) -> None:
+    """Else gigabytes are spooled to disk for a file of two kilobytes."""
+    path = tmp_path / "a.png"
+    PIL.Image.fromarray(slide).save(path)
+    data = bytearray(path.read_bytes())
+    struct.pack_into(">I", data, 16, 1 << 24)
+    struct.pack_into(">I", data, 29, zlib.crc32(data[12:29]))
+    path.write_bytes(data)
+    refused(path, "states 16777216 x 299 px, its .* bytes hold less")
 
 
 def test_compressions_that_nobody_decodes(tmp_path: Path, slide: Image) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -214,6 +215,17 @@ def test_the_archive_of_a_damaged_slide(tmp_path: Path, damaged: Path, slide: Im
         decoded = decoder.read(Region(0, 0, 700, 500)).astype(float)
     assert decoded[150:230, 150:360].min() > 240
     assert np.abs(decoded[:128] - slide[:128]).mean() < 12
+
+
+def test_an_original_with_damage_is_sound_as_it_was_kept(tmp_path: Path, damaged: Path) -> None:
+    """Its files come back; of which some tiles are no pictures, so that it cannot be shown."""
+    file = tmp_path / "a.hc.tif"
+    with open_source(damaged, on_damage="fill") as source:
+        encode(source, file, BicubicGenerator(4), dataclasses.replace(QUICK, keep_original=True))
+    with Container(file) as container:
+        assert container.original is not None
+        assert container.original.grid is None
+    assert validate(file, deep=True) == []
 
 
 def test_a_sound_slide_says_nothing_of_damage(tmp_path: Path, slide: Image) -> None:

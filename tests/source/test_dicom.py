@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -253,3 +254,14 @@ def test_facts_of_codestreams(slide: Image) -> None:
     for length in range(120):
         read_jpeg_2000_header(data[:length])
         read_jpeg_header(RGB_JPEG(slide)[:length])
+
+
+def test_frames_that_are_not_one_behind_the_other_are_refused(tmp_path: Path, slide: Image) -> None:
+    """Its library takes the length of a frame from where the next one begins, and crashes on one below zero."""
+    path = write_dicom(tmp_path / "a.dcm", slide, JPEG, "YBR_FULL_422", jpeg(subsampling="422"))
+    data = path.read_bytes()
+    table = data.index(b"\xe0\x7f\x10\x00OB\0\0\xff\xff\xff\xff") + 20
+    for offsets in ((0, 0), (0x80000000, 8)):
+        path.write_bytes(data[:table] + struct.pack("<2I", *offsets) + data[table + 8 :])
+        with pytest.raises(UnreadableSource, match=r"offsets of a\.dcm is not in ascending order"):
+            open_source(path)

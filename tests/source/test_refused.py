@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -14,6 +15,7 @@ import tifffile
 from histocodec.errors import (
     SourceError,
     SourceReadError,
+    UnreadableSource,
 )
 from histocodec.format.tags import Tag
 from histocodec.geometry import Image, Region, Size
@@ -227,3 +229,16 @@ def test_damaged_headers_end_in_a_sentence(
         except SourceError:
             pass
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("tag", ["ImageWidth", "ImageLength"])
+@pytest.mark.parametrize("layout", [{"tile": (64, 64)}, {"tile": None, "rowsperstrip": 16}], ids=["tiles", "strips"])
+def test_a_picture_without_pixels(layout: dict[str, Any], tag: str, tmp_path: Path, pixels: Image) -> None:
+    path = write_tiled(tmp_path / "a.tif", pixels, compression="png", **layout)
+    with tifffile.TiffFile(path, mode="r+") as tiff:
+        page = tiff.pages[0]
+        assert isinstance(page, tifffile.TiffPage)
+        page.tags[tag].overwrite(0)
+    for on_damage in ("refuse", "fill"):
+        with pytest.raises(UnreadableSource):
+            open_source(path, mpp=0.25, on_damage=on_damage)

@@ -76,3 +76,12 @@ def test_a_file_of_which_nothing_was_measured_says_so(tmp_path: Path) -> None:
         assert regions_of(shown)["features"] == []
         (measured,) = [part["rows"] for part in facts["sections"] if part["title"] == "Measured fidelity"]
         assert measured == [("Blocks", "none measured when the file was made")]
+
+
+def test_a_file_whose_segments_lie_over_all_of_it_is_told_without_a_share(all_tiers: Path) -> None:
+    with Shown(all_tiers) as shown:
+        original = shown.container.original
+        assert original is not None
+        for size_bytes in (original.total_bytes, original.total_bytes - 1):
+            shown.container.size_bytes = size_bytes
+            assert "of the source" not in facts_of(shown)["summary"]

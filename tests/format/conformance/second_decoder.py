@@ -436,6 +436,8 @@ class WholeNetwork:
 
     def __init__(self, card: dict[str, Any], tensors: dict[str, NDArray[Any]]) -> None:
         sizes = card["hyperparameters"]
+        if not isinstance(sizes, dict):
+            raise Refused("hyperparameters that are no object")
         self.scale, channels, self.pairs = sizes["scale"], sizes["channels"], sizes["pairs"]
         self.halo = 2 * self.pairs + 2
         if self.scale not in (2, 4) or not 1 <= channels <= 512 or not 0 <= self.pairs <= 31:

@@ -33,10 +33,12 @@ class Directory:
 
 
 def take_apart(data: bytes) -> list[Directory]:
-    """The main chain of a sound BigTIFF."""
-    directories = []
+    """The main chain of a sound BigTIFF. Raises ValueError for a loop."""
+    directories: list[Directory] = []
     (offset,) = struct.unpack_from("<Q", data, 8)
     while offset:
+        if len(directories) == 100:
+            raise ValueError("more directories than any file has")
         directory, offset = _directory(data, offset)
         directories.append(directory)
     return directories
@@ -98,9 +100,12 @@ def change_in_place(data: bytes, directory: int, tag: int, kind: int, value: byt
     raise AssertionError(tag)
 
 
-def put_together(directories: list[Directory]) -> bytes:
-    """All pieces and long values first, equal ones once, then the directories, the last one first."""
-    out = bytearray(16)
+def put_together(directories: list[Directory], before: bytes = b"") -> bytes:
+    """All pieces and long values first, equal ones once, then the directories, the last one first.
+
+    before: bytes that come first of all, at offset 16, for tags that say themselves where they point to.
+    """
+    out = bytearray(16) + before
     places: dict[bytes, int] = {}
 
     def place(value: bytes) -> int:

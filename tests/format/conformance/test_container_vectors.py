@@ -256,7 +256,11 @@ class TestOriginals:
                 assert apart <= (0 if tiles.codec == "deflate" else 1.5)
 
 
-@pytest.mark.parametrize("name", [name for name in INVALID if name.startswith("original-damaged")])
+UNSHOWN = "original-damaged-pixels.hc.tif"
+"""Its files come back, and one of its tiles is no picture."""
+
+
+@pytest.mark.parametrize("name", [name for name in INVALID if name.startswith("original-damaged") and name != UNSHOWN])
 class TestDamagedOriginals:
     def test_nothing_is_restored(self, name: str, tmp_path: Path) -> None:
         with pytest.raises(CorruptContainer, match="original-damaged"):
@@ -270,6 +274,14 @@ class TestDamagedOriginals:
     def test_a_second_decoder_refuses_it(self, name: str) -> None:
         with pytest.raises((Refused, IndexError, struct.error, zstandard.ZstdError)):
             Original(VECTORS / "invalid" / name).files()
+
+
+def test_an_original_that_comes_back_and_cannot_be_shown(tmp_path: Path) -> None:
+    path = VECTORS / "invalid" / UNSHOWN
+    restore(path, tmp_path / "restored")
+    assert [*Original(path).files().values()] == [(tmp_path / "restored").read_bytes()]
+    with Decoder(path, tier="original") as decoder, pytest.raises(CorruptContainer, match="original-damaged"):
+        decoder.read(Region(0, 0, *decoder.levels[0]))
 
 
 def test_vectors_are_what_their_script_makes(tmp_path: Path) -> None:
@@ -300,6 +312,10 @@ def read_everything(path: Path) -> None:
             decoder.read(Region(0, 0, *size), level)
         for name in decoder.manifest.associated:
             decoder.container.associated_image(name)
+        original = decoder.container.original
+        if original is not None and original.grid is not None:
+            with Decoder(path, tier="original") as shown:
+                shown.read(Region(0, 0, *shown.levels[0]))
 
 
 @functools.cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.format.conformance.make_vectors import (
+    hostile_codestreams,
     hostile_directories,
     hostile_generators,
     hostile_layers,
@@ -49,12 +50,18 @@ ORIGINAL_PARTS = (
     hostile_originals.wrong_sources,
     hostile_originals.wrong_lists,
     hostile_originals.wrong_segments,
+    hostile_codestreams.lying_recipes,
+)
+
+LATEST_PARTS = (
+    hostile_codestreams.lying_codestreams,
+    hostile_codestreams.lying_numbers,
 )
 
 
 def invalid_vectors(valid: dict[str, bytes]) -> dict[str, Vector]:
     """Return hostile files by name, made from the valid ones."""
-    files, layers, later = HostileFiles(valid), HostileLayers(valid), HostileFiles(valid)
+    files, layers, later, latest = HostileFiles(valid), HostileLayers(valid), HostileFiles(valid), HostileFiles(valid)
     for add_files in PARTS:
         add_files(files)
     for add_layers in LAYER_PARTS:
@@ -64,4 +71,6 @@ def invalid_vectors(valid: dict[str, bytes]) -> dict[str, Vector]:
     originals = HostileOriginals(valid)
     for add_originals in ORIGINAL_PARTS:
         add_originals(originals)
-    return files.files | layers.files | later.files | originals.files
+    for add_files in LATEST_PARTS:
+        add_files(latest)
+    return files.files | layers.files | later.files | originals.files | latest.files

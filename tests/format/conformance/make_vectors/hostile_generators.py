@@ -21,7 +21,7 @@ def generator_damaged(made: HostileFiles) -> None:
     """Add files whose generator is damaged or unknown."""
     package = network_package().data
     other = replaced(package, len(package) - 1, bytes([package[-1] ^ 1]))
-    swapped = _with_package(made, other, named=False)
+    swapped = with_package(made, other, named=False)
     made.add("generator-damaged", "swapped", swapped, "another package than the manifest names")
     made.add(
         "generator-damaged",
@@ -34,7 +34,7 @@ def generator_damaged(made: HostileFiles) -> None:
     made.add(
         "generator-damaged",
         "no-package",
-        _with_package(made, b"garbage"),
+        with_package(made, b"garbage"),
         "a package that is none, named by its digest",
     )
     for name, old, new, how in (
@@ -45,10 +45,10 @@ def generator_damaged(made: HostileFiles) -> None:
         ("card-twice", '\\"halo\\": 4', '\\"halo\\": 2, \\"halo\\": 4', "a key twice in the card"),
     ):
         changed = _with_card(package, old, new)
-        made.add("generator-damaged", name, _with_package(made, changed), how)
+        made.add("generator-damaged", name, with_package(made, changed), how)
     infinite = bytearray(network_package("rrdb").data)
     infinite[-2:] = struct.pack("<e", float("inf"))
-    floats = _with_package(made, bytes(infinite), source=made.valid["jp2k-x4-rrdb"])
+    floats = with_package(made, bytes(infinite), source=made.valid["jp2k-x4-rrdb"])
     made.add("generator-damaged", "infinite", floats, "a weight of `rrdb` that is infinite")
     nobody = {"digest": "sha256:" + "0123456789abcdef" * 4, "name": "nobody", "embedded": False, "halo": 10}
     made.manifest(
@@ -66,7 +66,7 @@ def unproven_networks(made: HostileFiles) -> None:
     def network(name: str, how: str, change: Callable[[Tensors], object]) -> None:
         tensors = {key: value.copy() for key, value in sound.items()}
         change(tensors)
-        made.add("generator-damaged", name, _with_package(made, packed(tensors, card).data), how)
+        made.add("generator-damaged", name, with_package(made, packed(tensors, card).data), how)
 
     def one_more(tensors: Tensors) -> None:
         """The first channel of the tail: what its weights, its bias and the input can reach."""
@@ -91,17 +91,17 @@ def unproven_networks(made: HostileFiles) -> None:
     network("shape", "a bias of one channel too few", lambda t: t.update({"head.bias": t["head.bias"][:-1].copy()}))
     halves = {name: (value / 1024).astype(np.float16) for name, value in sound.items() if "shift" not in name}
     floats = packed(halves, dataclasses.replace(card, test_block_crc32=None)).data
-    made.add("generator-damaged", "floats", _with_package(made, floats), "a `plain` network in floats, of type F16")
+    made.add("generator-damaged", "floats", with_package(made, floats), "a `plain` network in floats, of type F16")
     assert card.test_block_crc32 is not None
     for name, checksum, how in (
         ("test-block", card.test_block_crc32 ^ 1, "a card that states another result of the test block"),
         ("no-test-block", None, "a card that states no result of the test block"),
     ):
         lying = packed(sound, dataclasses.replace(card, test_block_crc32=checksum)).data
-        made.add("generator-damaged", name, _with_package(made, lying), how)
+        made.add("generator-damaged", name, with_package(made, lying), how)
 
 
-def _with_package(made: HostileFiles, package: bytes, *, named: bool = True, source: bytes | None = None) -> bytes:
+def with_package(made: HostileFiles, package: bytes, *, named: bool = True, source: bytes | None = None) -> bytes:
     """Return a file with another package; named: and its digest in the manifest."""
 
     def change(directories: list[Directory]) -> None:
