@@ -29,7 +29,7 @@ _TEMPORARY = re.compile(
 """Names of what a killed process may leave, as docs/robustness.md has them."""
 _OF_ARCHIVE = re.compile(r"\.?histocodec-archive\..+")
 _LOG = re.compile(r"log\.(txt|jsonl)")
-_A_PATH = re.compile(r"\b(out|tmp|slides|\w+\.(tif|dcm))\b")
+_A_PATH = re.compile(r"\b(out|tmp|slides|archived|\w+\.(tif|dcm))\b")
 """A file or folder of those that commands are run on."""
 _WHOLE = (".zarr", ".dcm")
 """Ends of the names of folders that appear as a whole."""
