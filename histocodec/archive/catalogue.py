@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, closing
+from contextlib import AbstractContextManager, ExitStack, closing, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -68,7 +68,8 @@ class Catalogue(Closing):
         if not path.is_file():
             raise MissingFile(folder, f"expected an archive, found no catalogue {NAME}")
         if os.access(folder, os.W_OK) and os.access(path, os.W_OK):
-            return cls.create(folder)
+            with suppress(OutputError):  # as on a full disk
+                return cls.create(folder)
         return cls(_copied(path), folder)
 
     @classmethod

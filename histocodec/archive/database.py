@@ -31,7 +31,8 @@ class Database(sqlite3.Connection):
     def reading(cls, path: Path) -> Database:
         """Open a file where nothing can be written. Raises OutputError."""
         # Where the last writer has left nothing beside it, SQLite must not look for more.
-        left = path.with_name(f"{path.name}-wal").exists()
+        beside = path.with_name(f"{path.name}-wal")
+        left = beside.exists() and beside.stat().st_size > 0
         return cls._opened(path, f"{path.absolute().as_uri()}?mode=ro{'' if left else '&immutable=1'}")
 
     @classmethod

@@ -13,7 +13,7 @@ from histocodec.archive import schema
 from histocodec.archive.catalogue import NAME, Catalogue
 from histocodec.archive.choices import Choices
 from histocodec.archive.summary import summary
-from histocodec.errors import FileError, MissingFile, SettingsError, UnknownGenerator
+from histocodec.errors import FileError, MissingFile, NoSpace, SettingsError, UnknownGenerator
 from tests.archive.inputs import QUICK, catalogued, finish, outcome, write_files
 
 
@@ -179,3 +179,16 @@ def test_one_that_can_only_be_read(sources: Path, tmp_path: Path, monkeypatch: p
     with Catalogue.rehearsal(tmp_path / "archive") as copy:
         assert copy.count("done") == 3
     assert (tmp_path / "archive" / NAME).read_bytes() == before
+
+
+def test_one_on_a_full_disk_can_be_read(sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite needs room beside it to open a catalogue as others may write it at the same time."""
+    catalogue, _ = catalogued(tmp_path / "archive", sources)
+    catalogue.close()
+
+    def full(folder: Path) -> Catalogue:
+        raise NoSpace(folder / NAME, "the disk is full")
+
+    monkeypatch.setattr(Catalogue, "create", full)
+    with Catalogue.open(tmp_path / "archive") as reading:
+        assert reading.count("waiting") == 3

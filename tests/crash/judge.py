@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -22,12 +24,12 @@ Units = dict[str, str]
 """What people see in a folder: a digest by name, of a file, or of a folder that appears as a whole."""
 
 _TEMPORARY = re.compile(
-    r"\..+\.partial(\.lock|\.former)?|\.histocodec-estimate-.+|histocodec-[a-z-]+-.+|tmp[a-z0-9_]{8}"
+    r"\..+\.partial(\.lock|\.former)?|\.histocodec-estimate-.+|histocodec-[a-z-]+-.+|(tmp)?[a-z0-9_]{8}"
 )
 """Names of what a killed process may leave, as docs/robustness.md has them."""
 _OF_ARCHIVE = re.compile(r"\.?histocodec-archive\..+")
 _LOG = re.compile(r"log\.(txt|jsonl)")
-_A_PATH = re.compile(r"\b(out|tmp|slides|\w+\.(tif|dcm))\b")
+_A_PATH = re.compile(r"\b(out|tmp|slides|archived|\w+\.(tif|dcm))\b")
 """A file or folder of those that commands are run on."""
 _WHOLE = (".zarr", ".dcm")
 """Ends of the names of folders that appear as a whole."""
@@ -135,6 +137,16 @@ def _shown(folder: Path) -> Iterator[Path]:
 def _catalogued(folder: Path) -> list[dict[str, Any]] | None:
     if not (folder / NAME).is_file():
         return None
+    root = str(folder.parent)
+    with tempfile.TemporaryDirectory(prefix="looked-at-") as copied:
+        for name in (NAME, f"{NAME}-wal"):  # which cannot be opened where the disk is full
+            if (folder / name).exists():
+                shutil.copy(folder / name, copied)
+        return _rows(Path(copied), root)
+
+
+def _rows(folder: Path, root: str) -> list[dict[str, Any]] | None:
+    """Return what a catalogue says of sources, counted from a folder; None if it was just begun."""
     with closing(sqlite3.connect(folder / NAME)) as database:
         found = database.execute("PRAGMA integrity_check").fetchone()[0]
         if found != "ok":
@@ -142,7 +154,6 @@ def _catalogued(folder: Path) -> list[dict[str, Any]] | None:
         if not database.execute("PRAGMA user_version").fetchone()[0]:
             return None
     with Catalogue.open(folder) as catalogue:
-        root = str(folder.parent)
         rows: list[dict[str, Any]] = [dict(pairs) for pairs in cast(list[list[tuple[str, Any]]], lasting(catalogue))]
     for row in rows:
         del row["attempts"]
