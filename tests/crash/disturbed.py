@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,10 @@ from .faults import Fault
 from .judge import Seen, Units, look, problems_of_message
 from .moments import Subject, spread
 from .tally import Tally
+
+
+_TICK_S = 0.02
+"""Seconds in which a system may not tell two changes of a file by their times: it counts in ticks."""
 
 
 def cut_off(path: Path, other: Path) -> None:
@@ -96,6 +101,7 @@ def changed_inputs(subject: Subject, disturbance: Disturbance, moments: int) -> 
             subject.prepare()
             child = command(subject.folder, words, Fault("stop", at))
             if child.stops():
+                time.sleep(_TICK_S)
                 change(subject.folder / disturbance.changed, other)
                 ended = child.go_on()
             else:
