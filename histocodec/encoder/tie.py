@@ -28,6 +28,8 @@ class SourceTie(Closing):
         """Begin. deidentify: leave out what names the files, and when they were written."""
         self._paths, self._deidentify, self._stopped = source.files, deidentify, threading.Event()
         self._opened = source.states
+        self._tied_as: dict[Path, FileState] = {}
+        """States of the files when their last byte was read."""
         self.notes: tuple[str, ...] = ()
         """Sentences for the user."""
         if len(self._paths) > MAX_ITEMS:
@@ -55,8 +57,11 @@ class SourceTie(Closing):
                 now = FileState.of(path)
             except OSError as error:
                 raise SourceReadError(path, f"vanished while it was read: {error.strerror or error}") from error
-            # Other rights, or a link more, are no other bytes.
-            if now != opened and (now.is_written_over(opened) or sha256_of(path) != file.sha256):
+            if now == opened:
+                continue
+            # Other rights, or a link more, are no other bytes; but a tie that was made after them says nothing.
+            is_tied = self._tied_as[path] == opened and not now.is_written_over(opened)
+            if not is_tied or sha256_of(path) != file.sha256:
                 raise SourceReadError(path, "changed while it was read: nothing was written")
 
     def close(self) -> None:
@@ -75,6 +80,7 @@ class SourceTie(Closing):
                 while not self._stopped.is_set() and (data := file.read(_CHUNK_BYTES)):
                     size += len(data)
                     digest.update(data)
+            self._tied_as[path] = FileState.of(path)
         except OSError as error:
             raise SourceReadError(path, f"cannot be read: {error.strerror or error}") from error
         return SourceFile(size, digest.hexdigest(), name, modified)

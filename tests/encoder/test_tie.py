@@ -164,9 +164,24 @@ def test_a_link_or_other_rights_are_no_change(slide_path: Path, tmp_path: Path) 
     path = tmp_path / "slide.tif"
     shutil.copy(slide_path, path)
     with open_source(path) as slide, SourceTie(slide, deidentify=False) as tie:
+        assert tie.result() is not None
         (tmp_path / "link").hardlink_to(path)
         path.chmod(0o600)
-        assert tie.result() is not None
+        tie.check()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="times that nobody can set")
+def test_other_bytes_under_the_same_time_before_the_tie(slide_path: Path, tmp_path: Path) -> None:
+    """The tie is of the new bytes, and the pixels may be of the old ones."""
+    path = tmp_path / "slide.tif"
+    shutil.copy(slide_path, path)
+    before = path.stat()
+    with open_source(path) as slide:
+        time.sleep(0.02)
+        path.write_bytes(path.read_bytes()[::-1])
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+        with SourceTie(slide, deidentify=False) as tie, pytest.raises(SourceReadError, match="changed while"):
+            tie.result()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="times that nobody can set")
