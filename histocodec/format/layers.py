@@ -88,7 +88,10 @@ def read_quality_map(layer: QualityMapLayer, first: Directory, read_at: ReadAt, 
     values = decompressed(_strip(directory, checksum, read_at, size_bytes), expected)
     if len(values) != expected:
         raise Damaged(f"expected {expected} bytes, found {len(values)}")
-    return QualityMap(np.frombuffer(values, "<u2").reshape(rows, columns, MAP_CHANNELS).astype(np.uint16))
+    stored = np.frombuffer(values, "<u2").reshape(rows, columns, MAP_CHANNELS).astype(np.uint16)
+    if np.any((stored > 0).any(axis=2) != (stored > 0).all(axis=2)):
+        raise Damaged("a block has some of its numbers and not the others")
+    return QualityMap(stored)
 
 
 # ------------------------------------------------------------------------------------------------- enhancement layer

@@ -90,7 +90,7 @@ def raw_changed(rng: Random, data: bytes) -> bytes:
     for _ in range(rng.choice((1, 1, 2, 3))):
         directory = rng.choice(offsets)
         (count,) = struct.unpack_from("<Q", out, directory)
-        if not 0 < count < 65:
+        if not 0 < count < 65 or directory + 16 + 20 * count > len(out):
             continue
         at = directory + 8 + 20 * rng.randrange(count)
         match rng.randrange(9):

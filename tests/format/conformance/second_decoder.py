@@ -158,6 +158,8 @@ class SecondDecoder:
             return None
         tags, sums = layer
         stored = np.frombuffer(self._frame(self._checked(tags[273][0], tags[279][0], sums[0])), "<u2")
+        if any(len(set((stored[at : at + 4] > 0).tolist())) > 1 for at in range(0, len(stored), 4)):
+            raise Refused("a block has some of its numbers and not the others")
         values = (stored.reshape(tags[257][0], tags[256][0], 4) - np.float32(1)) / (500, 30000, 500, 500) - (0, 1, 0, 0)
         return np.where(stored.reshape(values.shape) > 0, values, np.nan).astype(np.float32)
 

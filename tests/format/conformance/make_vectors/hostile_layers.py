@@ -142,6 +142,7 @@ def quality_map_damaged(made: HostileLayers) -> None:
     quality_map("other", "another map than was written", strip(compress(values)), sealed=False)
     quality_map("short", "a block too few", strip(compress(values[:16])))
     quality_map("odd", "half of a number too few", strip(compress(values[:23])))
+    quality_map("half-a-block", "a block with a PSNR and no other number", strip(compress(b"\1" + values[1:])))
     quality_map("bomb", "64 MiB for three blocks", strip(compress(bytes(1 << 26))))
     quality_map("no-checksum", "a frame without a checksum", strip(compress(values, checksum=False)))
     quality_map("empty", "a strip without bytes", strip(b""))
