@@ -8,6 +8,7 @@ quality than in bytes: so the bytes at two qualities decide on most slides, and 
 from __future__ import annotations
 
 import math
+import time
 from typing import Literal
 
 import numpy as np
@@ -55,6 +56,50 @@ _TILES_SHARE: dict[TileCodec, float] = {"av1": 0.95, "jp2k": 0.88, "jpeg": 0.88}
 """Share of a file's bytes that its base's tiles take: reduced levels, associated images and the index take the rest."""
 
 
+class TissueSample:
+    """Some of a slide's tissue, read once for all that is decided on it."""
+
+    def __init__(self, source: Source, settings: EncodeSettings) -> None:
+        """Read nothing yet."""
+        self._source, self._seed, self._workers = source, settings.seed, settings.workers
+        self._found: tuple[list[Image], float] | None = None
+        self.reading_s = 0.0
+        """Seconds that reading took; 0 before."""
+
+    def patches(self, progress: Progress) -> tuple[list[Image], float]:
+        """Return patches of tissue, the fullest first, and about which share of all of the slide's tissue they hold."""
+        if self._found is None:
+            began = time.monotonic()
+            self._found = self._read(progress)
+            self.reading_s = time.monotonic() - began
+        return self._found
+
+    def _read(self, progress: Progress) -> tuple[list[Image], float]:
+        size = self._source.size
+        grid = Grid(size, PATCH)
+        regions = [region for i in range(grid.count) if (region := grid.region(*grid.address(i)).clipped(size))]
+        # Spread over the slide, then in random order, so that the first ones stand for all.
+        looked_at = spread_sample(regions, _MOST_READ, self._seed)
+        looked_at = [looked_at[k] for k in np.random.default_rng(self._seed).permutation(len(looked_at))]
+
+        def read(region: Region) -> tuple[Image, int]:
+            height, width = (-(-length // _UNIT) * _UNIT for length in (region.height, region.width))
+            patch = extended(self._source.read(region), height - region.height, width - region.width)
+            return patch, int(_tissue(patch).sum())
+
+        found: list[tuple[int, Image]] = []
+        tissue = 0
+        for seen, (patch, blocks) in enumerate(ordered_map(read, looked_at, workers=self._workers), 1):
+            tissue += blocks
+            if blocks and len(found) < _MOST_TISSUE:
+                found.append((blocks, patch))
+            progress("looking for tissue", seen, len(looked_at))
+        area = sum(region.area for region in looked_at)
+        found.sort(key=lambda each: -each[0])
+        sampled = sum(blocks for blocks, _ in found) / tissue * area / size.area if tissue else 0.0
+        return [patch for _, patch in found], sampled
+
+
 def base_scale(source: Source, base: Magnification = "10x") -> int:
     """Return the full pixels per base pixel: the power of two that brings the slide nearest to the base's resolution.
 
@@ -82,23 +127,32 @@ def usual_base(source: Source, settings: EncodeSettings, *, own_generator: bool)
 
 
 def decide_base(
-    source: Source, settings: EncodeSettings, budget_bytes: int | None, progress: Progress
+    source: Source,
+    settings: EncodeSettings,
+    budget_bytes: int | None,
+    progress: Progress,
+    sample: TissueSample | None = None,
 ) -> tuple[int, Magnification, tuple[str, ...]]:
     """Return the scale, the base, and a sentence for the user if it was chosen for them.
 
-    Raises UnsupportedResolution for a slide that cannot have the base, or none.
+    sample: of the source, read already or not; None for one of its own. Raises UnsupportedResolution for a slide that
+    cannot have the base, or none.
     """
     assert settings.base is not None  # the plan sees to it
     if settings.base != "auto":
         return base_scale(source, settings.base), settings.base, ()
     assert budget_bytes is not None  # the settings see to it
     scales = _possible_scales(source)
-    base, why = _choose_base(source, scales, settings, budget_bytes, progress)
+    base, why = _choose_base(sample or TissueSample(source, settings), scales, settings, budget_bytes, progress)
     return scales[base], base, (f"base {base}: {why}",)
 
 
 def _choose_base(
-    source: Source, scales: dict[Magnification, int], settings: EncodeSettings, budget_bytes: int, progress: Progress
+    sample: TissueSample,
+    scales: dict[Magnification, int],
+    settings: EncodeSettings,
+    budget_bytes: int,
+    progress: Progress,
 ) -> tuple[Magnification, str]:
     """Choose on a sample of the slide's tissue, at the bytes that tissue will get.
 
@@ -108,7 +162,7 @@ def _choose_base(
     first = next(iter(scales))
     if len(scales) == 1:
         return first, "no other base is possible"
-    patches, sampled = _tissue_patches(source, settings.seed, settings.workers, progress)
+    patches, sampled = sample.patches(progress)
     if not patches:
         return first, "no tissue to try one on"
     room, (low, high) = _TILES_SHARE[settings.codec] * budget_bytes * sampled, UNSURE[settings.codec]
@@ -139,32 +193,6 @@ def _possible_scales(source: Source) -> dict[Magnification, int]:
     if not scales:
         raise refused
     return scales
-
-
-def _tissue_patches(source: Source, seed: int, workers: int, progress: Progress) -> tuple[list[Image], float]:
-    """Read some of the slide's tissue; return it, fullest patches first, and about which share of all of it that is."""
-    grid = Grid(source.size, PATCH)
-    regions = [region for i in range(grid.count) if (region := grid.region(*grid.address(i)).clipped(source.size))]
-    # Spread over the slide, then in random order, so that the first ones stand for all.
-    looked_at = spread_sample(regions, _MOST_READ, seed)
-    looked_at = [looked_at[k] for k in np.random.default_rng(seed).permutation(len(looked_at))]
-
-    def read(region: Region) -> tuple[Image, int]:
-        height, width = (-(-length // _UNIT) * _UNIT for length in (region.height, region.width))
-        patch = extended(source.read(region), height - region.height, width - region.width)
-        return patch, int(_tissue(patch).sum())
-
-    found: list[tuple[int, Image]] = []
-    tissue = 0
-    for seen, (patch, blocks) in enumerate(ordered_map(read, looked_at, workers=workers), 1):
-        tissue += blocks
-        if blocks and len(found) < _MOST_TISSUE:
-            found.append((blocks, patch))
-        progress("looking for tissue", seen, len(looked_at))
-    area = sum(region.area for region in looked_at)
-    found.sort(key=lambda each: -each[0])
-    sampled = sum(blocks for blocks, _ in found) / tissue * area / source.size.area if tissue else 0.0
-    return [patch for _, patch in found], sampled
 
 
 def _first(patches: list[Image], area: int) -> list[Image]:

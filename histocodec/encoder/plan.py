@@ -13,7 +13,7 @@ from ..generators.package import Package
 from ..pixels.resampler import Downsampler, Generator
 from ..runtime.progress import Progress
 from ..source import Source
-from .base_choice import decide_base, usual_base
+from .base_choice import TissueSample, decide_base, usual_base
 from .settings import EncodeSettings
 
 
@@ -42,20 +42,26 @@ class Plan:
 
 
 def make_plan(
-    source: Source, generator: Generator | None, settings: EncodeSettings, *, tuned: bool, progress: Progress
+    source: Source,
+    generator: Generator | None,
+    settings: EncodeSettings,
+    *,
+    tuned: bool,
+    progress: Progress,
+    sample: TissueSample | None = None,
 ) -> Plan:
     """Decide on scale, downsampler, generator and budget before the slide is scanned.
 
     generator: None for the default one, which is loaded while the source is read: importing torch takes seconds.
-    tuned: the generator will be tuned to the slide. Raises SettingsError, GeneratorError, UnsupportedResolution,
-    SourceReadError.
+    tuned: the generator will be tuned to the slide. sample: as `decide_base` takes it. Raises SettingsError,
+    GeneratorError, UnsupportedResolution, SourceReadError.
     """
     if settings.base is None:
         settings = dataclasses.replace(settings, base=usual_base(source, settings, own_generator=generator is not None))
     if settings.base == "auto" and generator is not None:
         raise SettingsError(f"base auto knows the default generators: {generator.name} decides on one by itself")
     budget_bytes = None if settings.ratio is None else int(source.size_bytes / settings.ratio)
-    scale, base, notes = decide_base(source, settings, budget_bytes, progress)
+    scale, base, notes = decide_base(source, settings, budget_bytes, progress, sample)
     if generator is not None and generator.scale != scale:
         raise GeneratorError(
             f"generator {generator.name} enlarges {generator.scale} times, the base of {source.path.name} needs {scale}"

@@ -30,7 +30,7 @@ from ..runtime.progress import Progress, silent
 from ..runtime.resources import Resources
 from ..runtime.tiled_image import TiledImage
 from ..source import Source
-from .base_choice import usual_base
+from .base_choice import TissueSample, usual_base
 from .base_coding import code_base_within
 from .blocks import BlockReader
 from .coded_pyramid import CodedOverview, CodedPyramid
@@ -147,11 +147,12 @@ def preview(
     resources = Resources(folder, settings.workers, settings.seed, progress)
     with writing_errors(folder), ExitStack() as stack:
         samples: dict[int, _Sample] = {}
+        tissue = TissueSample(source, settings)
         rows: list[Previewed | Refused] = []
         for each in wanted:
-            began = time.monotonic()
-            plan = make_plan(source, generator, each, tuned=False, progress=progress)
-            planning = time.monotonic() - began
+            began, known_s = time.monotonic(), tissue.reading_s
+            plan = make_plan(source, generator, each, tuned=False, progress=progress, sample=tissue)
+            planning = time.monotonic() - began + known_s  # an encode reads it, too
             if plan.scale not in samples:
                 sample = stack.enter_context(_Sample(plan, region, resources))
                 samples[plan.scale], region = sample, sample.place

@@ -10,7 +10,7 @@ import pytest
 
 from histocodec.demo.synthetic import tissue, write_slide
 from histocodec.encoder import EncodeSettings, encode
-from histocodec.encoder.base_choice import PATCH, UNSURE, WORTH_DB, _bytes_at, _psnr_within, _tissue_patches, usual_base
+from histocodec.encoder.base_choice import PATCH, UNSURE, WORTH_DB, TissueSample, _bytes_at, _psnr_within, usual_base
 from histocodec.encoder.plan import make_plan
 from histocodec.encoder.settings import Magnification
 from histocodec.errors import BudgetError, SettingsError
@@ -91,15 +91,32 @@ def test_the_sample_tells_the_bytes_of_the_whole(tmp_path: Path) -> None:
     settings = EncodeSettings(base="10x", ratio=None, quality=quality, verify="none")
     with open_source(tmp_path / "slide.tif") as source:
         report = encode(source, tmp_path / "x.hc.tif", settings=settings)
-        patches, sampled = _tissue_patches(source, 0, 1, silent)
+        patches, sampled = TissueSample(source, EncodeSettings(workers=1)).patches(silent)
     assert sampled == 1  # three of four patches: the last one has no tissue
     foreseen = _bytes_at(quality, patches, 4, settings) / sampled
     assert abs(foreseen / report.size_bytes - 1) < 0.15
 
 
+def test_a_sample_is_read_once_for_all_ratios(slide: Path) -> None:
+    stages: list[str] = []
+
+    def progress(stage: str, done: int, total: int) -> None:
+        stages.append(stage)
+
+    with open_source(slide) as source:
+        sample = TissueSample(source, EncodeSettings())
+        assert sample.reading_s == 0
+        for ratio in (2, 30):
+            plan = make_plan(source, None, EncodeSettings(ratio=ratio), tuned=False, progress=progress, sample=sample)
+            assert plan.notes
+            assert sample.reading_s > 0
+    assert stages.count("looking for tissue") == 1  # of one patch
+    assert stages.count("choosing a base") >= 2
+
+
 def test_where_the_quality_leaves_it_open_both_are_tried(slide: Path) -> None:
     with open_source(slide) as source:
-        patches, sampled = _tissue_patches(source, 0, 1, silent)
+        patches, sampled = TissueSample(source, EncodeSettings(workers=1)).patches(silent)
         low, high = UNSURE["av1"]
         settings = EncodeSettings()
         between = _bytes_at((low + high) / 2, patches, 4, settings)
