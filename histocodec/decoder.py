@@ -28,7 +28,7 @@ from .runtime.byte_source import Location
 from .runtime.closing import Closing
 from .runtime.divided_image import DividedImage, Parts
 from .runtime.parallel import core_count, ordered_map, thread_count
-from .runtime.tiled_image import TileCache, TiledImage
+from .runtime.tiled_image import Room, TileCache, TiledImage
 
 BICUBIC = "bicubic"
 """The generator's name that asks for enlargement without a network; what comes out is then labelled so."""
@@ -134,12 +134,24 @@ class Decoder(Closing):
 
     @property
     def cache_bytes(self) -> int:
-        """Bytes of memory for decoded pixels; can be set."""
-        return self._cache.capacity_bytes
+        """Bytes of memory for decoded pixels; can be set, then for all decoders that share it."""
+        return self.room.capacity_bytes
 
     @cache_bytes.setter
     def cache_bytes(self, count: int) -> None:
-        self._cache.resize(count)
+        self.room.resize(count)
+
+    @property
+    def room(self) -> Room:
+        """The memory for decoded pixels.
+
+        Set to that of another decoder, it is shared: what was used least recently goes first, whichever has it.
+        """
+        return self._cache.room
+
+    @room.setter
+    def room(self, room: Room) -> None:
+        self._cache.room = room
 
     @property
     def is_bicubic(self) -> bool:
@@ -210,7 +222,8 @@ class Decoder(Closing):
         self._full.forget()
 
     def close(self) -> None:
-        """Release the file."""
+        """Release the file, and what was decoded of it."""
+        self.clear_cache()
         self.container.close()
 
     def _stored_images(self) -> list[TiledImage]:

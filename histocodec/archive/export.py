@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from ..errors import FileError, HistocodecError, OutputError
+from ..errors import FileError, HistocodecError, NoSpace, OutputError
 from ..format.entries import Tier
 from ..format.reader import Container
 from ..format.tiers import strip, stripped
@@ -40,6 +40,7 @@ def export(
 
     names: as `chosen` takes them; none for all. to: a folder or URL. tier: what is left of each; None for all of it.
     folder: for temporary files; None for the system's. What is there already, and the same, is not sent again.
+    Raises NoSpace where a disk is full.
     """
     far = FarFolder(to)
     with tempfile.TemporaryDirectory(prefix="histocodec-export-", dir=folder) as temporary:
@@ -55,6 +56,8 @@ def export(
                         far.send(file, place)
                         if far.sha256(place) != digest:
                             raise OutputError(far.where(place), "other bytes arrived than were sent, by SHA-256")
+            except NoSpace:
+                raise  # the others and the list would fail for the same reason
             except (HistocodecError, OSError) as error:
                 yield Sent(row, error=str(error))
             else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePath, PurePosixPath
 
-from ..errors import HistocodecError, SettingsError
+from ..errors import HistocodecError, NoSpace, SettingsError
 from ..format.entries import SourceEntry
 from ..format.reader import Container
 from ..format.restoration import restore
@@ -31,12 +31,18 @@ def restore_originals(
 ) -> Iterator[Restored]:
     """Write the sources of slides into a folder, with the tree of the archive; one that fails stops no other.
 
+    But for a full disk, for which each of the others would fail too: they are not begun.
     names: as `chosen` takes them; none for all. Slides without an original are said to have none. What is there
     already, and the same by SHA-256, is not written again.
     """
-    for row in chosen(catalogue, names):
+    left = chosen(catalogue, names)
+    for row in left:
         try:
             yield row, _restore(catalogue, row, folder, overwrite, progress), None
+        except NoSpace as error:
+            yield row, (), str(error)
+            for other in left:
+                yield other, (), "not begun, as the disk is full"
         except (HistocodecError, OSError) as error:
             yield row, (), str(error)
 

@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..errors import NoSpace
 from ..runtime.files import discard_partial
 from ..runtime.parallel import core_count
 from .catalogue import Catalogue, Row
@@ -44,13 +45,21 @@ class Repeated:
 
 
 @dataclass(frozen=True, slots=True)
+class PutBack:
+    """A disk was full: the slide waits again, and no other is begun."""
+
+    row: Row
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """Nothing happened for a moment, or a slide got further."""
 
     stage: Stage | None = None
 
 
-Event = Begun | Ended | Repeated | Tick
+Event = Begun | Ended | Repeated | PutBack | Tick
 
 
 @dataclass(slots=True)
@@ -78,7 +87,8 @@ class Limits:
 def run(catalogue: Catalogue, pool: Executor, limits: Limits) -> Generator[Event, None, None]:
     """Encode every slide that waits, and tell what happens; close the iterator to stop early.
 
-    However it ends, the catalogue says what is true: what was not done waits.
+    However it ends, the catalogue says what is true: what was not done waits. Raises NoSpace where a disk is full, once
+    the slides are done that were begun: each of the others would fail for the same reason.
     """
     return _Run(catalogue, pool, limits).events()
 
@@ -96,13 +106,15 @@ class _Run:
         """Tasks whose process ended once; each is tried again when no other is running."""
         self.tried_alone: set[int] = set()
         """Slides that are being tried for the second time: one at a time."""
+        self.full: str | None = None
+        """What was said where a disk was full."""
 
     def events(self) -> Generator[Event, None, None]:
         try:
             while True:
                 yield from self._begin()
                 if not self.pool.busy:
-                    return
+                    break
                 told = self.pool.next(_TICK_S)
                 if told is None or isinstance(told, Stage):
                     yield Tick(told)
@@ -114,10 +126,13 @@ class _Run:
             if self.pool.busy:
                 self.pool.close()
             self.catalogue.take_up()  # nobody else works on this archive
+        if self.full is not None:
+            waiting = f"{self.catalogue.count('waiting')} slides wait; the same command goes on once there is room"
+            raise NoSpace(self.catalogue.folder, f"the run ends, as a disk is full: {self.full}; {waiting}")
 
     def _begin(self) -> Iterator[Event]:
         """Give work to as many processes as may run."""
-        while len(self.pool.busy) < (self.pool.slots or self.limits.jobs_within(self.peak_bytes)):
+        while self.full is None and len(self.pool.busy) < (self.pool.slots or self.limits.jobs_within(self.peak_bytes)):
             row = None if self.tried_alone else self.catalogue.claim()
             if row is None:
                 if self.alone and not self.pool.busy:
@@ -141,10 +156,13 @@ class _Run:
             self.pool.submit(task)
             yield Begun(row)
 
-    def _ended(self, outcome: Outcome) -> Ended:
+    def _ended(self, outcome: Outcome) -> Ended | PutBack:
         self.tried_alone.discard(outcome.number)
         if outcome.peak_bytes is not None:
             self.peak_bytes = max(self.peak_bytes or 0, outcome.peak_bytes)
+        if outcome.error_class == NoSpace.__name__:
+            self.full = outcome.error or ""
+            return PutBack(self.catalogue.row(outcome.number), self.full)
         self.catalogue.finish(outcome)
         return Ended(self.catalogue.row(outcome.number), outcome)
 

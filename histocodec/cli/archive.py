@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import signal
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -26,7 +25,6 @@ from ..archive.pool import Pool
 from ..archive.run import Limits, run
 from ..archive.scan import scan
 from ..archive.targets import make_folder
-from ..errors import SettingsError
 from ..runtime.parallel import core_count
 from .archive_lines import Lines
 from .archive_results import (
@@ -63,6 +61,7 @@ from .options import (
     Scheduler,
     Seed,
     Workers,
+    parsed_bytes,
     parsed_resources,
     path_argument,
     path_option,
@@ -73,7 +72,6 @@ from .running import Interrupted
 
 _FORECAST_FROM = 24
 """Slides from which a run begins with a sample of them: of fewer it would take a good part of the time."""
-_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
 class ArchiveGroup(TyperGroup):
@@ -229,19 +227,6 @@ def limits_of(jobs: int, memory: str | None, workers: int | None) -> Limits:
     if workers is not None:
         limits.cores = min(core_count(), workers)
     return limits
-
-
-def parsed_bytes(text: str) -> int:
-    """Return the bytes that a text like `6G` states. Raises SettingsError.
-
-    Examples:
-        >>> parsed_bytes("6G"), parsed_bytes("1.5 MiB"), parsed_bytes("4096")
-        (6442450944, 1572864, 4096)
-    """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", text.strip(), re.IGNORECASE)
-    if found is None:
-        raise SettingsError(f"expected a number of bytes, as 6G, found {text}")
-    return round(float(found[1]) * _UNITS[found[2].upper()])
 
 
 def _package(name: str | None) -> str | None:

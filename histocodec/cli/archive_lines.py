@@ -14,7 +14,7 @@ from rich.text import Text
 from ..archive.catalogue import Catalogue, Row
 from ..archive.forecast import Forecast
 from ..archive.journal import Journal
-from ..archive.run import Begun, Ended, Event, Repeated, Tick
+from ..archive.run import Begun, Ended, Event, PutBack, Repeated, Tick
 from ..archive.scan import Scanned
 from ..archive.summary import Summary, summary
 from ..runtime.closing import Closing
@@ -97,6 +97,10 @@ class Lines(Closing):
             case Repeated(row, reason):
                 self._journal.note("slide repeated", **_names(row), reason=reason)
                 self.say(f"{row['output']}: {reason}; it will be tried once more")
+            case PutBack(row, reason):
+                self._stages.pop(row["id"], None)
+                self._journal.note("slide put back", **_names(row), reason=reason)
+                self.say(f"{row['output']}: {reason}; it waits, and no other is begun")
             case Tick(stage):
                 if stage is not None and stage.number in self._stages:
                     self._stages[stage.number] = f"{stage.stage} {100 * stage.done // max(1, stage.total)} %"

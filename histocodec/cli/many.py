@@ -9,7 +9,7 @@ import typer
 
 from ..archive.cluster import Cluster
 from ..archive.discovery import Selection
-from ..errors import HistocodecError
+from ..errors import HistocodecError, NoSpace
 from ..runtime.parallel import core_count
 from .info import printable
 from .running import LOG
@@ -50,15 +50,21 @@ def on_cluster(
 def one_by_one(
     items: Iterable[T], work: Callable[[T], R], name: Callable[[T], object], done: Callable[[T, R], None]
 ) -> Failures:
-    """Do the work for each item, and tell `done` at once; return those that failed, which stop none of the others."""
+    """Do the work for each item, and tell `done` at once; return those that failed, which stop none of the others.
+
+    A full disk stops them: each would fail for the same reason, some after an hour of work.
+    """
     failures: Failures = []
-    for item in items:
+    left = iter(items)
+    for item in left:
         LOG.debug("%s: begins", name(item))
         try:
             result = work(item)
         except (HistocodecError, OSError) as error:
             failures.append((name(item), str(error)))
             LOG.debug("failed: %s", printable(" ".join(str(error).splitlines())))
+            if isinstance(error, NoSpace):
+                failures += [(name(other), "not begun, as the disk is full") for other in left]
         else:
             done(item, result)
     return failures

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
+from ..errors import SettingsError
 from ..format.entries import Tier as FileTier
 from ..geometry import Region
 from .info import printable, render
 
 Tier = Literal["base", "reconstructed", "bounded", "original"]
 """Extent of decoding: the base as stored, predicted, corrected by the enhancement layer, or the source's own pixels."""
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
 def path(text: str | Path) -> Path:
@@ -116,6 +119,19 @@ Log = Annotated[
 def say(text: str) -> None:
     """Print a line on stdout; control characters, which names of files can hold, as escapes."""
     typer.echo(printable(text))
+
+
+def parsed_bytes(text: str) -> int:
+    """Return the bytes that a text like `6G` states. Raises SettingsError.
+
+    Examples:
+        >>> parsed_bytes("6G"), parsed_bytes("1.5 MiB"), parsed_bytes("4096")
+        (6442450944, 1572864, 4096)
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", text.strip(), re.IGNORECASE)
+    if found is None:
+        raise SettingsError(f"expected a number of bytes, as 6G, found {text}")
+    return round(float(found[1]) * _UNITS[found[2].upper()])
 
 
 def parsed_resources(texts: list[str] | None) -> dict[str, float]:

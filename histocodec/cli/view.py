@@ -10,8 +10,9 @@ import typer
 
 from ..format.reader import Container
 from ..runtime.parallel import limit_cores
+from ..runtime.tiled_image import Room
 from .info import container_info, render
-from .options import Device, Models, Workers, location_argument, say
+from .options import Device, Models, Workers, location_argument, parsed_bytes, say
 
 
 def view_command(
@@ -39,6 +40,9 @@ def view_command(
             "tile. Default: if --host or --allow-host lets others than this machine ask.",
         ),
     ] = None,
+    cache: Annotated[
+        str, typer.Option(metavar="BYTES", help="Memory for decoded pixels of all files together, as 2G.")
+    ] = "512M",
     models: Models = None,
     device: Device = "cpu",
     workers: Workers = None,
@@ -53,7 +57,13 @@ def view_command(
     if sandbox is None:
         sandbox = serves_others(host, allow_host or ())
     with bound(host, port) as taken:
-        open_one = partial(Shown, device=device, models=None if models is None else str(models), sandbox=sandbox)
+        open_one = partial(
+            Shown,
+            device=device,
+            models=None if models is None else str(models),
+            sandbox=sandbox,
+            room=Room(parsed_bytes(cache)),
+        )
         slides = Slides.opened(files, open_one)
         for file in slides.files.values():
             if file.shown is None:

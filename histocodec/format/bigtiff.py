@@ -49,6 +49,11 @@ class Directory:
     _entries: dict[int, _Entry]
     _read_at: ReadAt
 
+    @property
+    def tags(self) -> tuple[int, ...]:
+        """The tags that it has, ascending."""
+        return tuple(sorted(self._entries))
+
     def number(self, tag: int, default: int | None = None) -> int:
         """Return the value of a tag that holds one whole number; `default` if there is no such tag."""
         if default is not None and tag not in self._entries:

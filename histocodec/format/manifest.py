@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -165,6 +166,22 @@ class Manifest:
             *quality_problems(slide, base, prediction, self.quality),
             *associated_problems(self.associated),
         ]
+
+
+def unknown_keys(stored: Any, known: Any, place: str = "") -> Iterator[str]:
+    """Yield the keys of JSON as it is stored that its reader passed over, each with the place that it stands in.
+
+    known: the same as its reader would write it. A key without a value says nothing, whoever knows it.
+    """
+    if isinstance(stored, dict) and isinstance(known, dict):
+        for key, value in stored.items():
+            if key in known:
+                yield from unknown_keys(value, known[key], f"{place}{key}.")
+            elif value is not None:
+                yield place + key
+    elif isinstance(stored, list) and isinstance(known, list):
+        for index, (value, other) in enumerate(zip(stored, known, strict=False)):
+            yield from unknown_keys(value, other, f"{place}{index}.")
 
 
 def _check_version(value: Any) -> None:

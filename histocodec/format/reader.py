@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import json
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
@@ -20,10 +21,11 @@ from ..pixels.tile_codecs import decode_tile
 from ..runtime.byte_source import LocalFile, Location, byte_source
 from ..runtime.closing import Closing
 from .decoding import Crashed, Decoding
+from .manifest import unknown_keys
 from .original import StoredOriginal, read_original
 from .parts import read_parts
 from .pieces import Damaged, image_crc32
-from .tags import MAX_PACKAGE_BYTES, Tag
+from .tags import LATER_TAGS, MAX_PACKAGE_BYTES, Tag
 from .zstd import decompressed
 
 if TYPE_CHECKING:
@@ -83,6 +85,13 @@ class Container(Closing):
         self.enhancement = parts.enhancement
         """The tiles that correct the prediction; None in a file without."""
         self._original: StoredOriginal | None = None
+
+    @property
+    def passed_over(self) -> tuple[str, ...]:
+        """What a later revision of the format added and this one does not know: keys of the manifest, and tags."""
+        keys = unknown_keys(json.loads(self.manifest_json), json.loads(self.manifest.to_json()))
+        tags = (f"tag {tag}" for tag in self._parts.first.tags if tag in LATER_TAGS)
+        return (*keys, *tags)
 
     @property
     def location(self) -> Path | str:

@@ -41,6 +41,9 @@ class Tag(enum.IntEnum):
     OriginalData = 65309
 
 
+LATER_TAGS = range(65310, 65320)
+"""Tags that a later revision of the format may use, and that readers pass over."""
+
 RGB, YCBCR = 2, 6
 """Values of PhotometricInterpretation."""
 CENTIMETRE = 3

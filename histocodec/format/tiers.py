@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
@@ -23,6 +24,8 @@ from .reader import Container
 from .subifds import number_subifds
 from .writer import write_container
 
+LOG = logging.getLogger("histocodec")
+
 _RANK: dict[Tier, int] = {tier: rank for rank, tier in enumerate(get_args(Tier))}
 
 
@@ -37,7 +40,8 @@ def strip(
     """Write the file without the layers above a tier, atomically; return the bytes of what was written.
 
     tier: what is left: `reconstructed`, without the enhancement layer, or `bounded`, with it. None: the next lower one.
-    Everything else stays as it is: base, generator, quality map, labels. Raises SettingsError for a file that has
+    Everything else stays as it is: base, generator, quality map, labels; but for what a later revision of the format
+    added, which is dropped, and logged as a warning. Raises SettingsError for a file that has
     nothing above that tier, or does not reach it, ContainerError for a damaged one, OutputError.
     """
     path, output = Path(path), Path(output)
@@ -64,6 +68,8 @@ def enhance(
     progress: StageProgress = silent,
 ) -> int:
     """Put the layers of `full` that `small` lacks on it, atomically; return the bytes of what was written.
+
+    What a later revision of the format added is dropped, and logged as a warning.
 
     small: a file as `strip` makes it of `full`, or of another file with the very same base. A stripped file and the one
     that it was made of give that one, byte for byte. Raises SettingsError if `full` has no layer that `small` has not,
@@ -162,6 +168,11 @@ def _rewritten(
 
         return dataclasses.replace(donor.original.written, stored=segment)
 
+    for file in dict.fromkeys(filter(None, (container, enhancement, original))):
+        if file.passed_over:
+            # The specification, 12.2: nobody can know whether that still holds of another file.
+            listed = ", ".join(ascii(name[:60]) for name in file.passed_over[:10])
+            LOG.warning("%s has what this version does not know, and %s has not: %s", file.path, output, listed)
     has_map = manifest.layers.tissue_map is not None
     with atomic_output(output, overwrite=overwrite) as out:
         write_container(

@@ -2,38 +2,42 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 
 from ..geometry import Address, Grid, Image, Region
 from .parallel import ordered_map
 
-K = TypeVar("K")
+K = TypeVar("K", bound=Hashable)
 
 
-class ImageCache(Generic[K]):
-    """Images by key, least recently used out first; safe for threads. What two threads want at once is made once."""
+class Room:
+    """Memory for images, which caches may share: what was used least recently goes first, whichever has it.
+
+    Safe for threads. What two threads want at once is made once.
+    """
 
     def __init__(self, capacity_bytes: int) -> None:
         self.capacity_bytes = capacity_bytes
         self._renew()
-        _caches.add(self)
-        self._images: OrderedDict[K, Image] = OrderedDict()
-        self._bytes = 0
+        _rooms.add(self)
+        self._images: OrderedDict[Hashable, Image] = OrderedDict()
+        self.used_bytes = 0
 
     def _renew(self) -> None:
         """Begin anew after a fork: the threads that held the lock or were making an image are not there."""
         self._lock = threading.Lock()
-        self._pending: dict[K, Future[Image]] = {}
+        self._pending: dict[Hashable, Future[Image]] = {}
 
     def resize(self, capacity_bytes: int) -> None:
         """Change the capacity; what no longer fits is forgotten."""
@@ -42,15 +46,15 @@ class ImageCache(Generic[K]):
             self._trim()
 
     def _trim(self) -> None:
-        while self._bytes > self.capacity_bytes and len(self._images) > 1:
-            self._bytes -= self._images.popitem(last=False)[1].nbytes
+        while self.used_bytes > self.capacity_bytes and len(self._images) > 1:
+            self.used_bytes -= self._images.popitem(last=False)[1].nbytes
 
-    def __contains__(self, key: K) -> bool:
+    def __contains__(self, key: Hashable) -> bool:
         """Return True if the image of `key` is there now."""
         with self._lock:
             return key in self._images
 
-    def get(self, key: K, make: Callable[[], Image], *, keep: bool = True) -> Image:
+    def get(self, key: Hashable, make: Callable[[], Image], *, keep: bool = True) -> Image:
         """Return the image of `key`, read-only; `make` is called if it is not there.
 
         keep: False does not put it there; only who asks for it while it is made gets it too.
@@ -77,28 +81,64 @@ class ImageCache(Generic[K]):
             del self._pending[key]
             if keep:
                 self._images[key] = image
-                self._bytes += image.nbytes
+                self.used_bytes += image.nbytes
                 self._trim()
         ours.set_result(image)
         return image
 
-    def clear(self) -> None:
-        """Forget everything."""
+    def forget(self, belongs: Callable[[Hashable], bool]) -> None:
+        """Forget the images of the keys of which `belongs` holds."""
         with self._lock:
-            self._images.clear()
-            self._bytes = 0
+            for key in [key for key in self._images if belongs(key)]:
+                self.used_bytes -= self._images.pop(key).nbytes
 
 
-_caches: weakref.WeakSet[ImageCache[Any]] = weakref.WeakSet()
+_rooms: weakref.WeakSet[Room] = weakref.WeakSet()
 
 
 def _renew_all() -> None:
-    for cache in _caches:
-        cache._renew()
+    for room in _rooms:
+        room._renew()
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_all)
+
+
+class ImageCache(Generic[K]):
+    """Images by key, in a room of their own or one that other caches use, too."""
+
+    def __init__(self, room: Room | int) -> None:
+        """Take a room, or the bytes of one of its own."""
+        self._room = room if isinstance(room, Room) else Room(room)
+        self._number = next(_numbers)
+
+    @property
+    def room(self) -> Room:
+        """Where the images are; setting another one forgets them."""
+        return self._room
+
+    @room.setter
+    def room(self, room: Room) -> None:
+        if room is not self._room:
+            self.clear()
+            self._room = room
+
+    def __contains__(self, key: K) -> bool:
+        """Return True if the image of `key` is there now."""
+        return (self._number, key) in self._room
+
+    def get(self, key: K, make: Callable[[], Image], *, keep: bool = True) -> Image:
+        """Return the image of `key`, read-only; `make` and `keep` are as for the room's `get`."""
+        return self._room.get((self._number, key), make, keep=keep)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._room.forget(lambda key: isinstance(key, tuple) and key[0] == self._number)
+
+
+_numbers = itertools.count()
+"""Tell the caches of a room apart."""
 
 TileCache = ImageCache[tuple[int, int, int]]
 """A cache of tiles by image, column and row."""

@@ -17,6 +17,7 @@ from ..geometry import Image, Region
 from ..pixels.downsample import downsample
 from ..runtime.byte_source import Location
 from ..runtime.closing import Closing
+from ..runtime.tiled_image import Room
 from ..version import __version__
 from .deepzoom import DeepZoom, Format
 
@@ -37,11 +38,18 @@ class Shown(Closing):
     """
 
     def __init__(
-        self, location: Location, *, device: str = "cpu", models: str | None = None, sandbox: bool = False
+        self,
+        location: Location,
+        *,
+        device: str = "cpu",
+        models: str | None = None,
+        sandbox: bool = False,
+        room: Room | None = None,
     ) -> None:
         """Open a container, and find out in which ways it can be shown; the generator is loaded for it.
 
-        device, models, sandbox: as for Decoder. Raises FileError, ContainerError.
+        device, models, sandbox: as for Decoder. room: memory for decoded pixels, which others may share; None for some
+        of its own. Raises FileError, ContainerError.
         """
         self._plain = Decoder(location, tier="reconstructed", device=device, models=models, sandbox=sandbox)
         self.container, self.manifest = self._plain.container, self._plain.manifest
@@ -51,7 +59,7 @@ class Shown(Closing):
         """Ways in which the file cannot be shown, each with a sentence on the reason."""
         self.decoders: dict[Way, Decoder] = {
             "base": self._plain,
-            "bicubic": Decoder(self._plain, generator=BICUBIC, cache_bytes=64 << 20),
+            "bicubic": Decoder(self._plain, generator=BICUBIC),
         }
         try:
             _ = self._plain.generator
@@ -60,6 +68,9 @@ class Shown(Closing):
             self.missing["reconstructed"] = str(error)
         self._add("bounded", "The file has no enhancement layer.")
         self._add("original", "The file does not keep the original.")
+        shared = self._plain.room if room is None else room
+        for decoder in self.decoders.values():
+            decoder.room = shared
 
     def _add(self, way: Literal["bounded", "original"], absent: str) -> None:
         """Add a decoder that goes further than the prediction, or the reason why there is none."""
@@ -70,7 +81,7 @@ class Shown(Closing):
             self.missing[way] = self.missing["reconstructed"]
         else:
             try:
-                self.decoders[way] = Decoder(self._plain, tier=way, cache_bytes=128 << 20)
+                self.decoders[way] = Decoder(self._plain, tier=way)
             except (SettingsError, CorruptContainer) as error:
                 self.missing[way] = str(error)
 
@@ -136,5 +147,6 @@ class Shown(Closing):
         return image
 
     def close(self) -> None:
-        """Release the file."""
-        self._plain.close()
+        """Release the file, and what was decoded of it."""
+        for decoder in self.decoders.values():
+            decoder.close()

@@ -27,13 +27,16 @@ from ..format.descriptions import is_stored_description
 from ..format.entries import Tier
 from ..runtime.byte_source import Location, is_url
 from ..source.as_stored import AsStored
-from .slide import ReconstructedSlide
+from .slide import ReconstructedSlide, room_of
 
 SETTINGS_VARIABLE = "HISTOCODEC_OPENSLIDE"
 """The environment variable by which a program is given the settings, keywords of `install_openslide`, as JSON."""
 
 _PLAIN = "_histocodec_plain"
 """Attribute of a function that dispatches: the one of OpenSlide in whose place it stands."""
+
+_CAPACITY = "_histocodec_capacity"
+"""Attribute of a cache of OpenSlide: its bytes."""
 
 _settings: dict[str, Any] = {}
 """How containers are opened, as keywords of Decoder."""
@@ -138,11 +141,19 @@ class ContainerHandle:
         """Return None: associated images have no profile of their own."""
 
     def set_cache(self, cache: Any) -> None:
-        """Do nothing: the cache is one of OpenSlide's tiles, and a decoder has a bounded one of its own."""
+        """Keep decoded pixels in as many bytes, which the containers share that it is set for.
+
+        Does nothing for a cache that was made before the installation: OpenSlide does not tell its size.
+        """
+        capacity = getattr(cache, _CAPACITY, None)
+        if capacity is not None:
+            self._slide.decoder.room = room_of(cache, capacity)
 
 
 _METHODS = [name for name in vars(ContainerHandle) if not name.startswith("__")]
 """Functions of `openslide.lowlevel` that take a handle and have a meaning for containers."""
+_OTHERS = ("open", "detect_vendor", "cache_create")
+"""Those that take none."""
 _changing = threading.Lock()
 
 
@@ -168,11 +179,12 @@ def install_openslide(
         _settings.update(generator=generator, device=device, models=models, tier=tier)
         if hasattr(lowlevel.open, _PLAIN):
             return
-        missing = [name for name in ("open", "detect_vendor", *_METHODS) if not hasattr(lowlevel, name)]
+        missing = [name for name in (*_OTHERS, *_METHODS) if not hasattr(lowlevel, name)]
         if missing:
             raise SettingsError(f"openslide-python {lowlevel.get_version()} has no {', '.join(missing)} to dispatch")
         _replace("open", _opening(lowlevel.open))
         _replace("detect_vendor", _detecting(lowlevel.detect_vendor))
+        _replace("cache_create", _noting(lowlevel.cache_create))
         for name in _METHODS:
             _replace(name, _dispatching(getattr(ContainerHandle, name), getattr(lowlevel, name)))
 
@@ -180,7 +192,7 @@ def install_openslide(
 def uninstall_openslide() -> None:
     """Have OpenSlide read everything itself again. Slides of containers that are open cannot be used any more."""
     with _changing:
-        for name in ("open", "detect_vendor", *_METHODS):
+        for name in (*_OTHERS, *_METHODS):
             setattr(lowlevel, name, getattr(getattr(lowlevel, name), _PLAIN, getattr(lowlevel, name)))
 
 
@@ -234,6 +246,15 @@ def _detecting(plain: Callable[[Any], str | None]) -> Callable[[Any], str | None
         return ours or plain(filename)
 
     return detect
+
+
+def _noting(plain: Callable[[int], Any]) -> Callable[[int], Any]:
+    def create(capacity: int) -> Any:
+        cache = plain(capacity)
+        setattr(cache, _CAPACITY, capacity)
+        return cache
+
+    return create
 
 
 def _dispatching(own: Callable[..., Any], plain: Callable[..., Any]) -> Callable[..., Any]:

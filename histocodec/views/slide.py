@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import operator
 import os
+import threading
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -20,6 +22,7 @@ from ..format.entries import Tier
 from ..geometry import Image, Region
 from ..pixels.resampler import Generator
 from ..runtime.byte_source import Location, is_url
+from ..runtime.tiled_image import Room
 
 
 class ClosedSlide(ctypes.ArgumentError, ValueError):
@@ -127,10 +130,23 @@ class ReconstructedSlide(openslide.AbstractSlide):
         return picture
 
     def set_cache(self, cache: openslide.OpenSlideCache) -> None:
-        """Keep as many decoded pixels as `cache` has room for; they are this slide's own. Raises TypeError."""
+        """Keep decoded pixels in the bytes that `cache` has, which all slides share that it is set for.
+
+        They are not shared with slides that OpenSlide decodes. Raises TypeError.
+        """
         if not isinstance(cache, openslide.OpenSlideCache):
             raise TypeError("Not a cache object")
-        self.decoder.cache_bytes = cache._capacity
+        self.decoder.room = room_of(cache._openslide_cache, cache._capacity)
+
+
+def room_of(cache: object, capacity_bytes: int) -> Room:
+    """Return the memory that stands in for a cache of OpenSlide's lower level, always the same for one."""
+    with _changing:
+        return _rooms.setdefault(cache, Room(capacity_bytes))
+
+
+_rooms: weakref.WeakKeyDictionary[object, Room] = weakref.WeakKeyDictionary()
+_changing = threading.Lock()
 
 
 class OrdinarySlide(openslide.OpenSlide):

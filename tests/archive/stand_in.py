@@ -1,7 +1,7 @@
 """A process that does tasks without any slide: what becomes of one is in its name. It stands in for the real one.
 
-`bad` fails, `crash` ends the process, `fragile` ends it unless it works alone, `big` takes 400 MB, `slow` takes a
-minute; all others write their output at once.
+`bad` fails, `full` finds no room, `crash` ends the process, `fragile` ends it unless it works alone, `big` takes
+400 MB, `slow` takes a minute; all others write their output at once.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 from histocodec.archive.records import Estimate, Outcome, Task
 from histocodec.archive.worker import serve
-from histocodec.errors import HistocodecError
+from histocodec.errors import HistocodecError, NoSpace
 from histocodec.runtime.files import atomic_output
 from histocodec.runtime.progress import Progress
 from tests.archive.inputs import outcome
@@ -45,6 +45,9 @@ def do(task: Task, progress: Progress) -> Outcome:
 def written(task: Task, name: str, marks: Path) -> Outcome:
     """Write the output, or end in the middle."""
     with atomic_output(Path(task.output), overwrite=task.overwrite) as out:
+        if "full" in name and not marks.exists():
+            marks.touch()
+            raise NoSpace(task.output, "the disk is full")
         out.write(f"made of {name} by {task.threads} threads".encode())
         if "crash" in name or ("fragile" in name and not marks.exists()):
             marks.touch()

@@ -17,7 +17,7 @@ from histocodec.archive.originals import restore_originals
 from histocodec.archive.records import Task
 from histocodec.archive.selecting import chosen
 from histocodec.archive.work import do_task
-from histocodec.errors import MissingFile
+from histocodec.errors import MissingFile, NoSpace
 from histocodec.format.reader import Container
 from tests.archive.inputs import QUICK, catalogued, write_slides
 
@@ -92,6 +92,19 @@ def test_restoring_goes_on_where_it_was_stopped(catalogue: Catalogue, tmp_path: 
     assert "exists already" in (error or "")
     assert path.read_bytes() == other
     assert [error for *_, error in restore_originals(catalogue, ["a/*"], tmp_path, overwrite=True)] == [None]
+
+
+def test_a_full_disk_ends_it(catalogue: Catalogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, target: Path, **_: object) -> None:
+        raise NoSpace(target, "the disk is full")
+
+    monkeypatch.setattr("histocodec.archive.originals.restore", full)
+    told = [error or "" for *_, error in restore_originals(catalogue, [], tmp_path)]
+    assert told[0].endswith(": the disk is full")
+    assert told[1:] == ["not begun, as the disk is full"] * 2
+    monkeypatch.setattr("histocodec.archive.export.FarFolder.send", full)
+    with pytest.raises(NoSpace):
+        list(export(catalogue, [], tmp_path / "far", None))
 
 
 @pytest.mark.parametrize("where", ["disk", "memory"])

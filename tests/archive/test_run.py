@@ -18,7 +18,7 @@ from histocodec.archive.forecast import check_room, discard_estimates, forecast
 from histocodec.archive.lock import ArchiveLock
 from histocodec.archive.pool import Pool
 from histocodec.archive.records import ESTIMATE
-from histocodec.archive.run import EXPECTED_BYTES, Begun, Ended, Event, Limits, Repeated, run
+from histocodec.archive.run import EXPECTED_BYTES, Begun, Ended, Event, Limits, PutBack, Repeated, run
 from histocodec.archive.verification import verify
 from histocodec.errors import MissingFile, NoSpace, OutputBusy, OutputError
 from histocodec.runtime.usage import memory_of
@@ -145,6 +145,16 @@ def test_workers_hold_the_lock_and_end_with_their_parent(tmp_path: Path) -> None
         worker.stdin.close()  # as if this process had ended
         assert worker.wait(30) == 0
         ArchiveLock(tmp_path).close()
+
+
+def test_a_full_disk_ends_the_run_and_fails_no_slide(tmp_path: Path) -> None:
+    with archive_of(tmp_path, "a.svs", "b-full.svs", "c.svs", "d.svs") as catalogue:
+        full = r"b-full\.hc\.tif: the disk is full; 3 slides wait; the same command goes on once there is room"
+        with pytest.raises(NoSpace, match=full):
+            events(catalogue, Limits())
+        assert states(catalogue) == {"a": "done", "b-full": "waiting", "c": "waiting", "d": "waiting"}
+        assert not any(isinstance(event, PutBack) for event in events(catalogue, Limits())), "now there is room"
+        assert set(states(catalogue).values()) == {"done"}
 
 
 def test_room_and_a_sample_before_it_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from histocodec.cli import app
-from histocodec.errors import HistocodecError
+from histocodec.cli.many import one_by_one
+from histocodec.errors import HistocodecError, NoSpace
 from tests.archive.inputs import catalogued, finish, write_files, write_slides
 
 QUICK = ("--codec", "jp2k", "--quality", 32, "--generator", "bicubic-x4")
@@ -66,6 +67,18 @@ def test_clashes_and_options_that_contradict(tree: Path, tmp_path: Path) -> None
     assert "--output-dir is for several" in refused("encode", tree / "in", "-o", tmp_path / "x.hc.tif")
     assert "found none; --recursive" in refused("encode", tree / "in")
     assert "expected a file and its output" in refused("decode", *(tree / "out").rglob("*.hc.tif"), tmp_path / "x.tif")
+
+
+def test_a_full_disk_ends_it() -> None:
+    def work(name: str) -> str:
+        if name == "b":
+            raise NoSpace(name, "the disk is full")
+        return name
+
+    done: list[str] = []
+    failures = one_by_one("abcd", work, str, lambda _, result: done.append(result))
+    assert done == ["a"]
+    assert failures == [("b", "b: the disk is full"), *((name, "not begun, as the disk is full") for name in "cd")]
 
 
 def test_info_and_validate(tree: Path, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from histocodec.geometry import Image, Region, Size
 from histocodec.pixels.tile_codecs import TileCodec
 from histocodec.source import open_source
 from histocodec.validation import validate
-from tests.format.conformance.make_vectors.recipes import OTHER_WRITER
+from tests.format.conformance.make_vectors.recipes import LATER_REVISION, OTHER_WRITER
 from tests.format.conformance.make_vectors.writing import VECTORS
 
 Make = Callable[[str, float, TileCodec], Path]
@@ -185,3 +185,17 @@ def test_a_decoder_says_which_tier_it_gave(make: Make) -> None:
         said = Rendition(decoder.manifest, enhanced=False).description(1, "all", written_as="nothing")
         assert "without the file's enhancement layer" in said
         assert "tissue blocks" in said
+
+
+def test_what_a_later_revision_added_is_said_to_be_gone(
+    make: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    later, small = VECTORS / "valid" / f"{LATER_REVISION}.hc.tif", tmp_path / "small.hc.tif"
+    with Container(later) as container:
+        assert {"layers.stain_map", "base.levels.0.of a later revision", "tag 65319"} <= {*container.passed_over}
+    strip(later, small)
+    assert f"{later} has what this version does not know, and {small} has not: " in capsys.readouterr().err
+    with Container(small) as container:
+        assert container.passed_over == ()
+    strip(make("known", 28.0, "jp2k"), small, overwrite=True)
+    assert not capsys.readouterr().err

@@ -15,6 +15,7 @@ from histocodec.generators.bicubic import BicubicGenerator
 from histocodec.geometry import Image, Region, Size
 from histocodec.pixels.downsample import downsample
 from histocodec.pixels.residual import Mode
+from histocodec.runtime.tiled_image import Room
 from histocodec.viewer.deepzoom import TILE
 from histocodec.viewer.shown import WAYS, Shown, Way
 from tests.viewer.inputs import with_all_tiers
@@ -139,6 +140,23 @@ def test_a_tile_says_what_it_is(all_tiers: Path, form: str) -> None:
         assert label.endswith("not for primary diagnosis")
         pixels = np.asarray(picture.convert("RGB"), np.float64)
         assert np.abs(pixels - shown.pixels("reconstructed", shown.zoom.finest, region)).mean() < 3
+
+
+def test_files_share_the_memory_for_decoded_pixels(all_tiers: Path, container_path: Path) -> None:
+    """However many files a server shows, in whatever ways, they have so many bytes together."""
+    room = Room(200_000)
+    with Shown(all_tiers, room=room) as one, Shown(container_path, room=room) as other:
+        assert {id(decoder.room) for shown in (one, other) for decoder in shown.decoders.values()} == {id(room)}
+        expected: dict[object, Image] = {}
+        for _ in range(2):
+            for shown in (one, other):
+                for way in shown.decoders:
+                    pixels = shown.pixels(way, shown.zoom.finest, Region(0, 0, 256, 256))
+                    assert np.array_equal(expected.setdefault((shown, way), pixels), pixels)
+                    assert room.used_bytes <= room.capacity_bytes
+        one.close()
+        assert room.used_bytes > 0
+    assert room.used_bytes == 0, "what was decoded of a file goes with it"
 
 
 def test_the_tag_tells_ways_and_forms_and_files_apart(all_tiers: Path, container_path: Path) -> None:

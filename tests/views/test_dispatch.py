@@ -157,6 +157,16 @@ class TestContainers:
         with histocodec.open_source(slide_path) as source:
             assert source.vendor == "generic-tiff"
 
+    def test_slides_share_the_bytes_of_a_cache(self, container_path: Path) -> None:
+        cache = openslide.OpenSlideCache(1 << 20)
+        with OpenSlide(container_path) as one, OpenSlide(container_path) as other:
+            for slide in (one, other):
+                slide.set_cache(cache)
+            handles = [slide._osr for slide in (one, other)]
+            rooms = [handle._slide.decoder.room for handle in handles]  # type: ignore[attr-defined]
+        assert rooms[0] is rooms[1]
+        assert rooms[0].capacity_bytes == 1 << 20
+
     def test_the_settings_hold_for_slides_opened_afterwards(self, container_path: Path) -> None:
         with OpenSlide(container_path) as first:
             histocodec.install_openslide(tier="bounded")
