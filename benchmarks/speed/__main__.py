@@ -51,14 +51,14 @@ def measure(
     reads: int,
     tiles: int,
     before: Path | None,
-    codec: str,
+    codec: str | None,
     generators: tuple[str, str],
     save: Callable[[dict[str, Any]], None],
 ) -> dict[str, Any]:
     """Measure everything, smallest mosaic first; `save` is called after each size with what there is.
 
-    before: a checkout to compare with. codec: of the bases. generators: those of the earlier checkout and of this one
-    by that codec.
+    before: a checkout to compare with. codec: of the bases; None takes the default, of each commit its own.
+    generators: those of the earlier checkout and of this one by that codec.
     """
     vips = shutil.which("vips")
     if vips is None:
@@ -85,7 +85,7 @@ def measure(
         rows = results["rows"]
         cli = [sys.executable, "-m", "histocodec"]
         _say(f"{size} px: histocodec and libvips")
-        encode = [*cli, "encode", str(slide), "-o", str(container), "--overwrite", "--codec", codec]
+        encode = [*cli, "encode", str(slide), "-o", str(container), "--overwrite", *_of_codec(codec)]
         rows.append(transcode_row(size, "histocodec encode", encode, slide, container))
         for compression in ("jp2k", "jpeg"):
             output = slide.with_suffix(f".{compression}.tif")
@@ -116,14 +116,14 @@ def measure(
 
 
 def _against(
-    before: Path, slide: Path, size: int, seed: int, codec: str, generators: tuple[str, str]
+    before: Path, slide: Path, size: int, seed: int, codec: str | None, generators: tuple[str, str]
 ) -> dict[str, Any]:
     """Compare with an earlier commit on one mosaic."""
     slide = slide.absolute()
     then, now = Commit(before, slide.with_suffix(".before.hc.tif")), Commit(Path.cwd(), slide.with_suffix(".hc.tif"))
     _say(f"{size} px: the earlier commit encodes")
     encode = then.cli(
-        "encode", str(slide), "-o", str(then.container), "--overwrite", "--codec", codec, "--verify", "none"
+        "encode", str(slide), "-o", str(then.container), "--overwrite", *_of_codec(codec), "--verify", "none"
     )
     subprocess.run(encode, env=then.environment(), cwd=before, check=True, capture_output=True)
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=before, capture_output=True, text=True)
@@ -143,6 +143,10 @@ def _against(
         "rows": rows,
         "second_core": round(second_core(now, rounds=ROUNDS), 3),
     }
+
+
+def _of_codec(codec: str | None) -> list[str]:
+    return [] if codec is None else ["--codec", codec]
 
 
 def corners_within_blocks(size: int, seed: int, count: int) -> list[tuple[int, int]]:
@@ -170,12 +174,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--reads", type=int, default=30, help="positions whose latency is measured")
     parser.add_argument("--tiles", type=int, default=48, help="tiles whose fidelity is measured")
-    parser.add_argument("--codec", default="jp2k", help="of the bases")
+    parser.add_argument("--codec", default=None, help="of the bases; default: each commit's own default")
     parser.add_argument("--before", type=Path, default=None, help="a checkout of an earlier commit to compare with")
     parser.add_argument(
         "--generators",
         nargs=2,
-        default=("jp2k-x4", "jp2k-x4"),
+        default=("fidelity-x4", "av1-x4"),
         metavar=("BEFORE", "NOW"),
         help="default generators of both commits for the codec",
     )
