@@ -95,14 +95,14 @@ def test_restoring_goes_on_where_it_was_stopped(catalogue: Catalogue, tmp_path: 
 
 
 def test_a_full_disk_ends_it(catalogue: Catalogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(path: Path, target: Path, **_: object) -> None:
+    def full(_: Path, target: Path, **__: object) -> None:
         raise NoSpace(target, "the disk is full")
 
     monkeypatch.setattr("histocodec.archive.originals.restore", full)
     told = [error or "" for *_, error in restore_originals(catalogue, [], tmp_path)]
     assert told[0].endswith(": the disk is full")
     assert told[1:] == ["not begun, as the disk is full"] * 2
-    monkeypatch.setattr("histocodec.archive.export.FarFolder.send", full)
+    monkeypatch.setattr("histocodec.archive.export.FarFolder.send", lambda _, file, place: full(file, place))
     with pytest.raises(NoSpace):
         list(export(catalogue, [], tmp_path / "far", None))
 
