@@ -1,20 +1,11 @@
-"""The command line: results on stdout, one line on stderr for an error, honest exit codes, never a traceback."""
+"""The command line: results on stdout, honest exit codes, never a traceback."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import re
-import shutil
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import fsspec
 import numpy as np
@@ -24,161 +15,16 @@ import tifffile
 from PIL import Image as PILImage
 
 import histocodec.generators.catalogue
-from histocodec import cli
-from histocodec.cli import encode
 from histocodec.decoder import Decoder
-from histocodec.demo.synthetic import write_slide
 from histocodec.format.descriptions import OTHER_BASE
 from histocodec.format.reader import Container
 from histocodec.generators.licences import use_of
 from histocodec.generators.package import package_of
-from histocodec.geometry import Image, Region
+from histocodec.geometry import Region
 from histocodec.version import __version__
+from tests.cli.calling import Run, is_progress, names
 from tests.format.conformance.make_vectors.writing import VECTORS
 from tests.generators.inputs import generator_package
-
-
-@dataclass(frozen=True)
-class Done:
-    code: int
-    out: str
-    err: str
-
-    def value(self) -> Any:
-        """Of `--json`."""
-        assert self.code == 0, self.err
-        return json.loads(self.out)
-
-    def sentence(self, code: int = 1) -> str:
-        """What was said of an error: one line on stderr, after those on how far it came, and nothing else."""
-        assert self.code == code
-        assert self.out == ""
-        *lines, last = self.err.splitlines(keepends=True)
-        assert all(is_progress(line) for line in lines)
-        assert last.startswith("histocodec: ")
-        assert last.endswith("\n")
-        return last
-
-    def usage(self) -> str:
-        """What was said of a usage error: on stderr, without line breaks and frames."""
-        assert self.code == 2
-        assert self.out == ""
-        assert "Traceback" not in self.err
-        return " ".join(self.err.replace("│", " ").split())
-
-
-def is_progress(text: str) -> bool:
-    """Whether stderr holds nothing but lines on progress, and perhaps how long it took."""
-    line = re.compile(r"[a-z ]+: \d+ % \(\d+ of \d+\), \d+\.\d s|done in \d+\.\d s")
-    return all(line.fullmatch(said) for said in text.splitlines())
-
-
-Run = Callable[..., Done]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
-    """Run a command line in this process, exactly as `python -m histocodec` does."""
-
-    def in_process(*arguments: object) -> Done:
-        monkeypatch.setattr(sys, "argv", ["histocodec", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-        captured = capfd.readouterr()
-        return Done(int(caught.value.code or 0), captured.out, captured.err)
-
-    return in_process
-
-
-def command(*arguments: object) -> list[str]:
-    return [sys.executable, "-m", "histocodec", *map(str, arguments)]
-
-
-@pytest.fixture
-def slide(slide_path: Path, tmp_path: Path) -> Path:
-    """A slide alone in its folder, as a user has it."""
-    return Path(shutil.copy(slide_path, tmp_path / "case.tif"))
-
-
-def names(folder: Path) -> set[str]:
-    return {entry.name for entry in folder.iterdir()}
-
-
-# As a process
-
-
-def test_encode_as_a_process(slide: Path) -> None:
-    done = subprocess.run(
-        command("encode", slide, "--generator", "bicubic-x4"), capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0
-    assert is_progress(done.stderr)
-    assert names(slide.parent) == {"case.tif", "case.hc.tif"}
-    assert f"{slide.stat().st_size / (slide.parent / 'case.hc.tif').stat().st_size:.4g}" in done.stdout
-
-
-def test_an_error_of_a_process(tmp_path: Path) -> None:
-    done = subprocess.run(command("encode", tmp_path / "none.svs"), capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"histocodec: {tmp_path / 'none.svs'}: no such file\n"
-
-
-def test_a_reader_that_goes_away(container_path: Path) -> None:
-    """The pipe `histocodec info FILE | head -1` ends without a traceback."""
-    with subprocess.Popen(
-        command("info", container_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        process.stdout.close()
-        assert process.stderr.read() == ""
-    assert process.returncode == 1
-
-
-@pytest.fixture(scope="module")
-def slow_slide(tmp_path_factory: pytest.TempPathFactory, slide_image: Image) -> Path:
-    """4400 x 3600 px: takes seconds to encode."""
-    path = tmp_path_factory.mktemp("slow") / "slow.tif"
-    write_slide(path, np.tile(slide_image, (4, 4, 1)))
-    return path
-
-
-@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc to see when an encode has begun")
-@pytest.mark.parametrize(
-    ("number", "code", "said"),
-    [
-        (signal.SIGINT, 130, "histocodec: interrupted; nothing was written\n"),
-        (signal.SIGTERM, -signal.SIGTERM, ""),
-        (getattr(signal, "SIGKILL", 9), -9, ""),
-    ],
-)
-def test_a_signal_in_the_middle(slow_slide: Path, tmp_path: Path, number: int, code: int, said: str) -> None:
-    begun = command("encode", slow_slide, "-o", tmp_path / "case.hc.tif", "--generator", "bicubic-x4")
-    # A shell's background job ignores SIGINT, and so does whatever it starts.
-    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-    pipe = subprocess.PIPE
-    with subprocess.Popen(begun, stdout=pipe, stderr=pipe, text=True, preexec_fn=heed) as process:
-        while not _holds_a_file_in(process.pid, tmp_path):
-            assert process.poll() is None
-            time.sleep(0.01)
-        process.send_signal(number)
-        out, err = process.communicate()
-    assert (process.returncode, out, err) == (code, "", said)
-    assert not names(tmp_path)
-
-
-def _holds_a_file_in(pid: int, folder: Path) -> bool:
-    """Whether a process has its nameless temporary files open."""
-    for link in Path(f"/proc/{pid}/fd").iterdir():
-        try:
-            if link.readlink().is_relative_to(folder):
-                return True
-        except FileNotFoundError:
-            continue
-    return False
-
-
-# Results
 
 
 def test_version(run: Run) -> None:
@@ -436,148 +282,6 @@ def test_an_archive_needs_no_other_file(run: Run, slide: Path, tmp_path: Path) -
     assert any(note.startswith("an archive: ours-x4, ") for note in report["notes"])
     assert run("info", tmp_path / "case.hc.tif", "--json").value()["complete"] is True
     assert run("validate", tmp_path / "case.hc.tif").code == 0
-
-
-# Errors
-
-
-def test_a_slide_that_exists_as_a_container(run: Run, slide: Path) -> None:
-    out = slide.parent / "case.hc.tif"
-    out.write_bytes(b"old")
-    assert "exists already" in run("encode", slide, "--generator", "bicubic-x4").sentence()
-    assert out.read_bytes() == b"old"
-    assert run("encode", slide, "--generator", "bicubic-x4", "--overwrite").code == 0
-    assert out.stat().st_size > 3
-
-
-def test_encode_refuses_bad_sources(run: Run, slide: Path, tmp_path: Path) -> None:
-    text = tmp_path / "notes.svs"
-    text.write_text("no image")
-    flat = tmp_path / "flat.png"
-    PILImage.new("RGB", (64, 64)).save(flat)
-    cut = tmp_path / "cut.tif"
-    cut.write_bytes(slide.read_bytes()[:-50_000])
-    assert "expected a slide or an image file" in run("encode", text).sentence()
-    assert "--mpp" in run("encode", flat).sentence()
-    assert "out of range" in run("encode", flat, "--mpp", 5).sentence()
-    assert "cut" in run("encode", cut).sentence()
-    (tmp_path / "empty").mkdir()
-    assert "expected slides, found none" in run("encode", tmp_path / "empty").sentence()
-    assert names(tmp_path) == {"case.tif", "notes.svs", "flat.png", "cut.tif", "empty"}
-
-
-def test_encode_refuses_bad_outputs(run: Run, slide: Path) -> None:
-    assert "is a folder" in run("encode", slide, "-o", slide.parent).sentence()
-    assert "does not exist" in run("encode", slide, "-o", slide.parent / "no" / "case.hc.tif").sentence()
-    assert "is the file that is being read" in run("encode", slide, "-o", slide, "--overwrite").sentence()
-    assert names(slide.parent) == {"case.tif"}
-
-
-def test_encode_refuses_bad_settings(run: Run, slide: Path) -> None:
-    assert "ratio must be 1 to 1000" in run("encode", slide, "--ratio", 0.5).sentence()
-    assert "--ratio" in run("encode", slide, "--ratio", 900, "--generator", "bicubic-x4").sentence()
-    assert "quality 300" in run("encode", slide, "--quality", 300).sentence()
-    assert "no generator nothing" in run("encode", slide, "--generator", "nothing").sentence()
-    assert "not a package" in run("encode", slide, "--generator", slide).sentence()
-    assert "needs 4" in run("encode", slide, "--generator", "bicubic-x2").sentence()
-    assert "no package" in run("encode", slide, "--generator", "bicubic-x4", "--embed-generator").sentence()
-    assert names(slide.parent) == {"case.tif"}
-
-
-def test_a_missing_default_generator(
-    run: Run, slide: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    monkeypatch.setattr(histocodec.generators.catalogue, "MODELS_FOLDER", tmp_path_factory.mktemp("no models"))
-    assert "no generator av1-x4" in run("encode", slide).sentence()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["encode", "case.svs", "--codec", "gif"], "'gif' is not one of"),
-        (["encode", "case.svs", "--ratio", "16", "--quality", "30"], "give --ratio or --quality, not both"),
-        (["encode", "case.svs", "--ratio", "much"], "--ratio"),
-        (["encode"], "Missing argument"),
-        (["decode", "case.hc.tif", "case.bmp"], ".zarr or .dcm, or .png or .jpg, found case.bmp"),
-        (["decode", "case.hc.tif", "case.tif", "--region", "1,2,3"], "x,y,width,height in whole pixels, found 1,2,3"),
-        (["decode", "case.hc.tif", "case.tif", "--region", "a,b,c,d"], "found a,b,c,d"),
-        (["decode", "case.hc.tif", "case.tif", "--compression", "gif"], "'gif' is not one of"),
-        (["demo", "-o", "demo.bmp"], "must end in .png, found demo.bmp"),
-        (["compress", "case.svs"], "No such command"),
-    ],
-)
-def test_usage_errors(run: Run, arguments: list[str], said: str) -> None:
-    assert said in run(*arguments).usage()
-
-
-def test_decode_refuses_what_is_not_there(run: Run, container_path: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out.tif"
-    for region in ("1000,0,101,10", "-1,0,5,5", "0,0,0,5"):
-        assert "region" in run("decode", container_path, out, f"--region={region}").sentence()
-    assert "expected a level of 0 to 2, found 3" in run("decode", container_path, out, "--level", 3).sentence()
-    assert "quality 900" in run("decode", container_path, out, "--quality", 900).sentence()
-    assert "lossless" in run("decode", container_path, out, "--compression", "lossless", "--quality", 90).sentence()
-    assert not names(tmp_path)
-
-
-def test_decode_refuses_other_generators(run: Run, container_path: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out.tif"
-    said = run("decode", container_path, out, "--generator", "bicubic-x2").sentence()
-    assert "names generator bicubic-x4 builtin:bicubic-x4" in said
-    assert "found bicubic-x2" in said
-    assert "no generator nothing" in run("decode", container_path, out, "--generator", "nothing").sentence()
-    assert not names(tmp_path)
-
-
-def test_decode_never_replaces_its_own_file(run: Run, container_path: Path, tmp_path: Path) -> None:
-    copy = tmp_path / "case.hc.tif"
-    shutil.copy(container_path, copy)
-    assert "is the file that is being read" in run("decode", copy, copy, "--overwrite").sentence()
-    assert copy.read_bytes() == container_path.read_bytes()
-
-
-def test_decode_leaves_what_exists(run: Run, container_path: Path, tmp_path: Path) -> None:
-    for name in ("out.tif", "out.png"):
-        (tmp_path / name).write_bytes(b"old")
-        assert "exists already" in run("decode", container_path, tmp_path / name).sentence()
-        assert (tmp_path / name).read_bytes() == b"old"
-
-
-@pytest.mark.parametrize("verb", ["info", "decode"])
-def test_what_is_no_container(run: Run, slide_path: Path, tmp_path: Path, verb: str) -> None:
-    more = [tmp_path / "out.tif"] if verb == "decode" else []
-    assert "not-bigtiff" in run(verb, slide_path, *more).sentence()
-    assert "No such file" in run(verb, tmp_path / "none.hc.tif", *more).sentence()
-    said = "Is a directory" if verb == "decode" else "found none"
-    assert said in run(verb, tmp_path, *more).sentence()
-    assert not names(tmp_path)
-
-
-def test_a_container_is_no_slide_to_encode(run: Run, container_path: Path, tmp_path: Path) -> None:
-    said = run("encode", container_path, "-o", tmp_path / "again.hc.tif").sentence()
-    assert "already a histocodec file; decode it first" in said
-
-
-def test_a_file_that_may_not_be_read_is_one_line_too(run: Run, slide: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What no module foresaw, an operating system's error or a lack of memory, ends in a line as well."""
-
-    def fail(error: Exception) -> Callable[..., None]:
-        def raise_it(*arguments: object, **options: object) -> None:
-            raise error
-
-        return raise_it
-
-    monkeypatch.setattr(encode, "open_source", fail(OSError(5, "Input/output error\nin two lines")))
-    assert "Input/output error in two lines" in run("encode", slide).sentence()
-    monkeypatch.setattr(encode, "open_source", fail(MemoryError()))
-    assert "out of memory" in run("encode", slide).sentence()
-    monkeypatch.setattr(
-        encode, "open_source", fail(ModuleNotFoundError("No module named 'openslide'", name="openslide"))
-    )
-    assert "needs the package openslide, which is not installed" in run("encode", slide).sentence()
-
-
-# preview
 
 
 def test_a_preview_is_a_picture_and_numbers(run: Run, slide: Path) -> None:
