@@ -28,7 +28,7 @@ from .runtime.byte_source import Location
 from .runtime.closing import Closing
 from .runtime.divided_image import DividedImage, Parts
 from .runtime.parallel import core_count, ordered_map, thread_count
-from .runtime.tiled_image import Room, TileCache, TiledImage
+from .runtime.tiled_image import CacheMemory, TileCache, TiledImage
 
 BICUBIC = "bicubic"
 """The generator's name that asks for enlargement without a network; what comes out is then labelled so."""
@@ -135,23 +135,23 @@ class Decoder(Closing):
     @property
     def cache_bytes(self) -> int:
         """Bytes of memory for decoded pixels; can be set, then for all decoders that share it."""
-        return self.room.capacity_bytes
+        return self.cache_memory.capacity_bytes
 
     @cache_bytes.setter
     def cache_bytes(self, count: int) -> None:
-        self.room.resize(count)
+        self.cache_memory.resize(count)
 
     @property
-    def room(self) -> Room:
+    def cache_memory(self) -> CacheMemory:
         """The memory for decoded pixels.
 
         Set to that of another decoder, it is shared: what was used least recently goes first, whichever has it.
         """
-        return self._cache.room
+        return self._cache.memory
 
-    @room.setter
-    def room(self, room: Room) -> None:
-        self._cache.room = room
+    @cache_memory.setter
+    def cache_memory(self, memory: CacheMemory) -> None:
+        self._cache.memory = memory
 
     @property
     def is_bicubic(self) -> bool:

@@ -10,7 +10,7 @@ import typer
 
 from ..format.reader import Container
 from ..runtime.parallel import limit_cores
-from ..runtime.tiled_image import Room
+from ..runtime.tiled_image import CacheMemory
 from .info import container_info, render
 from .options import Device, Models, Workers, location_argument, parsed_bytes, say
 
@@ -62,7 +62,7 @@ def view_command(
             device=device,
             models=None if models is None else str(models),
             sandbox=sandbox,
-            room=Room(parsed_bytes(cache)),
+            memory=CacheMemory(parsed_bytes(cache)),
         )
         slides = Slides.opened(files, open_one)
         for file in slides.files.values():

@@ -120,9 +120,8 @@ class DividedImage:
                 return False
             for block in blocks:
                 self._seen[block] = self._seen.pop(block, 0) + window.area.overlap(self.grid.region(*block)).area
-            while len(self._seen) * block_pixels * 3 > self._cache.room.capacity_bytes and len(self._seen) > len(
-                blocks
-            ):
+            capacity = self._cache.memory.capacity_bytes
+            while len(self._seen) * block_pixels * 3 > capacity and len(self._seen) > len(blocks):
                 self._seen.popitem(last=False)
         return True
 

@@ -21,7 +21,7 @@ from .parallel import ordered_map
 K = TypeVar("K", bound=Hashable)
 
 
-class Room:
+class CacheMemory:
     """Memory for images, which caches may share: what was used least recently goes first, whichever has it.
 
     Safe for threads. What two threads want at once is made once.
@@ -30,7 +30,7 @@ class Room:
     def __init__(self, capacity_bytes: int) -> None:
         self.capacity_bytes = capacity_bytes
         self._renew()
-        _rooms.add(self)
+        _memories.add(self)
         self._images: OrderedDict[Hashable, Image] = OrderedDict()
         self.used_bytes = 0
 
@@ -93,12 +93,12 @@ class Room:
                 self.used_bytes -= self._images.pop(key).nbytes
 
 
-_rooms: weakref.WeakSet[Room] = weakref.WeakSet()
+_memories: weakref.WeakSet[CacheMemory] = weakref.WeakSet()
 
 
 def _renew_all() -> None:
-    for room in _rooms:
-        room._renew()
+    for memory in _memories:
+        memory._renew()
 
 
 if hasattr(os, "register_at_fork"):
@@ -106,39 +106,39 @@ if hasattr(os, "register_at_fork"):
 
 
 class ImageCache(Generic[K]):
-    """Images by key, in a room of their own or one that other caches use, too."""
+    """Images by key, in a memory of their own or one that other caches use, too."""
 
-    def __init__(self, room: Room | int) -> None:
-        """Take a room, or the bytes of one of its own."""
-        self._room = room if isinstance(room, Room) else Room(room)
+    def __init__(self, memory: CacheMemory | int) -> None:
+        """Take a memory, or the bytes of one of its own."""
+        self._memory = memory if isinstance(memory, CacheMemory) else CacheMemory(memory)
         self._number = next(_numbers)
 
     @property
-    def room(self) -> Room:
+    def memory(self) -> CacheMemory:
         """Where the images are; setting another one forgets them."""
-        return self._room
+        return self._memory
 
-    @room.setter
-    def room(self, room: Room) -> None:
-        if room is not self._room:
+    @memory.setter
+    def memory(self, memory: CacheMemory) -> None:
+        if memory is not self._memory:
             self.clear()
-            self._room = room
+            self._memory = memory
 
     def __contains__(self, key: K) -> bool:
         """Return True if the image of `key` is there now."""
-        return (self._number, key) in self._room
+        return (self._number, key) in self._memory
 
     def get(self, key: K, make: Callable[[], Image], *, keep: bool = True) -> Image:
-        """Return the image of `key`, read-only; `make` and `keep` are as for the room's `get`."""
-        return self._room.get((self._number, key), make, keep=keep)
+        """Return the image of `key`, read-only; `make` and `keep` are as for the memory's `get`."""
+        return self._memory.get((self._number, key), make, keep=keep)
 
     def clear(self) -> None:
         """Forget everything."""
-        self._room.forget(lambda key: isinstance(key, tuple) and key[0] == self._number)
+        self._memory.forget(lambda key: isinstance(key, tuple) and key[0] == self._number)
 
 
 _numbers = itertools.count()
-"""Tell the caches of a room apart."""
+"""Tell the caches of a memory apart."""
 
 TileCache = ImageCache[tuple[int, int, int]]
 """A cache of tiles by image, column and row."""

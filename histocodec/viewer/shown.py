@@ -17,7 +17,7 @@ from ..geometry import Image, Region
 from ..pixels.downsample import downsample
 from ..runtime.byte_source import Location
 from ..runtime.closing import Closing
-from ..runtime.tiled_image import Room
+from ..runtime.tiled_image import CacheMemory
 from ..version import __version__
 from .deepzoom import DeepZoom, Format
 
@@ -44,12 +44,12 @@ class Shown(Closing):
         device: str = "cpu",
         models: str | None = None,
         sandbox: bool = False,
-        room: Room | None = None,
+        memory: CacheMemory | None = None,
     ) -> None:
         """Open a container, and find out in which ways it can be shown; the generator is loaded for it.
 
-        device, models, sandbox: as for Decoder. room: memory for decoded pixels, which others may share; None for some
-        of its own. Raises FileError, ContainerError.
+        device, models, sandbox: as for Decoder. memory: for decoded pixels, which others may share; None for some of
+        its own. Raises FileError, ContainerError.
         """
         self._plain = Decoder(location, tier="reconstructed", device=device, models=models, sandbox=sandbox)
         self.container, self.manifest = self._plain.container, self._plain.manifest
@@ -68,9 +68,9 @@ class Shown(Closing):
             self.missing["reconstructed"] = str(error)
         self._add("bounded", "The file has no enhancement layer.")
         self._add("original", "The file does not keep the original.")
-        shared = self._plain.room if room is None else room
+        shared = self._plain.cache_memory if memory is None else memory
         for decoder in self.decoders.values():
-            decoder.room = shared
+            decoder.cache_memory = shared
 
     def _add(self, way: Literal["bounded", "original"], absent: str) -> None:
         """Add a decoder that goes further than the prediction, or the reason why there is none."""

@@ -27,7 +27,7 @@ from ..format.descriptions import is_stored_description
 from ..format.entries import Tier
 from ..runtime.byte_source import Location, is_url
 from ..source.as_stored import AsStored
-from .slide import ReconstructedSlide, room_of
+from .slide import ReconstructedSlide, memory_of_cache
 
 SETTINGS_VARIABLE = "HISTOCODEC_OPENSLIDE"
 """The environment variable by which a program is given the settings, keywords of `install_openslide`, as JSON."""
@@ -147,7 +147,7 @@ class ContainerHandle:
         """
         capacity = getattr(cache, _CAPACITY, None)
         if capacity is not None:
-            self._slide.decoder.room = room_of(cache, capacity)
+            self._slide.decoder.cache_memory = memory_of_cache(cache, capacity)
 
 
 _METHODS = [name for name in vars(ContainerHandle) if not name.startswith("__")]

@@ -22,7 +22,7 @@ from ..format.entries import Tier
 from ..geometry import Image, Region
 from ..pixels.resampler import Generator
 from ..runtime.byte_source import Location, is_url
-from ..runtime.tiled_image import Room
+from ..runtime.tiled_image import CacheMemory
 
 
 class ClosedSlide(ctypes.ArgumentError, ValueError):
@@ -136,16 +136,16 @@ class ReconstructedSlide(openslide.AbstractSlide):
         """
         if not isinstance(cache, openslide.OpenSlideCache):
             raise TypeError("Not a cache object")
-        self.decoder.room = room_of(cache._openslide_cache, cache._capacity)
+        self.decoder.cache_memory = memory_of_cache(cache._openslide_cache, cache._capacity)
 
 
-def room_of(cache: object, capacity_bytes: int) -> Room:
+def memory_of_cache(cache: object, capacity_bytes: int) -> CacheMemory:
     """Return the memory that stands in for a cache of OpenSlide's lower level, always the same for one."""
     with _changing:
-        return _rooms.setdefault(cache, Room(capacity_bytes))
+        return _memories.setdefault(cache, CacheMemory(capacity_bytes))
 
 
-_rooms: weakref.WeakKeyDictionary[object, Room] = weakref.WeakKeyDictionary()
+_memories: weakref.WeakKeyDictionary[object, CacheMemory] = weakref.WeakKeyDictionary()
 _changing = threading.Lock()
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from histocodec.errors import RegionError
 from histocodec.geometry import Grid, Image, Region, Size
-from histocodec.runtime.tiled_image import ImageCache, Room, TileCache, TiledImage
+from histocodec.runtime.tiled_image import CacheMemory, ImageCache, TileCache, TiledImage
 
 IMAGE: Image = np.random.default_rng(0).integers(0, 256, (70, 90, 3)).astype(np.uint8)
 
@@ -101,8 +101,8 @@ def test_a_failure_is_not_kept() -> None:
 
 
 def test_caches_that_share_a_room_share_its_bytes_and_nothing_else() -> None:
-    room = Room(2 * IMAGE.nbytes)
-    one, other = ImageCache[str](room), ImageCache[str](room)
+    memory = CacheMemory(2 * IMAGE.nbytes)
+    one, other = ImageCache[str](memory), ImageCache[str](memory)
     first = one.get("a", IMAGE.copy)
     assert "a" not in other
     assert other.get("a", IMAGE.copy) is not first
@@ -110,9 +110,9 @@ def test_caches_that_share_a_room_share_its_bytes_and_nothing_else() -> None:
     assert ["a" in one, "a" in other, "b" in one] == [False, True, True], "what was used least recently went"
     one.clear()
     assert ["a" in other, "b" in one] == [True, False]
-    room.resize(0)
+    memory.resize(0)
     assert "a" in other, "the last one stays"
-    other.room = Room(0)
+    other.memory = CacheMemory(0)
     assert "a" not in other
-    other.room = room
+    other.memory = memory
     assert "a" not in other

@@ -15,7 +15,7 @@ from histocodec.generators.bicubic import BicubicGenerator
 from histocodec.geometry import Image, Region, Size
 from histocodec.pixels.downsample import downsample
 from histocodec.pixels.residual import Mode
-from histocodec.runtime.tiled_image import Room
+from histocodec.runtime.tiled_image import CacheMemory
 from histocodec.viewer.deepzoom import TILE
 from histocodec.viewer.shown import WAYS, Shown, Way
 from tests.viewer.inputs import with_all_tiers
@@ -144,19 +144,21 @@ def test_a_tile_says_what_it_is(all_tiers: Path, form: str) -> None:
 
 def test_files_share_the_memory_for_decoded_pixels(all_tiers: Path, container_path: Path) -> None:
     """However many files a server shows, in whatever ways, they have so many bytes together."""
-    room = Room(200_000)
-    with Shown(all_tiers, room=room) as one, Shown(container_path, room=room) as other:
-        assert {id(decoder.room) for shown in (one, other) for decoder in shown.decoders.values()} == {id(room)}
+    memory = CacheMemory(200_000)
+    with Shown(all_tiers, memory=memory) as one, Shown(container_path, memory=memory) as other:
+        assert {id(decoder.cache_memory) for shown in (one, other) for decoder in shown.decoders.values()} == {
+            id(memory)
+        }
         expected: dict[object, Image] = {}
         for _ in range(2):
             for shown in (one, other):
                 for way in shown.decoders:
                     pixels = shown.pixels(way, shown.zoom.finest, Region(0, 0, 256, 256))
                     assert np.array_equal(expected.setdefault((shown, way), pixels), pixels)
-                    assert room.used_bytes <= room.capacity_bytes
+                    assert memory.used_bytes <= memory.capacity_bytes
         one.close()
-        assert room.used_bytes > 0
-    assert room.used_bytes == 0, "what was decoded of a file goes with it"
+        assert memory.used_bytes > 0
+    assert memory.used_bytes == 0, "what was decoded of a file goes with it"
 
 
 def test_the_tag_tells_ways_and_forms_and_files_apart(all_tiers: Path, container_path: Path) -> None:

@@ -100,7 +100,7 @@ def test_base_tiles_are_decoded_once_and_blocks_not_kept(tmp_path: Path, monkeyp
             for number in (0, 1):
                 assert len(list(coded.tiles(number))) == parts[number].grid.count
         assert decoded == {(0, index): 1 for index in range(decoder.container.grids[0].count)}
-        assert decoder._cache.room.used_bytes <= decoder.cache_bytes
+        assert decoder._cache.memory.used_bytes <= decoder.cache_bytes
 
 
 @pytest.mark.parametrize(("x", "more"), [(0, False), (512, False), (100, True)])

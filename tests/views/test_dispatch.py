@@ -163,9 +163,9 @@ class TestContainers:
             for slide in (one, other):
                 slide.set_cache(cache)
             handles = [slide._osr for slide in (one, other)]
-            rooms = [handle._slide.decoder.room for handle in handles]  # type: ignore[attr-defined]
-        assert rooms[0] is rooms[1]
-        assert rooms[0].capacity_bytes == 1 << 20
+            memories = [handle._slide.decoder.cache_memory for handle in handles]  # type: ignore[attr-defined]
+        assert memories[0] is memories[1]
+        assert memories[0].capacity_bytes == 1 << 20
 
     def test_the_settings_hold_for_slides_opened_afterwards(self, container_path: Path) -> None:
         with OpenSlide(container_path) as first:

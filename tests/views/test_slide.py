@@ -162,7 +162,7 @@ def test_the_cache_can_be_set(slide: ReconstructedSlide) -> None:
         for one in (slide, other):
             one.set_cache(shared)
         assert isinstance(other, ReconstructedSlide)
-        assert other.decoder.room is slide.decoder.room
+        assert other.decoder.cache_memory is slide.decoder.cache_memory
     with pytest.raises(TypeError, match="Not a cache object"):
         slide.set_cache(1 << 20)  # type: ignore[arg-type]
 
@@ -260,7 +260,7 @@ def test_a_fork_does_not_wait_for_threads_that_it_lacks(slide: ReconstructedSlid
     if not hasattr(os, "fork"):
         pytest.skip("this system cannot fork")
     expected = _sum_of(slide)
-    with slide.decoder.room._lock:  # as a thread that is reading
+    with slide.decoder.cache_memory._lock:  # as a thread that is reading
         child = multiprocessing.get_context("fork").Process(target=_sum_of, args=(slide,))
         child.start()
         child.join(30)
