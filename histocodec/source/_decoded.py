@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from pathlib import Path
 from typing import Any
@@ -70,13 +71,15 @@ def _through_pillow(path: Path, kind: str) -> tuple[NDArray[Any], bytes | None]:
     """Decode an image into (height, width, 3 or 4) uint8 RGB or RGBA, and its ICC profile."""
     import PIL.Image
 
+    # Of bytes in memory no more can be asked for than there are, whatever length a box states.
+    data = io.BytesIO(path.read_bytes())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PIL.Image.DecompressionBombWarning)  # the size is looked at below
-        picture = PIL.Image.open(path, formats=["BMP" if kind == "bmp" else "JPEG2000"])
+        picture = PIL.Image.open(data, formats=["BMP" if kind == "bmp" else "JPEG2000"])
     with picture:
         _check_size(path, *picture.size)
         if kind == "jp2k":
-            _check_depth(path)
+            _check_depth(path, data.getvalue())
         if picture.mode in ("P", "RGBX"):  # an 8-bit BMP has a palette, as a PNG can have one
             return np.asarray(picture.convert("RGB")), None
         if picture.mode not in ("RGB", "RGBA"):
@@ -84,9 +87,8 @@ def _through_pillow(path: Path, kind: str) -> tuple[NDArray[Any], bytes | None]:
         return np.asarray(picture), picture.info.get("icc_profile")
 
 
-def _check_depth(path: Path) -> None:
+def _check_depth(path: Path, data: bytes) -> None:
     """Raise UnreadableSource for JPEG 2000 of more than 8 bits, which Pillow would shorten without a word."""
-    data = path.read_bytes()
     header = read_jpeg_2000_header(data[max(data.find(JPEG_2000_START), 0) :])
     if header is not None and header.bits != 8:
         raise UnreadableSource(path, f"expected 8-bit RGB, found {header.bits} bits a sample")

@@ -14,9 +14,11 @@ import openslide
 import PIL.Image
 
 from ..errors import UnreadableSource
+from ..format.tags import MAX_SIDE
 from ..runtime.searched_file import SearchedFile
 from ._codestream import read_jpeg_2000_header, read_jpeg_header
 from ._files import dicom_element, dicom_head, dicom_series
+from ._segments import LONGEST_SEGMENT_PX
 from .as_stored import AsStored
 
 _JPEG = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51")
@@ -28,6 +30,10 @@ _HEADER_BYTES = 1 << 16
 """Bytes of a frame in which its header must be found."""
 _TABLE_BYTES = 1 << 16
 """Bytes that are read at a time of a table of offsets."""
+_FRAME_BYTES = 8
+"""Least bytes of a frame: those of its item's head."""
+_MOST_TILES = 1 << 24
+"""Tiles of 256 px of the largest slide there is, thrice; OpenSlide notes each of them."""
 _FRAMES = 8
 """Most frames that are searched for a header: the first ones may be damaged."""
 
@@ -118,6 +124,23 @@ def check_dicom(path: Path, slide: openslide.OpenSlide) -> DicomCorrections:
     return DicomCorrections(False, tuple(left_out), tuple(notes))
 
 
+def check_dicom_sizes(path: Path) -> None:
+    """Raise UnreadableSource for a series with sizes that no slide has, before memory is asked for, or hours spent."""
+    series = _text(dicom_head(path), 0x0020, 0x000E, b"UI").decode("ascii", "replace")
+    for file in dicom_series(path, series):
+        head = dicom_head(file)
+        rows, columns = (_number(head, 0x0028, element, b"US") for element in (0x0010, 0x0011))
+        width, height = (_number(head, 0x0048, element, b"UL") for element in (0x0006, 0x0007))
+        frames = _text(head, 0x0028, 0x0008, b"IS").decode("ascii", "replace")
+        tiles = -(-width // max(columns, 1)) * -(-height // max(rows, 1))
+        if rows * columns > LONGEST_SEGMENT_PX or max(width, height) > MAX_SIDE or tiles > _MOST_TILES:
+            raise UnreadableSource(
+                path, f"damaged: {file.name} states {width} x {height} px in frames of {columns} x {rows} px"
+            )
+        if frames and not (frames.isdecimal() and int(frames) <= file.stat().st_size // _FRAME_BYTES):
+            raise UnreadableSource(path, f"damaged: {file.name} states {frames:.20} frames, more than it has room for")
+
+
 def as_rgb(image: PIL.Image.Image) -> PIL.Image.Image:
     """Convert an RGBA picture whose first three channels are YCbCr into RGBA (ITU-R BT.601, full range)."""
     pixels = np.array(image)
@@ -187,6 +210,13 @@ def _statements(head: bytes) -> tuple[str, str]:
     """Return the transfer syntax and the photometric interpretation that a file states."""
     found = _text(head, 0x0002, 0x0010, b"UI"), _text(head, 0x0028, 0x0004)
     return found[0].decode("ascii", "replace"), found[1].decode("ascii", "replace")
+
+
+def _number(head: bytes, group: int, element: int, kind: bytes) -> int:
+    """Return the value of the first attribute of a tag that holds a number of kind US or UL; 0 if it is not there."""
+    start = head.find(struct.pack("<HH2s", group, element, kind))
+    length = {b"US": 2, b"UL": 4}[kind]
+    return 0 if start < 0 else int.from_bytes(head[start + 8 : start + 8 + length], "little")
 
 
 def _text(head: bytes, group: int, element: int, kind: bytes = b"CS") -> bytes:

@@ -37,8 +37,7 @@ def _opened_tiff(path: Path, mpp: float | None, series: int | None, on_damage: O
         if reader is None:
             raise UnreadableSource(path, tiff.unread)
     if reader is None:
-        reader = open_flat(path, None, mpp, series, on_damage)
-    if reader is None:
+        # libvips might read it, but would give a tile that is too short whatever pixels lay in memory.
         raise UnreadableSource(
             path, "cut off, damaged or unsupported: a TIFF header, but no reader can make out the image behind it"
         )

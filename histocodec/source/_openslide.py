@@ -13,7 +13,7 @@ import openslide
 from ..errors import SourceReadError, UnreadableSource
 from ..format.associated import NAMES
 from ..geometry import Image, Region, Size
-from ._dicom import DicomCorrections, as_rgb, check_dicom
+from ._dicom import DicomCorrections, as_rgb, check_dicom, check_dicom_sizes
 from ._files import slide_files
 from ._ome import as_positive
 from ._reader import WHITE, OnDamage, Reader, over
@@ -84,6 +84,8 @@ def open_openslide(
             return None  # OpenSlide would turn 16-bit, grey and CMYK pixels into RGB without a word
         if tiff is not None and not _is_level_0(tiff):
             return None
+    if vendor == "dicom":
+        check_dicom_sizes(path)
     try:
         slide = _opened(path)
     except openslide.OpenSlideError as error:
@@ -100,6 +102,8 @@ def open_openslide(
 def _is_level_0(tiff: TiffMetadata) -> bool:
     """Tell whether OpenSlide takes the picture for its level 0, and its colours for what they are."""
     if tiff.is_grey or tiff.contradicts or tiff.compression not in _COMPRESSIONS:
+        return False
+    if tiff.longest_segment_bytes > tiff.path.stat().st_size:  # libtiff asks for as much memory
         return False
     return tiff.pages == (0,) and tiff.tiled and not tiff.is_ambiguous
 
@@ -125,7 +129,9 @@ def _reader(
     if tiff is not None and vendor in PLAIN_VENDORS and tiff.size != size:
         slide.close()
         return None
-    properties = dict(slide.properties)
+    # Without those whose names are no text, of which OpenSlide gives no value.
+    properties = {name: value for name in slide.properties if (value := slide.properties.get(name)) is not None}
+    _check_memory(path, vendor, tiff, properties)
     dicom = check_dicom(path, slide) if vendor == "dicom" else DicomCorrections()
     background = _background(properties)
     power = as_positive(properties.get(openslide.PROPERTY_NAME_OBJECTIVE_POWER))
@@ -148,6 +154,15 @@ def _reader(
         slide=slide,
         is_ycbcr=dicom.is_ycbcr,
     )
+
+
+def _check_memory(path: Path, vendor: str, tiff: TiffMetadata | None, properties: Mapping[str, str]) -> None:
+    """Raise UnreadableSource for tiles for which OpenSlide would ask for more memory than it may have, and end us."""
+    width, height = (properties.get(f"openslide.level[0].tile-{side}", "") for side in ("width", "height"))
+    if width.isdecimal() and height.isdecimal() and int(width) * int(height) > LONGEST_SEGMENT_PX:
+        raise UnreadableSource(path, f"expected tiles of at most {LONGEST_SEGMENT_PX} px, found {width} x {height} px")
+    if vendor not in PLAIN_VENDORS and tiff is not None and tiff.longest_segment_bytes > path.stat().st_size:
+        raise UnreadableSource(path, f"damaged: a tile of {tiff.longest_segment_bytes} bytes, more than the file has")
 
 
 def _tile_size(properties: Mapping[str, str]) -> Size:
@@ -178,10 +193,13 @@ def _spacing(properties: Mapping[str, str]) -> Spacing | None:
 def _associated(
     path: Path, slide: openslide.OpenSlide, background: tuple[int, int, int], left_out: Collection[str]
 ) -> dict[str, Image]:
-    """Read the associated images of `slide`, but for those in `left_out` and those that cannot be read."""
+    """Read the associated images of `slide`, but for those in `left_out`, and those too large or damaged."""
     images = {}
     # Iterated, because `in` would decode the image to learn whether it is there.
     for name in [name for name in slide.associated_images if name in NAMES and name not in left_out]:
+        sides = [slide.properties.get(f"openslide.associated.{name}.{side}", "") for side in ("width", "height")]
+        if not all(side.isdecimal() for side in sides) or int(sides[0]) * int(sides[1]) > LONGEST_SEGMENT_PX:
+            continue
         try:
             # A handle is dead after its first error, and a damaged label is no reason to refuse a slide.
             with openslide.OpenSlide(AsStored(path)) as own:

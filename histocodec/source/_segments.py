@@ -131,9 +131,12 @@ class Segments:
 
     def _bytes(self, offset: int, count: int) -> bytes:
         """Read so many bytes. Raises ValueError where the file ends before."""
-        with self._lock:
-            self._file.filehandle.seek(offset)
-            data: bytes = self._file.filehandle.read(count)
+        file = self._file.filehandle
+        data = b""
+        if offset + count <= file.size:  # else memory would be asked for, whatever length is stated
+            with self._lock:
+                file.seek(offset)
+                data = file.read(count)
         if len(data) != count:
             raise ValueError(f"the file ends within {count} bytes at {offset}")
         return data

@@ -289,7 +289,8 @@ def _check_extent(path: Path, tiff: tifffile.TiffFile, page: tifffile.TiffPage, 
     """Raise UnreadableSource if tiles of the page lie beyond the file's end, or are too large to be read one by one."""
     if tiff.is_ndpi:  # tifffile derives NDPI's tiles from restart markers; their ends are estimates
         return
-    if not all((page.imagewidth, page.imagelength, *segment_size(page))):
+    sizes = (page.imagewidth, page.imagelength, *segment_size(page))
+    if not all(isinstance(size, int) and size > 0 for size in sizes):
         raise UnreadableSource(
             path, f"damaged: a picture of {page.imagewidth} x {page.imagelength} px, or tiles of none"
         )
@@ -327,7 +328,7 @@ def _tag_spacing(page: tifffile.TiffPage) -> Spacing | None:
     """Return the micrometres per pixel of the resolution tags; None if they do not state any."""
     unit = {2: 25400.0, 3: 10000.0}.get(page.tags.valueof("ResolutionUnit", 2))
     ratios = page.tags.valueof("XResolution"), page.tags.valueof("YResolution")
-    if unit is None or None in ratios or any(0 in ratio for ratio in ratios):
+    if unit is None or not all(isinstance(ratio, tuple) and len(ratio) == 2 and all(ratio) for ratio in ratios):
         return None
     (x, x_by), (y, y_by) = ratios
     return unit * x_by / x, unit * y_by / y

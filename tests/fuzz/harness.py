@@ -11,7 +11,7 @@ from histocodec.errors import HistocodecError
 
 GIVING_UP = re.compile(r"memory|\b[mc]?alloc(?:ate|ation)?\b", re.IGNORECASE)
 """What libraries say when they asked for memory and got none: the input asked, and elsewhere would have got it."""
-FORESEEN = re.compile("requires too much memory|to be held in memory", re.IGNORECASE)
+FORESEEN = re.compile("requires too much memory|to be held in memory|0 elements of", re.IGNORECASE)
 """What is said of a header that would need more than a limit: nothing was asked for."""
 
 

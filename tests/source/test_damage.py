@@ -279,3 +279,39 @@ def test_on_the_command_line(tmp_path: Path, damaged: Path) -> None:
     compared = run("compare", str(damaged), file, "--all", "--json")
     assert compared.exit_code == 0
     assert json.loads(compared.stdout)["psnr_db"]["worst"] > 20
+
+
+@pytest.mark.parametrize("name", ["OpenSlide, JPEG", "OpenSlide, Aperio"])
+def test_a_tile_that_states_more_bytes_than_the_file_has(tmp_path: Path, slide: Image, name: str) -> None:
+    """libtiff asks for that much memory, and OpenSlide ends the process where it does not get it."""
+    path = write(tmp_path / "a.svs", slide, **READERS[name])
+    whole = read(path)
+    with tifffile.TiffFile(path, mode="r+") as tiff:
+        page = tiff.pages[0]
+        assert isinstance(page, tifffile.TiffPage)
+        counts = [*page.databytecounts]
+        counts[7] = 3_000_000_000
+        page.tags["TileByteCounts"].overwrite(counts, dtype="I")
+    with pytest.raises(UnreadableSource, match="1 of 24 tiles or strips lie beyond"):
+        open_source(path)
+    with open_source(path, on_damage="fill") as source:
+        image = source.read(Region(0, 0, *source.size))
+        assert tiles_of(source.damaged) == {7}
+        assert np.abs(image - filled(whole, source.damaged).astype(float)).max() <= 1
+
+
+def test_a_tile_that_is_too_short_is_no_pixels_from_memory(tmp_path: Path, slide: Image) -> None:
+    """A tag that nobody understands does not lead to a reader that looks less closely."""
+    path = write(tmp_path / "a.tif", slide)
+    with tifffile.TiffFile(path, mode="r+") as tiff:
+        page = tiff.pages[0]
+        assert isinstance(page, tifffile.TiffPage)
+        page.tags["TileByteCounts"].overwrite([count - 8 for count in page.databytecounts], dtype="I")
+        page.tags["XResolution"].overwrite(7, dtype="H")
+    with pytest.raises(UnreadableSource), open_source(path, mpp=0.25) as source:
+        source.read(Region(0, 0, *source.size))
+
+
+def read(path: Path) -> Image:
+    with open_source(path) as source:
+        return source.read(Region(0, 0, *source.size))

@@ -265,3 +265,25 @@ def test_frames_that_are_not_one_behind_the_other_are_refused(tmp_path: Path, sl
         path.write_bytes(data[:table] + struct.pack("<2I", *offsets) + data[table + 8 :])
         with pytest.raises(UnreadableSource, match=r"offsets of a\.dcm is not in ascending order"):
             open_source(path)
+
+
+@pytest.mark.parametrize(
+    ("stated", "reason"),
+    [
+        ({(0x0028, 0x0010, b"US"): b"\xff\xff", (0x0028, 0x0011, b"US"): b"\xff\xff"}, "frames of 65535 x 65535 px"),
+        ({(0x0048, 0x0006, b"UL"): b"\xff" * 4}, r"a\.dcm states 4294967295 x 256 px"),
+        ({(0x0028, 0x0008, b"IS"): b"9" * 10}, "states 9999999999 frames, more than it has room for"),
+    ],
+)
+def test_sizes_that_no_slide_has_are_refused_before_memory_is_asked_for(
+    tmp_path: Path, slide: Image, stated: dict[tuple[int, int, bytes], bytes], reason: str
+) -> None:
+    path = write_dicom(tmp_path / "a.dcm", slide, JPEG, "YBR_FULL_422", jpeg(subsampling="422"))
+    data = path.read_bytes()
+    for element, value in stated.items():
+        place = data.index(struct.pack("<HH2s", *element)) + 6
+        (length,) = struct.unpack_from("<H", data, place)
+        data = data[:place] + struct.pack("<H", len(value)) + value + data[place + 2 + length :]
+    path.write_bytes(data)
+    with pytest.raises(UnreadableSource, match=reason):
+        open_source(path)

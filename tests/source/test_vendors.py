@@ -93,6 +93,24 @@ def test_a_damaged_label_costs_only_the_label(tmp_path: Path, pixels: Image) -> 
         assert source.read(Region(0, 0, WIDTH, HEIGHT)).shape == (HEIGHT, WIDTH, 3)
 
 
+def test_a_label_beyond_any_size_is_left_out(tmp_path: Path, pixels: Image) -> None:
+    path = write_aperio(tmp_path / "a.svs", pixels)
+    with tifffile.TiffFile(path, mode="r+") as tiff:
+        page = tiff.pages[2]
+        assert isinstance(page, tifffile.TiffPage)
+        page.tags["ImageWidth"].overwrite(0xFFFFFFFF, dtype="I")
+    with open_source(path) as source:
+        assert sorted(source.associated) == ["macro", "thumbnail"]
+
+
+def test_a_property_whose_name_is_no_text_is_left_out(tmp_path: Path, pixels: Image) -> None:
+    path = write_aperio(tmp_path / "a.svs", pixels)
+    path.write_bytes(path.read_bytes().replace(b"AppMag = 40", b"App\xe91ag = 4"))
+    with open_source(path) as source:
+        assert source.properties["aperio.MPP"] == "0.2521"
+        assert not any("1ag" in name for name in source.properties)
+
+
 def test_an_aperio_slide_whose_codec_only_tifffile_has(tmp_path: Path, pixels: Image) -> None:
     path = write_aperio(tmp_path / "a.svs", pixels, compression="png")
     with pytest.raises(MissingResolution, match="--mpp"):
