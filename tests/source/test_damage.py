@@ -283,7 +283,7 @@ def test_on_the_command_line(tmp_path: Path, damaged: Path) -> None:
 
 @pytest.mark.parametrize("name", ["OpenSlide, JPEG", "OpenSlide, Aperio"])
 def test_a_tile_that_states_more_bytes_than_the_file_has(tmp_path: Path, slide: Image, name: str) -> None:
-    """libtiff asks for that much memory, and OpenSlide ends the process where it does not get it."""
+    """Libtiff asks for that much memory, and OpenSlide ends the process where it does not get it."""
     path = write(tmp_path / "a.svs", slide, **READERS[name])
     whole = read(path)
     with tifffile.TiffFile(path, mode="r+") as tiff:
