@@ -43,6 +43,11 @@ def limit_memory() -> int:
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = pages * mmap.PAGESIZE + MEMORY
     resource.setrlimit(resource.RLIMIT_AS, (limit, resource.getrlimit(resource.RLIMIT_AS)[1]))
+    return most_kb()
+
+
+def most_kb() -> int:
+    """Return the most kilobytes of memory that this process has had."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
@@ -96,7 +101,7 @@ class Run:
         """Run an input; keep it if something new came of it, and report it if that is a fault."""
         self.current[HEAD.size : HEAD.size + len(data)] = data
         self.current[: HEAD.size] = HEAD.pack(self.at, len(data))
-        began = time.process_time()
+        began, before_kb = time.process_time(), most_kb()
         try:
             outcome = self.harness.run(data)
         except BaseException as error:
@@ -108,8 +113,8 @@ class Run:
         if took > max(self.slowest_s, 0.2):
             self.tell("slowest", seconds=round(took, 3), data=data)
         self.slowest_s = max(self.slowest_s, took)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - self.before_kb
-        if peak > self.most_kb + 16384:
+        peak = most_kb() - self.before_kb
+        if most_kb() > before_kb and peak > self.most_kb + 16384:  # else it was what changed the input
             self.most_kb = peak
             self.tell("most memory", mebibytes=peak >> 10, data=data)
         if outcome not in self.known and len(data) < 1 << 18:
