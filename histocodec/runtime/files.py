@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +29,8 @@ _NO_SPACE = {
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 """Errors of network file systems that have no locks."""
 
+_WRITING_ON_S = 2.0
+"""Seconds in which threads end that were writing when something failed."""
 _LONGEST_NAME = 255
 """Most bytes of a name, on nearly every file system."""
 
@@ -129,7 +132,7 @@ def atomic_folder(
             check_folder(path, is_ours=is_ours, overwrite=overwrite)
             _replace_folder(path, partial)
         except BaseException:
-            shutil.rmtree(partial, ignore_errors=True)
+            _remove(partial)
             raise
         finally:
             if fcntl is None:
@@ -173,6 +176,15 @@ def _replace_folder(path: Path, whole: Path) -> None:
             raise
     _sync_folder(path.parent)
     shutil.rmtree(former, ignore_errors=True)
+
+
+def _remove(folder: Path) -> None:
+    """Delete a folder in which threads of a library may be writing for another moment, as zarr's do after an error."""
+    until, absent = time.monotonic() + _WRITING_ON_S, 0
+    while absent < 3 and time.monotonic() < until:
+        absent = 0 if folder.exists() else absent + 1
+        shutil.rmtree(folder, ignore_errors=True)
+        time.sleep(0.01)
 
 
 def _former(path: Path) -> Path:

@@ -11,8 +11,10 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import time
 import types
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -417,3 +419,21 @@ def test_a_file_that_has_its_name_stays_whatever_comes_then(path: Path, monkeypa
         write(path)
     assert path.read_bytes() == NEW
     assert partial_of(path).read_bytes() == OLD
+
+
+def test_a_folder_in_which_threads_still_write_vanishes_too(tmp_path: Path) -> None:
+    def writes_on(folder: Path) -> None:
+        for number in range(20):
+            (folder / "inner").mkdir(parents=True, exist_ok=True)
+            (folder / "inner" / str(number)).touch()
+            time.sleep(0.005)
+
+    def fails(pool: ThreadPoolExecutor) -> None:
+        with atomic_folder(tmp_path / "out") as folder:
+            pool.submit(writes_on, folder)
+            time.sleep(0.02)
+            raise RuntimeError
+
+    with ThreadPoolExecutor(1) as pool, pytest.raises(RuntimeError):
+        fails(pool)
+    assert not list(tmp_path.iterdir())
