@@ -16,6 +16,9 @@ from ._codestream import JPEG_2000_START, read_jpeg_2000_header
 LONGEST_PX = 1 << 26
 """Most pixels of such an image: a decoder of JPEG 2000 takes some 16 bytes of memory a pixel, here 1 GB."""
 
+_LONGEST_BYTES = 4 * LONGEST_PX
+"""Most bytes of one in JPEG 2000: as many as the samples of the largest have, alpha included."""
+
 _BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)
 """Bytes of the header in each version of BMP: the two letters at the start alone prove little."""
 
@@ -71,14 +74,18 @@ def _through_pillow(path: Path, kind: str) -> tuple[NDArray[Any], bytes | None]:
     """Decode an image into (height, width, 3 or 4) uint8 RGB or RGBA, and its ICC profile."""
     import PIL.Image
 
-    # Of bytes in memory no more can be asked for than there are, whatever length a box states.
-    data = io.BytesIO(path.read_bytes())
+    data: Path | io.BytesIO = path
+    if kind == "jp2k":
+        # Of bytes in memory no more can be asked for than there are, whatever length a box states.
+        if path.stat().st_size > _LONGEST_BYTES:
+            raise UnreadableSource(path, f"{_TOO_LARGE}: expected at most {_LONGEST_BYTES} bytes")
+        data = io.BytesIO(path.read_bytes())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PIL.Image.DecompressionBombWarning)  # the size is looked at below
         picture = PIL.Image.open(data, formats=["BMP" if kind == "bmp" else "JPEG2000"])
     with picture:
         _check_size(path, *picture.size)
-        if kind == "jp2k":
+        if isinstance(data, io.BytesIO):
             _check_depth(path, data.getvalue())
         if picture.mode in ("P", "RGBX"):  # an 8-bit BMP has a palette, as a PNG can have one
             return np.asarray(picture.convert("RGB")), None

@@ -33,7 +33,7 @@ _TABLE_BYTES = 1 << 16
 _FRAME_BYTES = 8
 """Least bytes of a frame: those of its item's head."""
 _MOST_TILES = 1 << 24
-"""Tiles of 256 px of the largest slide there is, thrice; OpenSlide notes each of them."""
+"""More tiles than a slide of a million pixels a side has, in tiles of 256 px."""
 _FRAMES = 8
 """Most frames that are searched for a header: the first ones may be damaged."""
 
@@ -131,7 +131,7 @@ def check_dicom_sizes(path: Path) -> None:
         head = dicom_head(file)
         rows, columns = (_number(head, 0x0028, element, b"US") for element in (0x0010, 0x0011))
         width, height = (_number(head, 0x0048, element, b"UL") for element in (0x0006, 0x0007))
-        frames = _text(head, 0x0028, 0x0008, b"IS").decode("ascii", "replace")
+        frames = _text(head, 0x0028, 0x0008, b"IS").decode("ascii", "replace").removeprefix("+")
         tiles = -(-width // max(columns, 1)) * -(-height // max(rows, 1))
         if rows * columns > LONGEST_SEGMENT_PX or max(width, height) > MAX_SIDE or tiles > _MOST_TILES:
             raise UnreadableSource(

@@ -157,9 +157,13 @@ def _reader(
 
 
 def _check_memory(path: Path, vendor: str, tiff: TiffMetadata | None, properties: Mapping[str, str]) -> None:
-    """Raise UnreadableSource for tiles for which OpenSlide would ask for more memory than it may have, and end us."""
+    """Raise UnreadableSource for tiles for which OpenSlide would ask for more memory than there is, and end us.
+
+    Hamamatsu's are read row by row, and may be the whole picture.
+    """
     width, height = (properties.get(f"openslide.level[0].tile-{side}", "") for side in ("width", "height"))
-    if width.isdecimal() and height.isdecimal() and int(width) * int(height) > LONGEST_SEGMENT_PX:
+    is_stated = width.isdecimal() and height.isdecimal() and vendor != "hamamatsu"
+    if is_stated and int(width) * int(height) > LONGEST_SEGMENT_PX:
         raise UnreadableSource(path, f"expected tiles of at most {LONGEST_SEGMENT_PX} px, found {width} x {height} px")
     if vendor not in PLAIN_VENDORS and tiff is not None and tiff.longest_segment_bytes > path.stat().st_size:
         raise UnreadableSource(path, f"damaged: a tile of {tiff.longest_segment_bytes} bytes, more than the file has")
